@@ -1,0 +1,32 @@
+#!/bin/sh
+# deps.sh COMMAND...: install those that are missing; at once when none is.
+set -eu
+
+missing=
+for command; do
+	command -v "$command" >/dev/null && continue
+	case $command in
+	fusermount3) missing="$missing fuse3" ;;
+	gcc) missing="$missing gcc libc6-dev" ;;
+	*) missing="$missing $command" ;;
+	esac
+done
+[ -n "$missing" ] || exit 0
+
+fail() {
+	echo "deps: error: missing:$missing" >&2
+	echo "deps: hint: $1" >&2
+	exit 1
+}
+
+command -v apt-get >/dev/null || fail 'install them with the package manager of this system'
+sudo=
+[ "$(id -u)" -eq 0 ] || sudo=sudo
+[ -z "$sudo" ] || command -v sudo >/dev/null || fail "as root, run: apt-get install$missing"
+
+echo "deps: installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086 # one word for each package
+if ! { $sudo apt-get -qq update && $sudo apt-get -qq install --no-install-recommends $missing; } >/dev/null; then
+	fail "apt-get could not install them; see above"
+fi

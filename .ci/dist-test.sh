@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# A release made twice, in another directory with another umask, time zone and clock, is the same
+# bytes; the .deb installs, runs and is removed again without a trace, all below a scratch root.
+set -euo pipefail
+
+name=gocryptfs-rsync-pretty
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export SOURCE_DATE_EPOCH=1700000000
+
+make -s dist DIST="$work/one" VERSION=v1.2.3
+mkdir "$work/elsewhere"
+git ls-files -z -co --exclude-standard | tar -c --null -T - | tar -x -C "$work/elsewhere"
+ln -s "$PWD/.tools" "$work/elsewhere/.tools"
+(umask 077 && TZ=Asia/Tokyo make -s -C "$work/elsewhere" dist DIST="$work/two" VERSION=v1.2.3)
+diff -r "$work/one" "$work/two"
+(cd "$work/one" && sha256sum --quiet -c SHA256SUMS)
+
+root=$work/root
+install -d "$root/var/lib/dpkg/"{info,updates}
+touch "$root/var/lib/dpkg/status"
+dpkg() { # some images leave out manuals and documents
+	command dpkg --root="$root" --force-not-root --log=/dev/null --path-include='/usr/share/*' "$@" >/dev/null
+}
+dpkg -i "$work/one/${name}_1.2.3_$(command dpkg --print-architecture).deb"
+"$root/usr/bin/$name" -version | grep -q 1.2.3
+"$root/usr/bin/$name" -h | grep -q CTLSOCK
+mandoc "$root/usr/share/man/man1/$name.1.gz" | grep -q "$name"
+dpkg -r $name
+left=$(find "$root" -path "$root/var" -prune -o ! -type d -print)
+[ -z "$left" ] || { echo "dist-test: error: left behind: $left" >&2; exit 1; }
+echo "dist-test: $(find "$work/one" -type f | wc -l) files repeat byte for byte; the .deb installs, runs and goes"

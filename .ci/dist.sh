@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# dist.sh VERSION DIR OS/ARCH...: archives, packages and checksums for a release.
+# The same source gives the same bytes: no path, clock, user or umask gets into them.
+set -euo pipefail
+
+name=gocryptfs-rsync-pretty
+version=$1
+mkdir -p "$2"
+dist=$(cd "$2" && pwd)
+shift 2
+
+rm -f "$dist/$name"[-_]* "$dist/SHA256SUMS"
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
+top=$PWD
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+export SOURCE_DATE_EPOCH
+
+# A package version starts with a digit and holds no hyphen.
+PKGVERSION=$(sed 's/^v//; s/^[a-z]/0~&/; s/-/+/g' <<<"$version")
+export PKGVERSION
+
+for platform; do
+	export GOOS=${platform%/*} GOARCH=${platform#*/}
+	dir=$name-${version#v}-$GOOS-$GOARCH
+	install -d "$stage/$dir"
+	install -m 644 LICENSE README.md $name.1 "$stage/$dir"
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false \
+		-ldflags "-s -w -buildid= -X main.version=$version" -o "$stage/$dir/$name"
+	chmod 755 "$stage/$dir/$name"
+
+	tar -c -C "$stage" --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+		--mtime="@$SOURCE_DATE_EPOCH" "$dir" | gzip -9n >"$dist/$dir.tar.gz"
+
+	[ "$GOOS" = linux ] || continue
+	gzip -9n "$stage/$dir/$name.1"
+	for packager in deb rpm; do
+		(cd "$stage/$dir" && "$top/.tools/nfpm" package -f "$top/.ci/nfpm.yaml" -p $packager -t "$dist")
+	done
+done
+
+cd "$dist"
+sha256sum -- *.tar.gz *.deb *.rpm >SHA256SUMS

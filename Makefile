@@ -1,0 +1,67 @@
+NAME    := gocryptfs-rsync-pretty
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+PREFIX  ?= /usr/local
+DIST    ?= dist
+
+FUZZTIME  ?= 30s
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 freebsd/arm64
+SCRIPTS   := $(wildcard .ci/run .ci/*.sh testdata/*.sh)
+
+.PHONY: help build demo test lint fuzz bench install uninstall dist dist-test deps clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1	\2/p' Makefile | expand -t 18
+
+build: ## build the filter
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)'
+
+demo: ## show a backup, raw and pretty; leaves nothing behind
+	@testdata/demo.sh
+
+test: deps .tools/gocryptfs ## run every test with the race detector
+	go test -race -timeout 15m ./...
+
+lint: deps .tools/staticcheck ## check code, man page and scripts, for every platform
+	test -z "$$(gofmt -l . | tee /dev/stderr)"
+	for p in $(PLATFORMS); do GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 go vet ./... || exit; done
+	.tools/staticcheck ./...
+	shellcheck $(SCRIPTS)
+	mandoc -Tlint $(NAME).1
+
+fuzz: ## fuzz each target for FUZZTIME
+	for f in FuzzCut FuzzPassThrough; do \
+		go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) ./decode || exit; done
+
+bench: .tools/gocryptfs ## measure: each part, then whole runs as a table
+	go test -run '^$$' -bench . -benchmem ./...
+	GRP_BENCH=1 go test -count=1 -timeout 60m -run '^TestBench' -v .
+
+install: $(NAME) ## install into PREFIX, below DESTDIR
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(NAME) $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(NAME).1 $(DESTDIR)$(PREFIX)/share/man/man1/
+
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/$(NAME) $(DESTDIR)$(PREFIX)/share/man/man1/$(NAME).1
+
+dist: .tools/nfpm ## make archives, .deb, .rpm and checksums in DIST
+	.ci/dist.sh '$(VERSION)' '$(DIST)' $(PLATFORMS)
+
+dist-test: deps .tools/nfpm ## check that dist repeats byte for byte and the .deb works
+	.ci/dist-test.sh
+
+deps: ## install what demo, test and lint need and is missing
+	@.ci/deps.sh rsync fusermount3 gocryptfs gcc mandoc shellcheck
+
+clean: ## remove what was built
+	rm -rf $(NAME) $(DIST) .tools
+
+# So that `sudo make install` after `make build` needs no Go.
+$(NAME): go.mod $(wildcard *.go */*.go)
+	$(MAKE) build
+
+.tools/gocryptfs .tools/gocryptfs-xray: .ci/gocryptfs.mod
+	CGO_ENABLED=0 go build -modfile=$< -o .tools/ -trimpath -tags without_openssl tool
+
+.tools/staticcheck .tools/nfpm: .ci/tools.mod
+	go build -modfile=$< -o .tools/ tool
