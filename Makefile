@@ -45,10 +45,10 @@ uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/$(NAME) $(DESTDIR)$(PREFIX)/share/man/man1/$(NAME).1
 
 dist: .tools/nfpm ## make archives, .deb, .rpm and checksums in DIST
-	.ci/dist.sh '$(VERSION)' '$(DIST)' $(PLATFORMS)
+	@.ci/dist.sh '$(VERSION)' '$(DIST)' $(PLATFORMS)
 
 dist-test: deps .tools/nfpm ## check that dist repeats byte for byte and the .deb works
-	.ci/dist-test.sh
+	@.ci/dist-test.sh
 
 deps: ## install what demo, test and lint need and is missing
 	@.ci/deps.sh rsync fusermount3 gocryptfs gcc mandoc shellcheck

@@ -23,9 +23,9 @@ dpkg() { # some images leave out manuals and documents
 	command dpkg --root="$root" --force-not-root --log=/dev/null --path-include='/usr/share/*' "$@" >/dev/null
 }
 dpkg -i "$work/one/${name}_1.2.3_$(command dpkg --print-architecture).deb"
-"$root/usr/bin/$name" -version | grep -q 1.2.3
-"$root/usr/bin/$name" -h | grep -q CTLSOCK
-mandoc "$root/usr/share/man/man1/$name.1.gz" | grep -q "$name"
+[[ $("$root/usr/bin/$name" -version) == *1.2.3* ]]
+[[ $("$root/usr/bin/$name" -h) == *CTLSOCK* ]]
+mandoc -W error "$root/usr/share/man/man1/$name.1.gz" >/dev/null
 dpkg -r $name
 left=$(find "$root" -path "$root/var" -prune -o ! -type d -print)
 [ -z "$left" ] || { echo "dist-test: error: left behind: $left" >&2; exit 1; }

@@ -35,7 +35,7 @@ for platform; do
 	[ "$GOOS" = linux ] || continue
 	gzip -9n "$stage/$dir/$name.1"
 	for packager in deb rpm; do
-		(cd "$stage/$dir" && "$top/.tools/nfpm" package -f "$top/.ci/nfpm.yaml" -p $packager -t "$dist")
+		(cd "$stage/$dir" && "$top/.tools/nfpm" package -f "$top/.ci/nfpm.yaml" -p $packager -t "$dist" >/dev/null)
 	done
 done
 
