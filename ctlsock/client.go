@@ -1,0 +1,272 @@
+// Package ctlsock asks a running gocryptfs for names over its control socket:
+// names in, names out. It knows nothing of text.
+//
+// Whatever the socket does, a question is answered or given up within the
+// timeout, an answer that cannot be right is not passed on, and memory is
+// bounded. After a question that could not be asked at all, or that timed out,
+// no other one waits: all are given up at once until a probe in the background
+// finds gocryptfs answering again.
+package ctlsock
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	wire "github.com/rfjakob/gocryptfs/v2/ctlsock"
+)
+
+const (
+	// DefaultTimeout is gocryptfs's own: its authors had set 1 s first, which
+	// proved too short on network file systems (gocryptfs ctlsock.ctlsockTimeout).
+	DefaultTimeout = 10 * time.Second
+
+	// retryEvery is the pause between two looks at a socket that did not work.
+	retryEvery = time.Second
+
+	// The cache holds at most cacheEntries answers of at most cacheBytes each
+	// (both paths together): 8 MiB if every one is that long.
+	cacheEntries = 8192
+	cacheBytes   = 1024
+)
+
+// Client decrypts and encrypts paths. All methods but Close may be called from
+// any number of goroutines; each question under way has a connection of its own,
+// and connections are used again.
+type Client struct {
+	path    string
+	timeout time.Duration
+	warn    func(*Problem)
+	retry   time.Duration
+
+	cache *lru.Cache[string, answer]
+	down  atomic.Bool // set while nothing is asked, because it would not work
+	hits  atomic.Int64
+	wait  atomic.Int64 // nanoseconds
+
+	mu     sync.Mutex
+	idle   []*conn // the one used last at the end
+	warned map[string]bool
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	probes sync.WaitGroup
+}
+
+// An answer is what the server said of a cipher path, or what follows from it.
+type answer struct {
+	plain string
+	ok    bool // false: it does not decrypt
+}
+
+// New returns a Client of the control socket at path. It does not connect yet.
+// A question waits at most for timeout. warn is called once for each different
+// Problem, one call at a time.
+func New(path string, timeout time.Duration, warn func(*Problem)) *Client {
+	cache, err := lru.New[string, answer](cacheEntries)
+	if err != nil {
+		panic(err) // only for a size below one
+	}
+	c := &Client{path: path, timeout: timeout, warn: warn, retry: retryEvery,
+		cache: cache, warned: map[string]bool{}}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c
+}
+
+// Close closes the connections and waits for the probe to end. No question may
+// be under way or follow.
+func (c *Client) Close() {
+	c.cancel()
+	c.probes.Wait()
+	for _, cn := range c.idle {
+		cn.Close()
+	}
+	c.idle = nil
+}
+
+// Decrypt returns the plain path of a cipher path, which has to be relative to
+// the root of the encrypted view and in canonical form. ok is false if it does
+// not decrypt, or if nobody could be asked. The plain path has as many
+// components as the cipher path and none of them is empty, `.` or `..`; it may
+// hold any other bytes, with U+FFFD where the name is not valid UTF-8.
+//
+// Answers are remembered, failures among them, and teach those of the parents.
+func (c *Client) Decrypt(cipher string) (plain string, ok bool) {
+	if a, known := c.cache.Get(cipher); known {
+		c.hits.Add(1)
+		return a.plain, a.ok
+	}
+	plain, ok, err := c.ask(wire.RequestStruct{DecryptPath: cipher})
+	if err != nil {
+		return "", false
+	}
+	c.learn(cipher, plain, ok)
+	return plain, ok
+}
+
+// Encrypt returns the cipher path of a plain path, with the conditions of
+// Decrypt. The answer is not remembered.
+func (c *Client) Encrypt(plain string) (cipher string, ok bool) {
+	cipher, ok, err := c.ask(wire.RequestStruct{EncryptPath: plain})
+	return cipher, ok && err == nil
+}
+
+// Stats says what the questions so far have cost.
+type Stats struct {
+	Hits int64         // answered from the cache
+	Wait time.Duration // spent waiting for gocryptfs, all connections together
+}
+
+// Stats returns the counts so far.
+func (c *Client) Stats() Stats {
+	return Stats{Hits: c.hits.Load(), Wait: time.Duration(c.wait.Load())}
+}
+
+// learn remembers an answer and, if it is a name, those of its parents.
+func (c *Client) learn(cipher, plain string, ok bool) {
+	if len(cipher)+len(plain) <= cacheBytes {
+		c.cache.Add(cipher, answer{plain, ok})
+	}
+	for ok {
+		i, j := strings.LastIndexByte(cipher, '/'), strings.LastIndexByte(plain, '/')
+		if i < 0 {
+			return
+		}
+		cipher, plain = cipher[:i], plain[:j]
+		if _, known := c.cache.Get(cipher); known || len(cipher)+len(plain) > cacheBytes {
+			return // and so are its parents
+		}
+		c.cache.Add(cipher, answer{plain, true})
+	}
+}
+
+var errDown = errors.New("gocryptfs does not answer")
+
+// ask asks the server. ok is false if it answered that there is no such name; an
+// error means that there is no answer.
+func (c *Client) ask(q wire.RequestStruct) (path string, ok bool, err error) {
+	if c.down.Load() {
+		return "", false, errDown
+	}
+	start := time.Now()
+	r, err := c.roundTrip(q)
+	c.wait.Add(int64(time.Since(start)))
+	if err == errTooLong {
+		return "", false, nil
+	}
+	if err != nil {
+		c.report(err)
+		return "", false, err
+	}
+	if r.ErrNo != 0 || isBadName(r.Result) {
+		return "", false, nil
+	}
+	return r.Result, true, nil
+}
+
+// roundTrip asks over an idle connection or a new one. An idle one may have been
+// closed since, by an unmount or a server that limits them: then a new one gets
+// the question once more.
+func (c *Client) roundTrip(q wire.RequestStruct) (*wire.ResponseStruct, error) {
+	cn, err := c.get()
+	if err != nil {
+		c.suspend()
+		return nil, err
+	}
+	r, err := cn.query(q, c.timeout)
+	if cn.used && isHangup(err) {
+		cn.Close()
+		if cn, err = dial(c.ctx, c.path, c.timeout); err != nil {
+			c.suspend()
+			return nil, err
+		}
+		r, err = cn.query(q, c.timeout)
+	}
+	if err == nil && r.ErrNo == 0 {
+		err = checkPath(q.DecryptPath+q.EncryptPath, r.Result)
+	}
+	if err != nil && err != errTooLong {
+		cn.Close()
+		if isTimeout(err) {
+			c.suspend()
+		}
+		return nil, err
+	}
+	c.put(cn)
+	return r, err
+}
+
+func (c *Client) get() (*conn, error) {
+	c.mu.Lock()
+	if n := len(c.idle); n > 0 {
+		cn := c.idle[n-1]
+		c.idle = c.idle[:n-1]
+		c.mu.Unlock()
+		return cn, nil
+	}
+	c.mu.Unlock()
+	return dial(c.ctx, c.path, c.timeout)
+}
+
+func (c *Client) put(cn *conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = append(c.idle, cn)
+}
+
+// report warns of err, once for each thing there is to say.
+func (c *Client) report(err error) {
+	p := explain(err, c.path, c.timeout)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.warned[p.Hint] {
+		c.warned[p.Hint] = true
+		c.warn(p)
+	}
+}
+
+// suspend stops all questions until a probe has got an answer.
+func (c *Client) suspend() {
+	if c.down.CompareAndSwap(false, true) {
+		c.probes.Add(1)
+		go c.probe()
+	}
+}
+
+// probe looks now and then whether the server answers again.
+func (c *Client) probe() {
+	defer c.probes.Done()
+	tick := time.NewTicker(c.retry)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if cn, err := c.knock(); err == nil {
+			c.put(cn)
+			c.down.Store(false)
+			return
+		}
+	}
+}
+
+// knock asks an empty question, to which gocryptfs answers "empty input" without
+// looking at anything, over a new connection.
+func (c *Client) knock() (*conn, error) {
+	cn, err := dial(c.ctx, c.path, c.timeout)
+	if err != nil {
+		return nil, err
+	}
+	defer context.AfterFunc(c.ctx, func() { cn.Close() })()
+	if _, err := cn.query(wire.RequestStruct{}, c.timeout); err != nil {
+		cn.Close()
+		return nil, err
+	}
+	return cn, nil
+}

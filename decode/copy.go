@@ -1,0 +1,265 @@
+// Package decode copies a text and shows the real names in it: text in, text
+// out. It finds what looks like ciphertext made by gocryptfs anywhere in the
+// text, asks for the plain path, and puts that in its place.
+//
+// It promises, for any bytes however they are cut:
+//
+//   - Bytes outside of a decoded token come out unchanged and in order.
+//   - The input is read to its end, whatever becomes of the questions.
+//   - No control character of a name comes out raw.
+//   - A wrong name is never shown. When in doubt the token stays as it is.
+//   - Memory is bounded.
+//   - Only bytes that could still become part of a token wait for more.
+//
+// token.go finds tokens, rewrite.go replaces them, tree.go looks at the files
+// behind the names, and this file keeps several rewriters busy and in order.
+package decode
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"sync"
+)
+
+const (
+	// readSize is the most that is read at once: what a pipe holds on Linux.
+	readSize = 64 << 10
+
+	// batchSize is about what one rewriter gets at once.
+	batchSize = 4 << 10
+
+	// maxContext is how much of a record in front of a batch its rewriter sees: a
+	// link's own path of maxToken, the arrow, and some more.
+	maxContext = 2 * maxToken
+
+	// maxBatches are under way at once.
+	maxBatches = 64
+)
+
+// Options say how to copy.
+type Options struct {
+	Names   Names
+	Tree    *Tree // may be nil
+	Workers int   // questions asked at the same time, at least 1
+}
+
+// Stats counts what was found.
+type Stats struct {
+	Decoded   int64 // names shown in plain, a path being one name
+	Encrypted int64 // names that stayed as they were, in part or whole
+}
+
+// Copy copies src to dst, decoded, until the end of src or an error of either.
+// It writes what can be written before it waits for more.
+//
+// After an error of dst it does not wait for src, of which a Read may go on.
+func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
+	c := &copier{
+		src:   src,
+		order: make(chan *batch, maxBatches),
+		work:  make(chan *batch, maxBatches),
+		quit:  make(chan struct{}),
+	}
+	var workers sync.WaitGroup
+	rewriters := make([]rewriter, max(o.Workers, 1))
+	for i := range rewriters {
+		w := &rewriters[i]
+		w.names, w.tree = o.Names, o.Tree
+		workers.Go(func() { c.rewrite(w) })
+	}
+	go c.read()
+	err := c.write(dst)
+	close(c.quit)
+	workers.Wait()
+	var sum Stats
+	for _, w := range rewriters {
+		sum.Decoded += w.count.Decoded
+		sum.Encrypted += w.count.Encrypted
+	}
+	if err == nil {
+		err = c.readErr
+	}
+	return sum, err
+}
+
+// A copier moves batches: read cuts the input into them, any rewriter takes one,
+// and write puts them out in order.
+type copier struct {
+	src     io.Reader
+	readErr error // of src; set before order is closed
+
+	order, work chan *batch
+	quit        chan struct{} // closed when nothing is written any more
+
+	chunks  sync.Pool // of *chunk
+	batches sync.Pool // of *batch
+}
+
+// A batch is a part of the input that ends where a record does, or where no token
+// is cut.
+type batch struct {
+	chunk *chunk
+	text  []byte // with what stands in front of it in its first record
+	from  int    // where the batch itself begins
+	out   []byte
+	done  chan struct{} // has an element when out is ready
+}
+
+// A chunk is memory that several batches lie in.
+type chunk struct {
+	buf  []byte
+	mu   sync.Mutex
+	uses int
+}
+
+// read cuts the input into batches.
+func (c *copier) read() {
+	defer close(c.order)
+	defer close(c.work)
+	var s scanner
+	ch := c.newChunk()
+	from := 0 // the context ends here, and text not yet sent begins
+	for {
+		n := len(ch.buf)
+		m, err := c.src.Read(ch.buf[n : n+readSize])
+		ch.buf = ch.buf[:n+m]
+		end := len(ch.buf)
+		if err == nil {
+			end = s.settled(ch.buf, from)
+		}
+		if end > from {
+			next := c.newChunk()
+			next.buf = append(next.buf, context(ch.buf[:end])...)
+			nextFrom := len(next.buf)
+			next.buf = append(next.buf, ch.buf[end:]...)
+			if !c.send(ch, from, end) {
+				return
+			}
+			ch, from = next, nextFrom
+		}
+		if err != nil {
+			if err != io.EOF {
+				c.readErr = err
+			}
+			return
+		}
+	}
+}
+
+// context returns the part of b's last record that matters to what follows.
+func context(b []byte) []byte {
+	b = b[lastRecord(b):]
+	return b[max(0, len(b)-maxContext):]
+}
+
+// lastRecord returns where the record begins that has not ended yet.
+func lastRecord(b []byte) int { return bytes.LastIndexAny(b, "\r\n") + 1 }
+
+// send hands out ch.buf[from:end] in batches. It reports false if nobody writes
+// any more.
+func (c *copier) send(ch *chunk, from, end int) bool {
+	ch.uses = 1
+	for start := 0; from < end; {
+		cut := end
+		if cut-from > batchSize {
+			if n := lastRecord(ch.buf[from : from+batchSize]); n > 0 {
+				cut = from + n
+			}
+		}
+		b := c.newBatch(ch)
+		b.text, b.from = ch.buf[start:cut], from-start
+		for _, to := range []chan *batch{c.order, c.work} {
+			select {
+			case to <- b:
+			case <-c.quit:
+				return false
+			}
+		}
+		start, from = cut, cut
+	}
+	c.release(ch)
+	return true
+}
+
+func (c *copier) newChunk() *chunk {
+	if ch, ok := c.chunks.Get().(*chunk); ok {
+		return ch
+	}
+	return &chunk{buf: make([]byte, 0, maxContext+2*maxToken+readSize)}
+}
+
+func (c *copier) newBatch(ch *chunk) *batch {
+	ch.mu.Lock()
+	ch.uses++
+	ch.mu.Unlock()
+	b, ok := c.batches.Get().(*batch)
+	if !ok {
+		b = &batch{done: make(chan struct{}, 1)}
+	}
+	b.chunk = ch
+	return b
+}
+
+func (c *copier) release(ch *chunk) {
+	ch.mu.Lock()
+	ch.uses--
+	free := ch.uses == 0
+	ch.mu.Unlock()
+	if free {
+		ch.buf = ch.buf[:0]
+		c.chunks.Put(ch)
+	}
+}
+
+// rewrite decodes batches until there are no more, or nobody writes any more.
+func (c *copier) rewrite(w *rewriter) {
+	for {
+		select {
+		case b, ok := <-c.work:
+			if !ok {
+				return
+			}
+			b.out = w.rewrite(b.out[:0], b.text, b.from)
+			b.done <- struct{}{}
+		case <-c.quit:
+			return
+		}
+	}
+}
+
+// write puts the batches out in order, as many as are ready in one write.
+func (c *copier) write(dst io.Writer) error {
+	w := bufio.NewWriterSize(dst, readSize)
+	for {
+		b, ok, err := receive(c.order, w)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return w.Flush()
+		}
+		if _, _, err := receive(b.done, w); err != nil {
+			return err
+		}
+		if _, err := w.Write(b.out); err != nil {
+			return err
+		}
+		c.release(b.chunk)
+		c.batches.Put(b)
+	}
+}
+
+// receive receives from ch. Before it waits, it flushes w.
+func receive[T any](ch <-chan T, w *bufio.Writer) (v T, ok bool, err error) {
+	select {
+	case v, ok = <-ch:
+		return v, ok, nil
+	default:
+	}
+	if err := w.Flush(); err != nil {
+		return v, false, err
+	}
+	v, ok = <-ch
+	return v, ok, nil
+}

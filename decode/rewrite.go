@@ -1,0 +1,243 @@
+package decode
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+)
+
+// Names translates paths relative to the root of the encrypted view. Its methods
+// are called from several goroutines. They report false if there is no such name
+// or nobody to ask.
+type Names interface {
+	// Decrypt returns the plain path of a cipher path, with as many components.
+	Decrypt(cipher string) (plain string, ok bool)
+	// Encrypt is the inverse of Decrypt.
+	Encrypt(plain string) (cipher string, ok bool)
+}
+
+// A rewriter replaces the tokens of a text. It belongs to one goroutine.
+type rewriter struct {
+	scanner
+	names Names
+	tree  *Tree
+	count Stats
+	index func(cipher, plain string) // told of every name shown; may be nil
+	mark  func(dst []byte, text []byte) []byte
+	path  []byte // scratch: a cipher path
+}
+
+// A found part of a chain, names[first:last], has been decrypted.
+type found struct {
+	first, last   int
+	cipher, plain string // of the last name, from the root of the view
+}
+
+// rewrite appends b[from:] to dst, with its tokens decoded. What stands in front
+// of from has been dealt with; it only tells what a link target belongs to.
+func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
+	for {
+		t, ok := w.next(b, from, true)
+		if !ok {
+			return append(dst, b[from:]...)
+		}
+		dst = append(dst, b[from:t.start]...)
+		if t.names == nil {
+			dst, from = w.target(dst, b, t)
+			continue
+		}
+		dst = w.chain(dst, b, t)
+		from = t.end
+	}
+}
+
+// chain appends the decoded chain t of b.
+func (w *rewriter) chain(dst, b []byte, t token) []byte {
+	f, ok := w.resolve(b, t.names)
+	if !ok {
+		w.count.Encrypted++
+		return w.appendEncrypted(dst, b[t.start:t.end])
+	}
+	if f.last-f.first < len(t.names) {
+		w.count.Encrypted++
+	} else {
+		w.count.Decoded++
+	}
+	if w.index != nil {
+		w.index(f.cipher, f.plain)
+	}
+	plain := f.plain
+	for n := strings.Count(f.plain, "/") + 1; n > f.last-f.first; n-- {
+		_, plain, _ = strings.Cut(plain, "/") // MOUNT's own path
+	}
+	pos := t.start
+	for i, n := range t.names {
+		if i < f.first || i >= f.last {
+			dst = append(dst, b[pos:n.start]...)
+			dst = w.appendEncrypted(dst, b[n.start:n.end])
+			pos = n.end
+			continue
+		}
+		var s string
+		s, plain, _ = strings.Cut(plain, "/")
+		dst = append(dst, b[pos:n.start]...)
+		if n.isHousekeeping(b) {
+			dst = append(dst, longPrefix...)
+		}
+		dst = appendEscaped(dst, s)
+		pos = n.end
+	}
+	return append(dst, b[pos:t.end]...)
+}
+
+// isHousekeeping reports whether n is the hash in `gocryptfs.longname.X.name`.
+func (n name) isHousekeeping(b []byte) bool {
+	rest, ok := bytes.CutPrefix(b[n.end+n.pad:], []byte(longSuffix))
+	return n.long && ok && (len(rest) == 0 || !isWord(rest[0]))
+}
+
+// resolve decrypts a chain: the whole of it or, if that fails, the longest part
+// from the first name that decrypts as the root of the tree.
+func (w *rewriter) resolve(b []byte, names []name) (found, bool) {
+	if f, ok := w.ask(b, names, 0, len(names)); ok || len(names) == 1 {
+		return f, ok
+	}
+	for first := range names {
+		f, ok := w.ask(b, names, first, first+1)
+		if !ok {
+			continue
+		}
+		for f.last < len(names) {
+			longer, ok := w.ask(b, names, first, f.last+1)
+			if !ok {
+				break
+			}
+			f = longer
+		}
+		return f, true
+	}
+	return found{}, false
+}
+
+// ask decrypts names[first:last], as a path below MOUNT and as one from the root
+// of the view, with padding and without.
+func (w *rewriter) ask(b []byte, names []name, first, last int) (found, bool) {
+	padded := false
+	for _, n := range names[first:last] {
+		padded = padded || n.pad > 0
+	}
+	for _, pad := range []bool{true, false} {
+		if pad && !padded {
+			continue
+		}
+		below := w.path[:0]
+		if w.tree.Sub() != "" {
+			below = append(append(below, w.tree.Sub()...), '/')
+		}
+		root := len(below)
+		below = appendCipher(below, b, names[first:last], pad)
+		w.path = below
+		bases := [2]int{0, root}
+		// A path that begins like MOUNT's own is more likely from the root.
+		if bytes.HasPrefix(below[root:], below[:root]) {
+			bases = [2]int{root, 0}
+		}
+		for i, base := range bases {
+			if i > 0 && root == 0 {
+				break
+			}
+			if f, ok := w.decrypt(string(below[base:])); ok {
+				f.first, f.last = first, last
+				return f, true
+			}
+		}
+	}
+	return found{}, false
+}
+
+// appendCipher appends the cipher path that a chain stands for.
+func appendCipher(dst, b []byte, names []name, pad bool) []byte {
+	for i, n := range names {
+		if i > 0 {
+			dst = append(dst, '/')
+		}
+		end := n.end
+		if pad {
+			end += n.pad
+		}
+		dst = append(dst, b[n.start:end]...)
+	}
+	return dst
+}
+
+// decrypt asks for one cipher path. A doubtful answer has to be confirmed.
+func (w *rewriter) decrypt(cipher string) (found, bool) {
+	plain, ok := w.names.Decrypt(cipher)
+	if ok && isDoubtful(plain) {
+		plain, ok = w.tree.confirm(w.names, cipher, plain)
+	}
+	return found{cipher: cipher, plain: plain}, ok
+}
+
+// isDoubtful reports whether a name may be junk: one in 280 random words of the
+// right length decrypts to random bytes. Nearly all of these hold a control
+// character, or U+FFFD in place of bytes that are no UTF-8.
+func isDoubtful(plain string) bool {
+	for _, r := range plain {
+		if r == utf8.RuneError || isControl(r) {
+			return true
+		}
+	}
+	return false
+}
+
+// target appends the link target t of b, in plain if it is known, and returns
+// where b goes on. It is a path all the same if it ends in the name that points
+// to it: `rename "/dst/.NAME.XXXXXX" -> "NAME"`.
+func (w *rewriter) target(dst, b []byte, t token) ([]byte, int) {
+	end, _ := beforeArrow(b, t.start)
+	names, ok := w.pathBefore(b, end)
+	if !ok {
+		return w.appendEncrypted(dst, b[t.start:t.end]), t.end
+	}
+	self := names[len(names)-1]
+	if n, ok := nameAt(b, t.start, t.end); ok && bytes.Equal(b[self.start:self.end], b[n.start:n.end]) {
+		c := w.scanner.chain(b, n, true)
+		return w.chain(dst, b, c), c.end
+	}
+	f, ok := w.resolve(b, names)
+	if ok && f.last == len(names) {
+		if plain, n := w.tree.target(f, b[t.start:t.end]); n > 0 {
+			return appendEscaped(dst, plain), t.start + n
+		}
+	}
+	return w.appendEncrypted(dst, b[t.start:t.end]), t.end
+}
+
+// pathBefore returns the chain of the path that b[:end] ends with, perhaps in
+// quotes or padded with blanks.
+func (w *rewriter) pathBefore(b []byte, end int) ([]name, bool) {
+	for end > 0 && (isQuote(b[end-1]) || b[end-1] == ' ') {
+		end--
+	}
+	i := end
+	for i > 0 && end-i < maxToken && isPath(b[i-1]) {
+		i--
+	}
+	var names []name
+	for b = b[:end]; ; {
+		t, ok := w.next(b, i, true)
+		if !ok {
+			return names, names != nil
+		}
+		names, i = t.names, t.end
+	}
+}
+
+// appendEncrypted appends a token that stays as it is.
+func (w *rewriter) appendEncrypted(dst, text []byte) []byte {
+	if w.mark == nil {
+		return append(dst, text...)
+	}
+	return w.mark(dst, text)
+}
