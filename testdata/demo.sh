@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Two backups of an encrypted view, the second after some changes: each line as rsync prints it and
+# as the filter writes it. Works in a temporary directory; however it ends, that is unmounted and gone.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export LC_ALL=C.UTF-8
+
+bold='' dim='' off=''
+if [ -t 1 ] && [ -z "${NO_COLOR-}" ] && [ "${TERM-dumb}" != dumb ]; then
+	bold=$'\e[1m' dim=$'\e[2m' off=$'\e[m'
+fi
+
+step() { printf '\n%s%s%s\n' "$bold" "$1" "$off"; }
+
+fail() { # MESSAGE HINT
+	printf 'demo: error: %s\ndemo: hint: %s\n' "$1" "$2" >&2
+	exit 1
+}
+
+work='' server=''
+cleanup() {
+	trap '' HUP INT TERM
+	[ -n "$work" ] || return 0
+	cd /
+	if [ -n "$server" ]; then # it unmounts when it is told to end
+		kill "$server" 2>/dev/null || :
+		wait "$server" 2>/dev/null || :
+		fusermount3 -uz "$work/view" 2>/dev/null || :
+	fi
+	rm -rf --one-file-system "$work"
+	work=
+}
+trap cleanup EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+.ci/deps.sh rsync fusermount3
+fuse='as root: modprobe fuse; for a container: --device /dev/fuse --cap-add SYS_ADMIN'
+{ : <>/dev/fuse; } 2>/dev/null || fail 'no FUSE here: cannot open /dev/fuse' "$fuse"
+[ -e .tools/gocryptfs ] || echo 'building gocryptfs for the demo: half a minute, this time only'
+"${MAKE:-make}" -s build .tools/gocryptfs
+PATH=$PWD:$PWD/.tools:$PATH
+
+# Prints LINE broken at blanks to WIDTH columns, its later parts INDENT columns further in.
+wrap() { # LINE WIDTH LEFT INDENT
+	local rest=$1 width=$2 part
+	while [ ${#rest} -gt "$width" ]; do
+		part=${rest:0:width+1}
+		part=${part% *}
+		printf '%s\n%*s' "$part" $(($3 + $4)) ''
+		rest=${rest:${#part}+1} width=$(($2 - $4))
+	done
+	printf '%s\n' "$rest"
+}
+
+# Prints each raw line, cut to its column, beside the pretty one; gocryptfs's own files dim.
+beside() { # RAW PRETTY
+	local raw pretty
+	printf '\n%s  %-37s %s%s\n' "$dim" 'rsync prints' 'you read' "$off"
+	while IFS= read -r raw <&3 && IFS= read -r pretty <&4; do
+		[ ${#raw} -le 37 ] || raw=${raw:0:36}…
+		printf '  %s%s%*s' "$dim" "$raw" $((38 - ${#raw})) ''
+		[[ $pretty == *gocryptfs.* ]] || printf '%s' "$off"
+		wrap "$pretty" 60 40 12
+		printf '%s' "$off"
+	done 3<"$1" 4<"$2"
+}
+
+backup() {
+	echo '  $ rsync -ai --delete view/ backup/ 2>&1 | gocryptfs-rsync-pretty ctl.sock view'
+	rsync -ai --delete view/ backup/ 2>&1 | tee raw | gocryptfs-rsync-pretty ctl.sock view >pretty
+	beside raw pretty
+}
+
+work=$(mktemp -d)
+cd "$work"
+mkdir home view
+
+step 'some files'
+summer='Photos/Summer in Zürich'
+minutes="Minutes of the annual meeting, with the treasurer's report, the vote on the clubhouse roof, \
+three objections, two apologies and a list of all who brought cake, pie and coffee 🍰.txt"
+mkdir -p "home/$summer" home/Recipes
+for file in "$summer/lake café.jpg" "$summer/IMG_2041.jpg" Recipes/Käsespätzle.txt "$minutes" 'to do (old).txt'; do
+	echo "$file" >"home/$file"
+done
+ln -s "$summer/lake café.jpg" 'home/best photo'
+find home -exec touch -h -d yesterday {} + # else a time that changes hides within the second
+find home -mindepth 1 \( -type l -printf '%P -> %l\n' -o -type f -printf '%P\n' \) | sort |
+	while IFS= read -r file; do printf '  ' && wrap "$file" 96 2 2; done
+
+step 'an encrypted view of them, to back up to a place that must not read them'
+echo '  $ gocryptfs -reverse -ctlsock ctl.sock home view'
+gocryptfs -q -init -reverse -scryptn 10 -extpass 'echo demo' home
+gocryptfs -q -fg -nosyslog -reverse -extpass 'echo demo' -ctlsock ctl.sock home view >log 2>&1 &
+server=$!
+until mountpoint -q view; do
+	kill -0 $server 2>/dev/null || fail "cannot mount: $(tail -n 1 log)" "$fuse"
+	sleep 0.05
+done
+
+step 'the first backup'
+backup
+
+step 'a photo renamed, a recipe added, one changed, the list deleted: the next backup'
+mv "home/$summer/IMG_2041.jpg" "home/$summer/swans 🦢.jpg"
+echo 'more cheese' >>home/Recipes/Käsespätzle.txt
+echo 'apples' >"home/Recipes/Grandma's apple pie.txt"
+rm 'home/to do (old).txt'
+backup
+
+cleanup
+step 'unmounted, and nothing left behind'
+echo '  to install the filter: make install; to put it into a backup script: see README.md'
