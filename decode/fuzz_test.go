@@ -1,0 +1,141 @@
+package decode
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// nobody is a server that knows no name.
+type nobody struct{}
+
+func (nobody) Decrypt(string) (string, bool) { return "", false }
+func (nobody) Encrypt(string) (string, bool) { return "", false }
+
+// anybody is a server that decrypts most paths to something that tells which
+// question was asked.
+type anybody struct{}
+
+func (anybody) Decrypt(cipher string) (string, bool) {
+	names := strings.Split(cipher, "/")
+	var sum [sha256.Size]byte
+	for i, s := range names {
+		sum = sha256.Sum256(append(sum[:], s...))
+		if sum[0]&7 == 0 || strings.HasSuffix(s, "=") && sum[0]&1 == 0 {
+			return "", false
+		}
+		names[i] = "<" + string('α'+rune(sum[1]%24)) + s[len(s)-2:] + ">"
+		if sum[2]&15 == 0 {
+			names[i] += "\n\ufffd"
+		}
+	}
+	return strings.Join(names, "/"), true
+}
+
+func (anybody) Encrypt(plain string) (string, bool) { return plain, len(plain)%2 == 0 }
+
+// pieces are what a byte below 32 stands for in the input of a fuzz target, so
+// that tokens and their neighbours are a mutation away.
+var pieces = []string{
+	"\n", "/", ".", "~", "=", " -> ", "\"", " => ",
+	"ikFrxDZ5DfCpwm4Myx-3TA", "imzeAOOgEnocI27OWHX1BQ", "m91YAV0v95v-ak-wALAQAg",
+	"7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI", "gocryptfs.longname.",
+	"gocryptfs.longname.7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI", ".name", "gocryptfs.",
+	"BpjnpSviZys3tc_huw953ZVVLqXr86N33m00i2o2lJHhM3nm", "==", ".~tmp~/", "/../",
+	"gocryptfs.diriv", "a", "\r", " ", "//", "/rsyncd-munged/", "-", "x.y",
+	strings.Repeat("ikFrxDZ5DfCpwm4Myx-3TA/", 50), strings.Repeat("abcdefgh", 40),
+	strings.Repeat(".x/", 1000), strings.Repeat("Q", 8<<10),
+}
+
+// expand makes up to 64 KiB of text.
+func expand(data []byte) []byte {
+	var b []byte
+	for _, c := range data {
+		if len(b) > 56<<10 {
+			break
+		}
+		if int(c) < len(pieces) {
+			b = append(b, pieces[c]...)
+		} else {
+			b = append(b, c)
+		}
+	}
+	return b
+}
+
+// cutReader gives its data in pieces as long as cuts says, over and over.
+type cutReader struct {
+	data, cuts []byte
+	n          int
+}
+
+func (r *cutReader) Read(p []byte) (int, error) {
+	if len(r.data) == 0 {
+		return 0, io.EOF
+	}
+	want := len(r.data)
+	if len(r.cuts) > 0 {
+		want = int(r.cuts[r.n%len(r.cuts)])
+		r.n++
+	}
+	n := copy(p[:min(len(p), max(want, 1))], r.data)
+	r.data = r.data[n:]
+	return n, nil
+}
+
+func copyAll(t testing.TB, src io.Reader, o Options) string {
+	t.Helper()
+	var out bytes.Buffer
+	if _, err := Copy(&out, src, o); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// addSeeds adds inputs with every piece in the company of others.
+func addSeeds(f *testing.F) {
+	f.Add([]byte("plain text, \x00\xff no names\r\n"), []byte{3})
+	f.Add([]byte("\x08\x01\x09\x00mount\x01\x08\x01\x12\x09 (1)\x00"), []byte{1})
+	f.Add([]byte("\x08\x05\x10\x00\"\x08\x02123456\" -> \"\x08\"\x00"), []byte{7, 1})
+	f.Add([]byte("\x08\x11\x01\x0a\x04\x04\x01\x0b\x04\x00\x08\x04\x04\x04"), []byte{2})
+	f.Add([]byte("\x0d\x0e\x00\x0f\x14\x0c\x0c\x0b\x01\x14\x00\x02\x0d\x02ab\x01\x08"), []byte{1, 9})
+	f.Add([]byte("\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x08\x1d\x08\x1d\x01\x08\x00"), []byte{200, 1})
+	f.Add([]byte("\x08\x01\x1e\x1e\x1e\x08\x05\x1f\x08\x05\x1fQ\x01"), []byte{255, 3})
+	f.Add([]byte("\x08\x02\x09\x15\x01\x0a\x08\x13\x09\x18\x0a\x02\x09"), []byte{22, 1})
+}
+
+// FuzzPassThrough checks that nothing changes when nobody knows a name.
+func FuzzPassThrough(f *testing.F) {
+	addSeeds(f)
+	f.Fuzz(func(t *testing.T, data, cuts []byte) {
+		text := expand(data)
+		got := copyAll(t, &cutReader{data: text, cuts: cuts}, Options{Names: nobody{}, Workers: 2})
+		if diff := cmp.Diff(string(text), got); diff != "" {
+			t.Errorf("output is not the input (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// FuzzCut checks that it does not matter where the input is cut.
+func FuzzCut(f *testing.F) {
+	addSeeds(f)
+	f.Fuzz(func(t *testing.T, data, cuts []byte) {
+		text := expand(data)
+		o := Options{Names: anybody{}, Workers: 2}
+		want := copyAll(t, bytes.NewReader(text), o)
+		all := [][]byte{cuts}
+		if len(text) < 1<<10 {
+			all = append(all, []byte{1}, []byte{2})
+		}
+		for _, cuts := range all {
+			got := copyAll(t, &cutReader{data: text, cuts: cuts}, o)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("cut into %v (-whole +cut):\n%s", cuts, diff)
+			}
+		}
+	})
+}
