@@ -140,7 +140,8 @@ func (c *Client) learn(cipher, plain string, ok bool) {
 		if _, known := c.cache.Get(cipher); known || len(cipher)+len(plain) > cacheBytes {
 			return // and so are its parents
 		}
-		c.cache.Add(cipher, answer{plain, true})
+		// A part of a path would keep all of it in memory.
+		c.cache.Add(strings.Clone(cipher), answer{strings.Clone(plain), true})
 	}
 }
 
@@ -148,56 +149,54 @@ var errDown = errors.New("gocryptfs does not answer")
 
 // ask asks the server. ok is false if it answered that there is no such name; an
 // error means that there is no answer.
-func (c *Client) ask(q wire.RequestStruct) (path string, ok bool, err error) {
+func (c *Client) ask(r wire.RequestStruct) (path string, ok bool, err error) {
 	if c.down.Load() {
 		return "", false, errDown
 	}
-	start := time.Now()
-	r, err := c.roundTrip(q)
-	c.wait.Add(int64(time.Since(start)))
-	if err == errTooLong {
+	q, ok := newQuestion(r)
+	if !ok {
 		return "", false, nil
 	}
+	start := time.Now()
+	a, err := c.roundTrip(q)
+	c.wait.Add(int64(time.Since(start)))
 	if err != nil {
 		c.report(err)
 		return "", false, err
 	}
-	if r.ErrNo != 0 || isBadName(r.Result) {
+	if a.ErrNo != 0 || isBadName(a.Result) {
 		return "", false, nil
 	}
-	return r.Result, true, nil
+	return a.Result, true, nil
 }
 
 // roundTrip asks over an idle connection or a new one. An idle one may have been
 // closed since, by an unmount or a server that limits them: then a new one gets
 // the question once more.
-func (c *Client) roundTrip(q wire.RequestStruct) (*wire.ResponseStruct, error) {
+func (c *Client) roundTrip(q question) (*wire.ResponseStruct, error) {
 	cn, err := c.get()
 	if err != nil {
-		c.suspend()
+		c.suspend(q)
 		return nil, err
 	}
 	r, err := cn.query(q, c.timeout)
 	if cn.used && isHangup(err) {
 		cn.Close()
 		if cn, err = dial(c.ctx, c.path, c.timeout); err != nil {
-			c.suspend()
+			c.suspend(q)
 			return nil, err
 		}
 		r, err = cn.query(q, c.timeout)
 	}
-	if err == nil && r.ErrNo == 0 {
-		err = checkPath(q.DecryptPath+q.EncryptPath, r.Result)
-	}
-	if err != nil && err != errTooLong {
+	if err != nil {
 		cn.Close()
 		if isTimeout(err) {
-			c.suspend()
+			c.suspend(q)
 		}
 		return nil, err
 	}
 	c.put(cn)
-	return r, err
+	return r, nil
 }
 
 func (c *Client) get() (*conn, error) {
@@ -229,16 +228,18 @@ func (c *Client) report(err error) {
 	}
 }
 
-// suspend stops all questions until a probe has got an answer.
-func (c *Client) suspend() {
+// suspend stops all questions until a probe has got an answer to q.
+func (c *Client) suspend(q question) {
 	if c.down.CompareAndSwap(false, true) {
 		c.probes.Add(1)
-		go c.probe()
+		go c.probe(q)
 	}
 }
 
-// probe looks now and then whether the server answers again.
-func (c *Client) probe() {
+// probe looks now and then whether the server answers again. It repeats the
+// question that had no answer: a simpler one may have an answer even where the
+// file system hangs, and the next name would wait as long again.
+func (c *Client) probe(q question) {
 	defer c.probes.Done()
 	tick := time.NewTicker(c.retry)
 	defer tick.Stop()
@@ -248,7 +249,7 @@ func (c *Client) probe() {
 			return
 		case <-tick.C:
 		}
-		if cn, err := c.knock(); err == nil {
+		if cn, err := c.knock(q); err == nil {
 			c.put(cn)
 			c.down.Store(false)
 			return
@@ -256,15 +257,14 @@ func (c *Client) probe() {
 	}
 }
 
-// knock asks an empty question, to which gocryptfs answers "empty input" without
-// looking at anything, over a new connection.
-func (c *Client) knock() (*conn, error) {
+// knock asks over a new connection, and returns it if it has got an answer.
+func (c *Client) knock(q question) (*conn, error) {
 	cn, err := dial(c.ctx, c.path, c.timeout)
 	if err != nil {
 		return nil, err
 	}
 	defer context.AfterFunc(c.ctx, func() { cn.Close() })()
-	if _, err := cn.query(wire.RequestStruct{}, c.timeout); err != nil {
+	if _, err := cn.query(q, c.timeout); err != nil {
 		cn.Close()
 		return nil, err
 	}

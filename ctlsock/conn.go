@@ -24,6 +24,18 @@ const (
 	maxReply = 64 << 10
 )
 
+// A question asks for the translation of a path.
+type question struct {
+	path string
+	msg  []byte // the request
+}
+
+// newQuestion reports false if the path is too long to ask for.
+func newQuestion(r wire.RequestStruct) (question, bool) {
+	msg, err := json.Marshal(r)
+	return question{r.DecryptPath + r.EncryptPath, msg}, err == nil && len(msg) <= maxRequest
+}
+
 // conn is one connection to the control socket. The protocol allows a single
 // question at a time, so a conn belongs to one goroutine until its answer is in.
 //
@@ -46,21 +58,14 @@ func dial(ctx context.Context, path string, timeout time.Duration) (*conn, error
 	return &conn{Conn: c, buf: make([]byte, 4096)}, nil
 }
 
-// query asks one question. After any error but errTooLong the connection is out
-// of step with the server and must be closed.
-func (c *conn) query(q wire.RequestStruct, timeout time.Duration) (*wire.ResponseStruct, error) {
-	msg, err := json.Marshal(q)
-	if err != nil {
-		return nil, err
-	}
-	if len(msg) > maxRequest {
-		return nil, errTooLong
-	}
+// query asks one question. After an error the connection may be out of step with
+// the server and must be closed.
+func (c *conn) query(q question, timeout time.Duration) (*wire.ResponseStruct, error) {
 	if err := c.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return nil, err
 	}
 	// The server takes each read(2) for one request: it has to be one write.
-	if _, err := c.Write(msg); err != nil {
+	if _, err := c.Write(q.msg); err != nil {
 		return nil, err
 	}
 	line, err := c.readLine()
@@ -70,6 +75,11 @@ func (c *conn) query(q wire.RequestStruct, timeout time.Duration) (*wire.Respons
 	var r wire.ResponseStruct
 	if err := json.Unmarshal(line, &r); err != nil {
 		return nil, fmt.Errorf("%w: %v", errBadReply, err)
+	}
+	if r.ErrNo == 0 {
+		if err := checkPath(q.path, r.Result); err != nil {
+			return nil, err
+		}
 	}
 	c.used = true
 	return &r, nil
@@ -99,10 +109,7 @@ func (c *conn) readLine() ([]byte, error) {
 	}
 }
 
-var (
-	errTooLong  = errors.New("path is too long to ask for")
-	errBadReply = errors.New("unexpected answer")
-)
+var errBadReply = errors.New("unexpected answer")
 
 // checkPath reports whether got can be the translation of asked: as many
 // components, and none of them empty or a step to another directory.

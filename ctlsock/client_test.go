@@ -1,0 +1,575 @@
+package ctlsock
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
+)
+
+// limit is how long something may take that takes no time. Reaching it is a
+// failure.
+const limit = 20 * time.Second
+
+// patience is the timeout of a client whose server is going to be late.
+const patience = 200 * time.Millisecond
+
+// upper is the cipher of the tests: it is easy to see what has been decoded.
+func upper(path string) string { return strings.ToUpper(path) }
+
+// problems collects the warnings of a client.
+type problems struct {
+	mu   sync.Mutex
+	list []*Problem
+}
+
+func (p *problems) warn(one *Problem) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.list = append(p.list, one)
+}
+
+func (p *problems) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var s []string
+	for _, one := range p.list {
+		s = append(s, one.What)
+	}
+	return strings.Join(s, "; ")
+}
+
+// newClient returns a client of path that is closed after the test, which fails
+// if a goroutine is left then.
+func newClient(tb testing.TB, path string, timeout time.Duration) (*Client, *problems) {
+	tb.Helper()
+	before := runtime.NumGoroutine()
+	var p problems
+	c := New(path, timeout, p.warn)
+	c.retry = 5 * time.Millisecond
+	tb.Cleanup(func() {
+		c.Close()
+		eventually(tb, "the client's goroutines end", func() bool { return runtime.NumGoroutine() <= before })
+	})
+	return c, &p
+}
+
+// eventually waits until f reports true.
+func eventually(tb testing.TB, what string, f func() bool) {
+	tb.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(limit); !f(); <-tick.C {
+		if time.Now().After(end) {
+			stacks := make([]byte, 1<<20)
+			tb.Fatalf("%s: not within %v\n%s", what, limit, stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}
+
+// want asks for cipher and compares: an empty plain stands for no name.
+func want(t *testing.T, c *Client, cipher, plain string) {
+	t.Helper()
+	got, ok := c.Decrypt(cipher)
+	if got != plain || ok != (plain != "") {
+		t.Errorf("Decrypt(%.99q) = %.99q, %v, want %.99q", cipher, got, ok, plain)
+	}
+}
+
+// wantProblems compares the warnings, each by a part of it.
+func wantProblems(t *testing.T, p *problems, parts ...string) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.list) != len(parts) {
+		t.Errorf("%d warnings %q, want %d", len(p.list), p.list, len(parts))
+		return
+	}
+	for i, part := range parts {
+		if one := p.list[i]; !strings.Contains(one.What, part) || one.Hint == "" || one.Err == nil {
+			t.Errorf("warning %+v, want %q, with a hint and the cause", one, part)
+		}
+	}
+}
+
+func TestDecryptEncrypt(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
+	c, p := newClient(t, s.Path, limit)
+	want(t, c, "a/b&<>/c d", "A/B&<>/C D")
+	if got, ok := c.Encrypt("x/y"); got != "X/Y" || !ok {
+		t.Errorf("Encrypt = %q, %v", got, ok)
+	}
+	wantProblems(t, p)
+}
+
+// The names of replies differ in length and content; the next question on the
+// same connection has to get its own answer.
+func TestReplies(t *testing.T) {
+	long := strings.Repeat(strings.Repeat("x", 250)+"/", 14) + strings.Repeat("x", 250)
+	plain := func(path string) string { return strings.ReplaceAll(upper(path), "X", "&") }
+	inPieces := func(sizes ...int) ctlsocktest.Script {
+		return func(c *ctlsocktest.Conn) {
+			for {
+				path, ok := c.Next()
+				if !ok {
+					return
+				}
+				reply := ctlsocktest.Name(plain(path))
+				for i := 0; reply != ""; i++ {
+					n := min(sizes[i%len(sizes)], len(reply))
+					if !c.Say(reply[:n]) {
+						return
+					}
+					reply = reply[n:]
+				}
+			}
+		}
+	}
+	for name, script := range map[string]ctlsocktest.Script{
+		"whole":             ctlsocktest.Answer(plain),
+		"one byte a time":   inPieces(1),
+		"newline by itself": inPieces(len(ctlsocktest.Name("A"))-1, 1),
+		"4096 bytes":        inPieces(4096), // as much as a client reads at first
+		"uneven":            inPieces(7, 4099, 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := ctlsocktest.Start(t, ctlsocktest.Path(t), script)
+			c, p := newClient(t, s.Path, limit)
+			want(t, c, "a", "A")
+			want(t, c, long, plain(long))
+			want(t, c, "b/c", "B/C")
+			wantProblems(t, p)
+			if reply := ctlsocktest.Name(plain(long)); len(reply) < 4*5000 {
+				t.Errorf("the long reply has only %d bytes", len(reply))
+			}
+			if n := s.Dials(); n != 1 {
+				t.Errorf("%d connections, want 1", n)
+			}
+		})
+	}
+}
+
+// once returns a script that makes one reply as given, hangs up after it if told
+// to, and answers well everything that is asked later.
+func once(reply string, hangUp bool) ctlsocktest.Script {
+	var first sync.Once
+	return func(c *ctlsocktest.Conn) {
+		for {
+			path, ok := c.Next()
+			if !ok {
+				return
+			}
+			text, bad := ctlsocktest.Name(upper(path)), false
+			first.Do(func() { text, bad = reply, true })
+			if !c.Say(text) || bad && hangUp {
+				return
+			}
+		}
+	}
+}
+
+// A bad reply costs its own name and nothing else.
+func TestBadReplies(t *testing.T) {
+	const (
+		nonsense = "answers that make no sense"
+		hangup   = "closed the connection"
+	)
+	for name, tt := range map[string]struct {
+		cipher string
+		reply  string
+		hangUp bool
+		warn   string // none if it is empty: the server has said no
+	}{
+		"no such name":       {cipher: "a", reply: ctlsocktest.NoName()},
+		"other error":        {cipher: "a", reply: `{"Result":"A","ErrNo":-1,"ErrText":"x"}` + "\n"},
+		"hang up":            {cipher: "a", hangUp: true, warn: hangup},
+		"half a reply":       {cipher: "a", reply: `{"Result":"A","Er`, hangUp: true, warn: hangup},
+		"no newline":         {cipher: "a", reply: strings.TrimSpace(ctlsocktest.Name("A")), hangUp: true, warn: hangup},
+		"junk":               {cipher: "a", reply: "220 mail.example ESMTP\n", warn: nonsense},
+		"zeros":              {cipher: "a", reply: strings.Repeat("\x00", 100) + "\n", warn: nonsense},
+		"blank line":         {cipher: "a", reply: "\n", warn: nonsense},
+		"other JSON":         {cipher: "a", reply: `["A"]` + "\n", warn: nonsense},
+		"other type":         {cipher: "a", reply: `{"Result":7}` + "\n", warn: nonsense},
+		"null":               {cipher: "a", reply: "null\n", warn: nonsense},
+		"nothing":            {cipher: "a", reply: "{}\n", warn: nonsense},
+		"two replies":        {cipher: "a", reply: ctlsocktest.Name("A") + ctlsocktest.Name("B"), warn: nonsense},
+		"bytes behind":       {cipher: "a", reply: ctlsocktest.Name("A") + "x", warn: nonsense},
+		"endless":            {cipher: "a", reply: strings.Repeat("x", 2*maxReply), warn: nonsense},
+		"endless name":       {cipher: "a", reply: `{"Result":"` + strings.Repeat("x", 2*maxReply), warn: nonsense},
+		"fewer components":   {cipher: "a/b/c", reply: ctlsocktest.Name("A/B"), warn: nonsense},
+		"more components":    {cipher: "a/b", reply: ctlsocktest.Name("A/B/C"), warn: nonsense},
+		"dot dot":            {cipher: "a", reply: ctlsocktest.Name(".."), warn: nonsense},
+		"dot dot in it":      {cipher: "a/b/c", reply: ctlsocktest.Name("A/../C"), warn: nonsense},
+		"two dot dots":       {cipher: "a/b", reply: ctlsocktest.Name("../.."), warn: nonsense},
+		"dot":                {cipher: "a/b", reply: ctlsocktest.Name("A/."), warn: nonsense},
+		"empty":              {cipher: "a", reply: ctlsocktest.Name(""), warn: nonsense},
+		"empty component":    {cipher: "a/b/c", reply: ctlsocktest.Name("A//C"), warn: nonsense},
+		"absolute":           {cipher: "a/b", reply: ctlsocktest.Name("/B"), warn: nonsense},
+		"slash at the end":   {cipher: "a/b", reply: ctlsocktest.Name("A/"), warn: nonsense},
+		"bad name":           {cipher: "a", reply: ctlsocktest.Name("a GOCRYPTFS_BAD_NAME")},
+		"bad name in middle": {cipher: "a/b", reply: ctlsocktest.Name("a GOCRYPTFS_BAD_NAME/B")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := ctlsocktest.Start(t, ctlsocktest.Path(t), once(tt.reply, tt.hangUp))
+			c, p := newClient(t, s.Path, limit)
+			want(t, c, tt.cipher, "")
+			want(t, c, "next/one", "NEXT/ONE")
+			if tt.warn == "" {
+				wantProblems(t, p)
+				if n := s.Dials(); n != 1 {
+					t.Errorf("%d connections, want 1: an honest answer does not end one", n)
+				}
+				return
+			}
+			wantProblems(t, p, tt.warn)
+			if n := s.Dials(); n != 2 {
+				t.Errorf("%d connections, want 2: this one cannot be trusted any more", n)
+			}
+		})
+	}
+}
+
+// What the caller has to escape is not the client's to judge.
+func TestRawBytesPass(t *testing.T) {
+	const plain = "A\x1b[2J\nB/\u202e\t�"
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Reply(ctlsocktest.Name(plain), false))
+	c, p := newClient(t, s.Path, limit)
+	want(t, c, "a/b", plain)
+	wantProblems(t, p)
+}
+
+// The server hangs up on a request of 5000 bytes, so it must never see one.
+func TestLongRequest(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
+	c, p := newClient(t, s.Path, limit)
+	longest := strings.Repeat("a", maxRequest-len(`{"DecryptPath":"","EncryptPath":""}`))
+	want(t, c, longest+"a", "")
+	want(t, c, "b", "B")
+	want(t, c, longest, upper(longest))
+	if asked, right := s.Asked(), []string{"b", longest}; !slices.Equal(asked, right) {
+		t.Errorf("asked %d times, want for b and for the longest path", len(asked))
+	}
+	if n := s.Dials(); n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
+	wantProblems(t, p)
+}
+
+// A server that limits the requests of a connection costs no names.
+func TestDropsConnections(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) {
+		for range 3 {
+			if path, ok := c.Next(); !ok || !c.Say(ctlsocktest.Name(upper(path))) {
+				return
+			}
+		}
+	})
+	c, p := newClient(t, s.Path, limit)
+	for i := range 100 {
+		cipher := fmt.Sprintf("a%d", i)
+		want(t, c, cipher, upper(cipher))
+	}
+	if n := s.Dials(); n < 100/3 {
+		t.Errorf("%d connections, want %d", n, 100/3)
+	}
+	wantProblems(t, p)
+}
+
+// The question that found a connection closed may be answered with the same on a
+// new one: that is an answer, and not asked for ever.
+func TestHangsUpAlways(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) { c.Next() })
+	c, p := newClient(t, s.Path, limit)
+	for i := range 5 {
+		want(t, c, fmt.Sprintf("a%d", i), "")
+	}
+	if n := s.Dials(); n > 10 {
+		t.Errorf("%d connections for 5 questions", n)
+	}
+	wantProblems(t, p, "closed the connection")
+}
+
+// After one timeout no question waits, and names come back when the server does.
+func TestSilence(t *testing.T) {
+	var mute sync.Map // a path is in it: it is not answered
+	mute.Store("slow", true)
+	arrived := make(chan struct{}, 100)
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) {
+		for {
+			path, ok := c.Next()
+			if !ok {
+				return
+			}
+			if _, bad := mute.Load("slow"); bad && path != "first" {
+				arrived <- struct{}{}
+				continue
+			}
+			if !c.Say(ctlsocktest.Name(upper(path))) {
+				return
+			}
+		}
+	})
+	c, p := newClient(t, s.Path, patience)
+	want(t, c, "first", "FIRST")
+
+	start := time.Now()
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() { want(t, c, fmt.Sprintf("in flight %d", i), "") })
+	}
+	group.Wait()
+	if d := time.Since(start); d < patience || d > limit {
+		t.Errorf("eight questions at once took %v, want one timeout of %v", d, patience)
+	}
+
+	asked := len(s.Asked())
+	for i := range 1000 {
+		want(t, c, fmt.Sprintf("later %d", i), "")
+	}
+	for _, path := range s.Asked()[asked:] {
+		if strings.HasPrefix(path, "later") {
+			t.Fatalf("%q was asked while the server was silent", path)
+		}
+	}
+	want(t, c, "first", "FIRST") // from the cache
+	wantProblems(t, p, "did not answer within")
+
+	mute.Delete("slow")
+	eventually(t, "names come back", func() bool { _, ok := c.Decrypt("again"); return ok })
+	want(t, c, "later 1", "LATER 1") // being silent is no answer to remember
+	wantProblems(t, p, "did not answer within")
+	if len(arrived) == 0 {
+		t.Error("nothing has been asked")
+	}
+}
+
+// A file system may hang and its control socket still refuse an empty question:
+// that is no reason to wait for it again.
+func TestHangsOnNames(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) {
+		for {
+			path, ok := c.Next()
+			if !ok || path == "" && !c.Say(ctlsocktest.NoName()) {
+				return
+			}
+		}
+	})
+	c, p := newClient(t, s.Path, patience/10)
+	for i := range 20 {
+		want(t, c, fmt.Sprintf("a%d", i), "")
+		dials := s.Dials()
+		eventually(t, "a probe", func() bool { return s.Dials() > dials })
+	}
+	for _, path := range s.Asked() {
+		if path != "" && path != "a0" {
+			t.Errorf("%q was asked, want only what a probe asks", path)
+		}
+	}
+	wantProblems(t, p, "did not answer within")
+}
+
+// A server that is gone is looked for in the background.
+func TestGoneAndBack(t *testing.T) {
+	path := ctlsocktest.Path(t)
+	s := ctlsocktest.Start(t, path, ctlsocktest.Answer(upper))
+	c, p := newClient(t, path, limit)
+	want(t, c, "a", "A")
+	s.Close()
+	want(t, c, "b", "")
+	want(t, c, "a", "A")
+	for i := range 1000 {
+		want(t, c, fmt.Sprintf("c%d", i), "")
+	}
+	s = ctlsocktest.Start(t, path, ctlsocktest.Answer(upper))
+	eventually(t, "names come back", func() bool { _, ok := c.Decrypt("b"); return ok })
+	want(t, c, "c1", "C1")
+	wantProblems(t, p, "no control socket")
+	for _, path := range s.Asked() {
+		if path != "b" && path != "c1" {
+			t.Errorf("asked for %q, want b and c1 only", path)
+		}
+	}
+}
+
+func TestFailuresAreRemembered(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(func(string) string { return "" }))
+	c, _ := newClient(t, s.Path, limit)
+	for range 3 {
+		want(t, c, "a/b", "")
+		want(t, c, "a", "")
+	}
+	if asked, right := s.Asked(), []string{"a/b", "a"}; !slices.Equal(asked, right) {
+		t.Errorf("asked for %q, want %q", asked, right)
+	}
+	if n := c.Stats().Hits; n != 4 {
+		t.Errorf("%d hits, want 4", n)
+	}
+}
+
+func TestParentsAreLearned(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
+	c, _ := newClient(t, s.Path, limit)
+	want(t, c, "a/b/c/d", "A/B/C/D")
+	want(t, c, "a/b/c", "A/B/C")
+	want(t, c, "a/b", "A/B")
+	want(t, c, "a", "A")
+	want(t, c, "a/b/x", "A/B/X")
+	if asked, right := s.Asked(), []string{"a/b/c/d", "a/b/x"}; !slices.Equal(asked, right) {
+		t.Errorf("asked for %q, want %q", asked, right)
+	}
+}
+
+// A failed name says nothing of its parents.
+func TestFailureTeachesNothing(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(func(path string) string {
+		if strings.Contains(path, "/") {
+			return ""
+		}
+		return upper(path)
+	}))
+	c, _ := newClient(t, s.Path, limit)
+	want(t, c, "a/b", "")
+	want(t, c, "a", "A")
+}
+
+// The cache is bounded in entries and in what each of them holds, also by way of
+// a parent, which is a part of its child's path.
+func TestCacheIsBounded(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
+	c, _ := newClient(t, s.Path, limit)
+	before := heap()
+	tail := "/" + strings.Repeat("x", 4000)
+	for i := range 2 * cacheEntries {
+		c.learn(fmt.Sprintf("dir%d", i)+tail, fmt.Sprintf("DIR%d", i)+upper(tail), true)
+	}
+	if n := c.cache.Len(); n != cacheEntries {
+		t.Errorf("%d entries, want %d", n, cacheEntries)
+	}
+	if size := int64(heap() - before); size > cacheEntries*cacheBytes {
+		t.Errorf("the cache holds %d kB, want at most %d", size>>10, cacheEntries*cacheBytes>>10)
+	}
+	long := strings.Repeat("y", cacheBytes/2+1)
+	want(t, c, long, upper(long))
+	want(t, c, long, upper(long))
+	if n := len(s.Asked()); n != 2 {
+		t.Errorf("asked %d times, want 2: the answer is too long to keep", n)
+	}
+}
+
+// heap returns the bytes in use, without what is garbage.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func TestConcurrency(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
+	c, p := newClient(t, s.Path, limit)
+	const goroutines = 64
+	var group sync.WaitGroup
+	for g := range goroutines {
+		group.Go(func() {
+			for i := range 100 {
+				cipher := fmt.Sprintf("shared%d/of%d", i, g%4)
+				want(t, c, cipher, upper(cipher))
+				if got, ok := c.Encrypt(cipher); !ok || got != upper(cipher) {
+					t.Errorf("Encrypt(%q) = %q, %v", cipher, got, ok)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if n := s.Dials(); n > goroutines {
+		t.Errorf("%d connections for %d goroutines", n, goroutines)
+	}
+	wantProblems(t, p)
+}
+
+// Close ends a probe that is waiting for an answer, and one that is not.
+func TestCloseEndsTheProbe(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Silence)
+	c, _ := newClient(t, s.Path, patience)
+	want(t, c, "a", "")
+	eventually(t, "a knock", func() bool { return s.Dials() > 1 })
+	start := time.Now()
+	c.timeout = limit
+	c.Close()
+	if d := time.Since(start); d > limit/2 {
+		t.Errorf("Close took %v", d)
+	}
+	missing, _ := newClient(t, s.Path+"x", limit)
+	want(t, missing, "a", "")
+	missing.Close()
+}
+
+// Every problem is told once, whatever the number of questions, in words that
+// say what it is and what to do. (No permission is among the tests of the whole
+// program: it takes another user.)
+func TestProblems(t *testing.T) {
+	orphan := ctlsocktest.Path(t)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: orphan, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	file := ctlsocktest.Path(t)
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start := func(script ctlsocktest.Script) string {
+		return ctlsocktest.Start(t, ctlsocktest.Path(t), script).Path
+	}
+	for name, tt := range map[string]struct{ path, what, hint string }{
+		"missing":        {"/nonexistent/sock", "no control socket at /nonexistent/sock", "gocryptfs -ctlsock /nonexistent/sock"},
+		"orphan":         {orphan, "nobody answers at " + orphan, "remove it and mount again"},
+		"directory":      {t.TempDir(), "is not a socket", "the second one the mounted directory"},
+		"file":           {file, "is not a socket", "the first operand"},
+		"below a file":   {file + "/x", "cannot use " + file + "/x", "gocryptfs -ctlsock"},
+		"too long":       {"/tmp/" + strings.Repeat("x", 103), "too long (108 bytes)", "at most 107 bytes"},
+		"name too long":  {"/tmp/" + strings.Repeat("x", 300), "too long (305 bytes)", "at most 107 bytes"},
+		"silent":         {start(ctlsocktest.Silence), "did not answer within 200ms", "-timeout"},
+		"hangs up":       {start(func(*ctlsocktest.Conn) {}), "closed the connection", "names come back"},
+		"another server": {start(ctlsocktest.Reply("HTTP/1.1 400\r\n", true)), "answers that make no sense", "is it the control socket"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, p := newClient(t, tt.path, patience)
+			for i := range 5 {
+				want(t, c, fmt.Sprintf("a%d", i), "")
+			}
+			wantProblems(t, p, tt.what)
+			if len(p.list) > 0 && !strings.Contains(p.list[0].Hint, tt.hint) {
+				t.Errorf("hint %q, want %q in it", p.list[0].Hint, tt.hint)
+			}
+		})
+	}
+}
+
+// A path of 107 bytes is not too long.
+func TestLongestSocketPath(t *testing.T) {
+	path := ctlsocktest.Path(t)
+	path += strings.Repeat("x", 107-len(path))
+	s := ctlsocktest.Start(t, path, ctlsocktest.Answer(upper))
+	c, p := newClient(t, s.Path, limit)
+	want(t, c, "a", "A")
+	wantProblems(t, p)
+}
+
+// An error explains itself the same way when it has been wrapped.
+func TestProblemIsAnError(t *testing.T) {
+	p := explain(fmt.Errorf("read: %w", io.EOF), "/x", time.Second)
+	var err error = p
+	if !isHangup(err) || err.Error() != p.What {
+		t.Errorf("%+v does not unwrap to the end of file", p)
+	}
+}

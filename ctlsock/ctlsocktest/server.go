@@ -1,0 +1,207 @@
+// Package ctlsocktest has a control socket for tests, which answers as a script
+// says: right, wrong, late or not at all.
+package ctlsocktest
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+
+	wire "github.com/rfjakob/gocryptfs/v2/ctlsock"
+)
+
+// A Script is what a server does with one connection, which is closed when the
+// script returns. It runs in a goroutine of its own and has to return when Read
+// or Write fail, or when Done is closed.
+type Script func(c *Conn)
+
+// A Server is a control socket. It accepts every connection.
+type Server struct {
+	Path string // of the socket
+
+	tb       testing.TB
+	listener *net.UnixListener
+	scripts  sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	conns  map[*Conn]bool
+	asked  []string
+	dials  int
+}
+
+// A Conn is the server's side of one connection.
+type Conn struct {
+	net.Conn
+	*Server
+	buf []byte
+}
+
+// Path returns where a socket may be made until the test ends. It is short: the
+// path of a socket may have 107 bytes.
+func Path(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "gs")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "sock")
+}
+
+// Start serves at path until the test ends or Close is called.
+func Start(tb testing.TB, path string, script Script) *Server {
+	tb.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := &Server{Path: path, tb: tb, listener: l, conns: map[*Conn]bool{}}
+	tb.Cleanup(s.Close)
+	s.scripts.Go(func() { s.accept(script) })
+	return s
+}
+
+func (s *Server) accept(script Script) {
+	for {
+		nc, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		c := &Conn{Conn: nc, Server: s, buf: make([]byte, 5000)}
+		s.mu.Lock()
+		if s.closed {
+			nc.Close()
+		}
+		s.conns[c] = true
+		s.dials++
+		s.mu.Unlock()
+		s.scripts.Go(func() {
+			defer s.drop(c)
+			script(c)
+		})
+	}
+}
+
+func (s *Server) drop(c *Conn) {
+	c.Conn.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
+
+// Close removes the socket, closes all connections and waits for the scripts to
+// end. It may be called again.
+func (s *Server) Close() {
+	s.listener.Close()
+	s.mu.Lock()
+	s.closed = true
+	for c := range s.conns {
+		c.Conn.Close()
+	}
+	s.mu.Unlock()
+	s.scripts.Wait()
+}
+
+// Asked returns the paths asked for so far, in the order of their arrival.
+func (s *Server) Asked() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.asked...)
+}
+
+// Dials returns the number of connections so far.
+func (s *Server) Dials() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dials
+}
+
+// Next waits for a request and returns the path asked for, which is empty for an
+// empty request. Like gocryptfs it takes each read for one request, and hangs up
+// on one of 5000 bytes; ok is false then, and when the client has hung up.
+func (c *Conn) Next() (path string, ok bool) {
+	n, err := c.Read(c.buf)
+	if err != nil || n == len(c.buf) {
+		return "", false
+	}
+	var q wire.RequestStruct
+	if err := json.Unmarshal(c.buf[:n], &q); err != nil {
+		c.tb.Errorf("the request %q is no JSON: %v", c.buf[:n], err)
+		return "", false
+	}
+	path = q.DecryptPath + q.EncryptPath
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = append(c.asked, path)
+	return path, true
+}
+
+// Say writes text, which it does not mind the client not to read.
+func (c *Conn) Say(text string) bool {
+	_, err := c.Write([]byte(text))
+	return err == nil
+}
+
+// Name returns the reply that a path translates to plain.
+func Name(plain string) string { return reply(wire.ResponseStruct{Result: plain}) }
+
+// NoName returns the reply that a path does not translate.
+func NoName() string {
+	return reply(wire.ResponseStruct{ErrNo: int32(syscall.ENOENT), ErrText: syscall.ENOENT.Error()})
+}
+
+func reply(r wire.ResponseStruct) string {
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // strings and numbers can be marshalled
+	}
+	return string(b) + "\n"
+}
+
+// Answer returns a script that answers every question as a good server does. f
+// returns the translation, empty for none.
+func Answer(f func(path string) string) Script {
+	return func(c *Conn) {
+		for {
+			path, ok := c.Next()
+			if !ok || !c.Say(answer(f, path)) {
+				return
+			}
+		}
+	}
+}
+
+func answer(f func(string) string, path string) string {
+	if path != "" {
+		if plain := f(path); plain != "" {
+			return Name(plain)
+		}
+	}
+	return NoName()
+}
+
+// Reply returns a script that gives the same reply to every question, followed by
+// the end of the connection if hangUp is set.
+func Reply(text string, hangUp bool) Script {
+	return func(c *Conn) {
+		for {
+			if _, ok := c.Next(); !ok || !c.Say(text) || hangUp {
+				return
+			}
+		}
+	}
+}
+
+// Silence is a script that never answers.
+func Silence(c *Conn) {
+	for {
+		if _, ok := c.Next(); !ok {
+			return
+		}
+	}
+}
