@@ -495,21 +495,23 @@ func TestConcurrency(t *testing.T) {
 	wantProblems(t, p)
 }
 
-// Close ends a probe that is waiting for an answer, and one that is not.
+// Close ends a probe that is waiting for an answer, and one between two looks.
 func TestCloseEndsTheProbe(t *testing.T) {
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Silence)
-	c, _ := newClient(t, s.Path, patience)
+	path := ctlsocktest.Path(t)
+	c, _ := newClient(t, path, limit)
 	want(t, c, "a", "")
-	eventually(t, "a knock", func() bool { return s.Dials() > 1 })
+	s := ctlsocktest.Start(t, path, ctlsocktest.Silence)
+	eventually(t, "a knock", func() bool { return len(s.Asked()) > 0 })
 	start := time.Now()
-	c.timeout = limit
+	c.Close()
+
+	c, _ = newClient(t, path+"x", limit)
+	c.retry = limit
+	want(t, c, "a", "")
 	c.Close()
 	if d := time.Since(start); d > limit/2 {
-		t.Errorf("Close took %v", d)
+		t.Errorf("two Closes took %v", d)
 	}
-	missing, _ := newClient(t, s.Path+"x", limit)
-	want(t, missing, "a", "")
-	missing.Close()
 }
 
 // Every problem is told once, whatever the number of questions, in words that
