@@ -40,8 +40,16 @@ const (
 // Options say how to copy.
 type Options struct {
 	Names   Names
-	Tree    *Tree // may be nil
-	Workers int   // questions asked at the same time, at least 1
+	Tree    *Tree  // may be nil
+	Workers int    // questions asked at the same time, at least 1
+	Index   *Index // gets every name that is decoded; may be nil
+
+	// Colour shows records by the kind of change, with ANSI sequences.
+	Colour bool
+	// HideMeta leaves out records that tell of housekeeping files, and the
+	// progress that follows them. A record then waits for its end, unless it is
+	// progress itself.
+	HideMeta bool
 }
 
 // Stats counts what was found.
@@ -57,6 +65,8 @@ type Stats struct {
 func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 	c := &copier{
 		src:   src,
+		look:  look{colour: o.Colour, hideMeta: o.HideMeta},
+		index: o.Index,
 		order: make(chan *batch, maxBatches),
 		work:  make(chan *batch, maxBatches),
 		quit:  make(chan struct{}),
@@ -65,7 +75,7 @@ func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 	rewriters := make([]rewriter, max(o.Workers, 1))
 	for i := range rewriters {
 		w := &rewriters[i]
-		w.names, w.tree = o.Names, o.Tree
+		w.names, w.tree, w.look, w.indexed = o.Names, o.Tree, c.look, o.Index != nil
 		workers.Go(func() { c.rewrite(w) })
 	}
 	go c.read()
@@ -88,6 +98,8 @@ func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 type copier struct {
 	src     io.Reader
 	readErr error // of src; set before order is closed
+	look    look
+	index   *Index
 
 	order, work chan *batch
 	quit        chan struct{} // closed when nothing is written any more
@@ -100,10 +112,14 @@ type copier struct {
 // is cut.
 type batch struct {
 	chunk *chunk
-	text  []byte // with what stands in front of it in its first record
-	from  int    // where the batch itself begins
-	out   []byte
-	done  chan struct{} // has an element when out is ready
+	text  []byte        // with what stands in front of it in its first record
+	from  int           // where the batch itself begins
+	done  chan struct{} // has an element when what follows is ready
+
+	out     []byte
+	entries []entry // for the index
+	lead    int     // so much of out is progress of what came before
+	visible visible // and so is what comes next
 }
 
 // A chunk is memory that several batches lie in.
@@ -126,7 +142,7 @@ func (c *copier) read() {
 		ch.buf = ch.buf[:n+m]
 		end := len(ch.buf)
 		if err == nil {
-			end = s.settled(ch.buf, from)
+			end = c.look.waits(ch.buf, from, s.settled(ch.buf, from))
 		}
 		if end > from {
 			next := c.newChunk()
@@ -220,7 +236,7 @@ func (c *copier) rewrite(w *rewriter) {
 			if !ok {
 				return
 			}
-			b.out = w.rewrite(b.out[:0], b.text, b.from)
+			w.batch(b)
 			b.done <- struct{}{}
 		case <-c.quit:
 			return
@@ -231,33 +247,46 @@ func (c *copier) rewrite(w *rewriter) {
 // write puts the batches out in order, as many as are ready in one write.
 func (c *copier) write(dst io.Writer) error {
 	w := bufio.NewWriterSize(dst, readSize)
+	flush := func() error {
+		c.index.Flush() // which keeps its error
+		return w.Flush()
+	}
+	last := showing
 	for {
-		b, ok, err := receive(c.order, w)
+		b, ok, err := receive(c.order, flush)
 		if err != nil {
 			return err
 		}
 		if !ok {
-			return w.Flush()
+			return flush()
 		}
-		if _, _, err := receive(b.done, w); err != nil {
+		if _, _, err := receive(b.done, flush); err != nil {
 			return err
 		}
-		if _, err := w.Write(b.out); err != nil {
+		out := b.out
+		if last == hiding {
+			out = out[b.lead:]
+		}
+		if b.visible != asBefore {
+			last = b.visible
+		}
+		if _, err := w.Write(out); err != nil {
 			return err
 		}
+		c.index.add(b.entries)
 		c.release(b.chunk)
 		c.batches.Put(b)
 	}
 }
 
-// receive receives from ch. Before it waits, it flushes w.
-func receive[T any](ch <-chan T, w *bufio.Writer) (v T, ok bool, err error) {
+// receive receives from ch. Before it waits, it flushes.
+func receive[T any](ch <-chan T, flush func() error) (v T, ok bool, err error) {
 	select {
 	case v, ok = <-ch:
 		return v, ok, nil
 	default:
 	}
-	if err := w.Flush(); err != nil {
+	if err := flush(); err != nil {
 		return v, false, err
 	}
 	v, ok = <-ch

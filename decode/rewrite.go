@@ -19,12 +19,26 @@ type Names interface {
 // A rewriter replaces the tokens of a text. It belongs to one goroutine.
 type rewriter struct {
 	scanner
-	names Names
-	tree  *Tree
-	count Stats
-	index func(cipher, plain string) // told of every name shown; may be nil
-	mark  func(dst []byte, text []byte) []byte
-	path  []byte // scratch: a cipher path
+	names   Names
+	tree    *Tree
+	look    look
+	indexed bool // entries are wanted
+	count   Stats
+
+	entries []entry                              // of this batch
+	mark    func(dst []byte, text []byte) []byte // appends what stayed encrypted; may be nil
+	path    []byte                               // scratch: a cipher path
+}
+
+// batch rewrites one batch.
+func (w *rewriter) batch(b *batch) {
+	b.out, w.entries = b.out[:0], b.entries[:0]
+	if w.look == (look{}) {
+		b.out = w.rewrite(b.out, b.text, b.from)
+	} else {
+		w.lines(b)
+	}
+	b.entries = w.entries
 }
 
 // A found part of a chain, names[first:last], has been decrypted.
@@ -63,8 +77,8 @@ func (w *rewriter) chain(dst, b []byte, t token) []byte {
 	} else {
 		w.count.Decoded++
 	}
-	if w.index != nil {
-		w.index(f.cipher, f.plain)
+	if w.indexed {
+		w.entries = append(w.entries, entry{f.cipher, f.plain})
 	}
 	plain := f.plain
 	for n := strings.Count(f.plain, "/") + 1; n > f.last-f.first; n-- {
@@ -201,7 +215,7 @@ func (w *rewriter) target(dst, b []byte, t token) ([]byte, int) {
 		return w.appendEncrypted(dst, b[t.start:t.end]), t.end
 	}
 	self := names[len(names)-1]
-	if n, ok := nameAt(b, t.start, t.end); ok && bytes.Equal(b[self.start:self.end], b[n.start:n.end]) {
+	if n, ok := nameAt(b, t.start, wordEnd(b, t.start)); ok && bytes.Equal(b[self.start:self.end], b[n.start:n.end]) {
 		c := w.scanner.chain(b, n, true)
 		return w.chain(dst, b, c), c.end
 	}

@@ -76,6 +76,7 @@ func OpenTree(mount, plain string, timeout time.Duration) (*Tree, error) {
 	t.view = r.view
 	if plain != "" {
 		t.view.plain = plain
+		r.err = checkDir(plain)
 	}
 	return t, r.err
 }
@@ -103,9 +104,12 @@ func findView(mount string) (view, error) {
 	if err == nil {
 		dir, err = filepath.EvalSymlinks(dir)
 	}
-	v := view{dir: dir}
 	if err != nil {
-		return v, &MountError{"MOUNT: " + err.Error(), "give the directory that rsync reads"}
+		dir = mount
+	}
+	v := view{dir: dir}
+	if err := checkDir(dir); err != nil {
+		return v, err
 	}
 	table, err := mountinfo.GetMounts(nil)
 	if err != nil {
@@ -126,14 +130,28 @@ func findView(mount string) (view, error) {
 		if sub, ok := below(encrypted, dir); ok && len(encrypted) >= longest {
 			v, longest = view{dir: encrypted, plain: plain, sub: sub}, len(encrypted)
 		} else if _, ok := below(plain, dir); ok && longest < 0 {
-			err = &MountError{mount + " is the plain side of " + m.Mountpoint,
-				"give the encrypted directory that rsync reads: " + encrypted}
+			err = &MountError{mount + " is the plain side of a gocryptfs mount",
+				"give the encrypted one: " + encrypted}
 		}
 	}
 	if longest >= 0 {
 		err = nil
 	}
 	return v, err
+}
+
+// checkDir explains why dir is no directory.
+func checkDir(dir string) error {
+	fi, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return &MountError{err.Error(), "targets of symbolic links will stay encrypted"}
+	case fi.Mode().Type() == fs.ModeSocket:
+		return &MountError{dir + " is a socket", "the operands are CTLSOCK and MOUNT, in this order"}
+	case !fi.IsDir():
+		return &MountError{dir + " is not a directory", "give the encrypted directory that rsync reads"}
+	}
+	return nil
 }
 
 // below returns the path of dir relative to root, empty if they are the same.
