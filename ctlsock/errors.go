@@ -27,12 +27,12 @@ func (p *Problem) Unwrap() error { return p.Err }
 func explain(err error, path string, timeout time.Duration) *Problem {
 	p := &Problem{Err: err}
 	switch {
+	case isOther(path):
+		p.What = fmt.Sprintf("%s is not a socket", path)
+		p.Hint = "the operands are CTLSOCK, as given to gocryptfs -ctlsock, and MOUNT, in this order"
 	case errors.Is(err, fs.ErrNotExist):
 		p.What = fmt.Sprintf("no control socket at %s", path)
 		p.Hint = "mount with: gocryptfs -ctlsock " + path + " ...; is it mounted?"
-	case errors.Is(err, syscall.ECONNREFUSED) && !isSocket(path):
-		p.What = fmt.Sprintf("%s is not a socket", path)
-		p.Hint = "the first operand is the path given to gocryptfs -ctlsock, the second one the mounted directory"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		p.What = fmt.Sprintf("nobody answers at %s", path)
 		p.Hint = "it was left behind by a gocryptfs that is gone: remove it and mount again"
@@ -58,9 +58,11 @@ func explain(err error, path string, timeout time.Duration) *Problem {
 	return p
 }
 
-func isSocket(path string) bool {
+// isOther reports whether path is there and is not a socket. Connecting to it fails
+// in different ways.
+func isOther(path string) bool {
 	fi, err := os.Stat(path)
-	return err == nil && fi.Mode().Type() == fs.ModeSocket
+	return err == nil && fi.Mode().Type() != fs.ModeSocket
 }
 
 func isTimeout(err error) bool {

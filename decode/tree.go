@@ -116,7 +116,7 @@ func findView(mount string) (view, error) {
 		return v, &MountError{"no mount table: " + err.Error(), "give the plain directory with -plain"}
 	}
 	err = &MountError{mount + " is no gocryptfs mount",
-		"give the encrypted directory that rsync reads; where it is not in the mount table, -plain names the plain one"}
+		"give the directory that rsync reads, or -plain for the targets of links"}
 	longest := -1
 	for _, m := range table {
 		encrypted, plain := m.Mountpoint, m.Source
