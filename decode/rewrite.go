@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -44,6 +45,7 @@ func (w *rewriter) batch(b *batch) {
 // A found part of a chain, names[first:last], has been decrypted.
 type found struct {
 	first, last   int
+	padded        bool   // the `=` behind its names belong to them
 	cipher, plain string // of the last name, from the root of the view
 }
 
@@ -81,25 +83,26 @@ func (w *rewriter) chain(dst, b []byte, t token) []byte {
 		w.entries = append(w.entries, entry{f.cipher, f.plain})
 	}
 	plain := f.plain
-	for n := strings.Count(f.plain, "/") + 1; n > f.last-f.first; n-- {
-		_, plain, _ = strings.Cut(plain, "/") // MOUNT's own path
+	for n := strings.Count(plain, "/") + 1; n > f.last-f.first; n-- {
+		_, plain, _ = strings.Cut(plain, "/") // the path is relative to that
 	}
 	pos := t.start
 	for i, n := range t.names {
+		dst = append(dst, b[pos:n.start]...)
+		pos = n.end
 		if i < f.first || i >= f.last {
-			dst = append(dst, b[pos:n.start]...)
 			dst = w.appendEncrypted(dst, b[n.start:n.end])
-			pos = n.end
 			continue
 		}
-		var s string
-		s, plain, _ = strings.Cut(plain, "/")
-		dst = append(dst, b[pos:n.start]...)
 		if n.isHousekeeping(b) {
 			dst = append(dst, longPrefix...)
 		}
+		var s string
+		s, plain, _ = strings.Cut(plain, "/")
 		dst = appendEscaped(dst, s)
-		pos = n.end
+		if f.padded {
+			pos += n.pad
+		}
 	}
 	return append(dst, b[pos:t.end]...)
 }
@@ -133,35 +136,18 @@ func (w *rewriter) resolve(b []byte, names []name) (found, bool) {
 	return found{}, false
 }
 
-// ask decrypts names[first:last], as a path below MOUNT and as one from the root
-// of the view, with padding and without.
+// ask decrypts names[first:last]: with padding, if there is any, and without; from
+// each directory that the path may be relative to.
 func (w *rewriter) ask(b []byte, names []name, first, last int) (found, bool) {
-	padded := false
-	for _, n := range names[first:last] {
-		padded = padded || n.pad > 0
-	}
+	padded := slices.ContainsFunc(names[first:last], func(n name) bool { return n.pad > 0 })
 	for _, pad := range []bool{true, false} {
 		if pad && !padded {
 			continue
 		}
-		below := w.path[:0]
-		if w.tree.Sub() != "" {
-			below = append(append(below, w.tree.Sub()...), '/')
-		}
-		root := len(below)
-		below = appendCipher(below, b, names[first:last], pad)
-		w.path = below
-		bases := [2]int{0, root}
-		// A path that begins like MOUNT's own is more likely from the root.
-		if bytes.HasPrefix(below[root:], below[:root]) {
-			bases = [2]int{root, 0}
-		}
-		for i, base := range bases {
-			if i > 0 && root == 0 {
-				break
-			}
-			if f, ok := w.decrypt(string(below[base:])); ok {
-				f.first, f.last = first, last
+		w.path = appendCipher(w.path[:0], b, names[first:last], pad)
+		for _, base := range w.tree.bases(w.path) {
+			if f, ok := w.decrypt(base + string(w.path)); ok {
+				f.first, f.last, f.padded = first, last, pad
 				return f, true
 			}
 		}

@@ -81,13 +81,26 @@ func OpenTree(mount, plain string, timeout time.Duration) (*Tree, error) {
 	return t, r.err
 }
 
-// Sub returns MOUNT's own cipher path, from the root of the view: empty if MOUNT
-// is the root.
-func (t *Tree) Sub() string {
-	if t == nil {
-		return ""
+// bases returns the directories that a path in the text may be relative to, each
+// with a slash behind it: MOUNT, if that is inside of the view, and the root. A
+// path that begins with the last names of MOUNT's own comes from above these, as
+// with a source that has no slash at its end; that one is the first.
+func (t *Tree) bases(path []byte) []string {
+	if t == nil || t.view.sub == "" {
+		return []string{""}
 	}
-	return t.view.sub
+	bases := []string{t.view.sub + "/", ""}
+	for i := 0; ; {
+		if tail := t.view.sub[i:]; bytes.HasPrefix(append(path, '/'), []byte(tail+"/")) {
+			return slices.Insert(bases, 0, t.view.sub[:i])
+		}
+		n := strings.IndexByte(t.view.sub[i:], '/')
+		if n < 0 {
+			break
+		}
+		i += n + 1
+	}
+	return bases
 }
 
 // A view is an encrypted directory, as the mount table has it.
