@@ -160,8 +160,10 @@ func filter(c config, stdin io.Reader, stdout io.Writer, index io.WriteCloser, m
 	start := time.Now()
 	client := ctlsock.New(c.sock, c.timeout, func(p *ctlsock.Problem) { m.warning(p.What, p.Hint) })
 	defer client.Close()
+	connected := client.Connect()
 	tree, err := decode.OpenTree(c.mount, c.plain, c.timeout)
-	if e := (*decode.MountError)(nil); errors.As(err, &e) {
+	// Without gocryptfs there is no mount either, and one warning is enough.
+	if e := (*decode.MountError)(nil); connected && errors.As(err, &e) {
 		m.warning(e.What, e.Hint)
 	}
 	o := decode.Options{

@@ -77,6 +77,23 @@ func New(path string, timeout time.Duration, warn func(*Problem)) *Client {
 	return c
 }
 
+// nothing is a question that asks for nothing. gocryptfs answers that the input is
+// empty.
+var nothing, _ = newQuestion(wire.RequestStruct{})
+
+// Connect makes a first connection. If that fails it is reported at once, and
+// tried again in the background.
+func (c *Client) Connect() (ok bool) {
+	cn, err := dial(c.ctx, c.path, c.timeout)
+	if err != nil {
+		c.suspend(nothing)
+		c.report(err)
+		return false
+	}
+	c.put(cn)
+	return true
+}
+
 // Close closes the connections and waits for the probe to end. No question may
 // be under way or follow.
 func (c *Client) Close() {
@@ -180,7 +197,7 @@ func (c *Client) roundTrip(q question) (*wire.ResponseStruct, error) {
 		return nil, err
 	}
 	r, err := cn.query(q, c.timeout)
-	if cn.used && isHangup(err) {
+	if cn.idle && isHangup(err) {
 		cn.Close()
 		if cn, err = dial(c.ctx, c.path, c.timeout); err != nil {
 			c.suspend(q)
@@ -214,6 +231,7 @@ func (c *Client) get() (*conn, error) {
 func (c *Client) put(cn *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	cn.idle = true
 	c.idle = append(c.idle, cn)
 }
 

@@ -46,7 +46,7 @@ func newQuestion(r wire.RequestStruct) (question, bool) {
 type conn struct {
 	net.Conn
 	buf  []byte // a reply as it arrives
-	used bool   // has answered before, so it may have died of old age
+	idle bool   // has lain unused, so the server may have closed it since
 }
 
 func dial(ctx context.Context, path string, timeout time.Duration) (*conn, error) {
@@ -81,7 +81,6 @@ func (c *conn) query(q question, timeout time.Duration) (*wire.ResponseStruct, e
 			return nil, err
 		}
 	}
-	c.used = true
 	return &r, nil
 }
 
