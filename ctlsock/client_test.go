@@ -446,8 +446,8 @@ func TestCacheIsBounded(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
 	c, _ := newClient(t, s.Path, limit)
 	before := heap()
-	tail := "/" + strings.Repeat("x", 4000)
-	for i := range 2 * cacheEntries {
+	tail := "/" + strings.Repeat("x", 2000)
+	for i := range cacheEntries + 1000 {
 		c.learn(fmt.Sprintf("dir%d", i)+tail, fmt.Sprintf("DIR%d", i)+upper(tail), true)
 	}
 	if n := c.cache.Len(); n != cacheEntries {
@@ -535,8 +535,8 @@ func TestProblems(t *testing.T) {
 	for name, tt := range map[string]struct{ path, what, hint string }{
 		"missing":        {"/nonexistent/sock", "no control socket at /nonexistent/sock", "gocryptfs -ctlsock /nonexistent/sock"},
 		"orphan":         {orphan, "nobody answers at " + orphan, "remove it and mount again"},
-		"directory":      {t.TempDir(), "is not a socket", "the second one the mounted directory"},
-		"file":           {file, "is not a socket", "the first operand"},
+		"directory":      {t.TempDir(), "is not a socket", "CTLSOCK, as given to gocryptfs -ctlsock, and MOUNT"},
+		"file":           {file, "is not a socket", "in this order"},
 		"below a file":   {file + "/x", "cannot use " + file + "/x", "gocryptfs -ctlsock"},
 		"too long":       {"/tmp/" + strings.Repeat("x", 103), "too long (108 bytes)", "at most 107 bytes"},
 		"name too long":  {"/tmp/" + strings.Repeat("x", 300), "too long (305 bytes)", "at most 107 bytes"},
