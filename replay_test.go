@@ -20,7 +20,7 @@ import (
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
-var updateReplay = flag.Bool("update", false, "write the pretty output into testdata/replay anew")
+var update = flag.Bool("update", false, "write the expected output in testdata anew")
 
 // capture is one file of testdata/replay, which capture.sh makes: what a command
 // printed, and what the filter makes of that.
@@ -41,7 +41,7 @@ func TestReplay(t *testing.T) {
 		t.Run(filepath.Base(c.file), func(t *testing.T) {
 			view, plain := linkTrees(t, names, c.raw)
 			args := []string{"-plain", plain, sock, view}
-			if *updateReplay {
+			if *update {
 				c.pretty = []byte(replay(t, args, bytes.NewReader(c.raw)))
 				c.write(t)
 			}
@@ -220,7 +220,7 @@ func readCaptures(t *testing.T) (captures []capture) {
 				c.pretty = f.Data
 			}
 		}
-		if len(c.raw) == 0 || len(c.pretty) == 0 && !*updateReplay {
+		if len(c.raw) == 0 || len(c.pretty) == 0 && !*update {
 			t.Fatalf("%s: has no raw or no pretty part", file)
 		}
 		captures = append(captures, c)
