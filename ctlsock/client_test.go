@@ -399,6 +399,42 @@ func TestGoneAndBack(t *testing.T) {
 	}
 }
 
+// Connect tells of a socket that does not work before anything is asked.
+func TestConnect(t *testing.T) {
+	path := ctlsocktest.Path(t)
+	c, p := newClient(t, path, limit)
+	if c.Connect() {
+		t.Error("connected to a socket that is not there")
+	}
+	wantProblems(t, p, "no control socket")
+	s := ctlsocktest.Start(t, path, ctlsocktest.Answer(upper))
+	eventually(t, "names come back", func() bool { _, ok := c.Decrypt("a"); return ok })
+	wantProblems(t, p, "no control socket")
+	if asked := s.Asked(); asked[0] != "" {
+		t.Errorf("the probe has asked for %q, want an empty question", asked[0])
+	}
+}
+
+// The first connection may be closed before the first question: it costs nothing.
+func TestConnectionClosedWhileIdle(t *testing.T) {
+	var first sync.Once
+	gone := make(chan struct{})
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) {
+		closed := false
+		first.Do(func() { c.Conn.Close(); closed = true; close(gone) })
+		if !closed {
+			ctlsocktest.Answer(upper)(c)
+		}
+	})
+	c, p := newClient(t, s.Path, limit)
+	if !c.Connect() {
+		t.Error("not connected")
+	}
+	<-gone
+	want(t, c, "a", "A")
+	wantProblems(t, p)
+}
+
 func TestFailuresAreRemembered(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(func(string) string { return "" }))
 	c, _ := newClient(t, s.Path, limit)

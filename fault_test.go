@@ -1,0 +1,846 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
+)
+
+// Whatever happens to the control socket, the text goes through: what is not
+// decoded is as it was, the input is read to its end, the status is 0, and one
+// warning for each thing that is wrong says so.
+
+// A transcript is a text with encrypted names, line by line.
+type transcript struct{ raw, plain []string }
+
+// fakeTranscript returns n lines with names that scripted servers know.
+func fakeTranscript(n int) (tr transcript) {
+	for i := range n {
+		dir, file := fakeName(i/10), fakeName(i)
+		path := dir + "/" + file
+		tr.raw = append(tr.raw, ">f+++++++++ "+path)
+		tr.plain = append(tr.plain, ">f+++++++++ "+fakePlain(path))
+	}
+	return tr
+}
+
+// realTranscript returns n lines with names below a mount.
+func realTranscript(t *testing.T, m *mount, n int) (tr transcript) {
+	t.Helper()
+	for i := range n {
+		path := fmt.Sprintf("dir %d/file %d", i/10, i)
+		tr.raw = append(tr.raw, ">f+++++++++ "+m.encrypt(t, path))
+		tr.plain = append(tr.plain, ">f+++++++++ "+path)
+	}
+	return tr
+}
+
+// fakeName returns the encrypted name number i: 16 bytes in base64.
+func fakeName(i int) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%016d", i))
+}
+
+// fakePlain returns what a cipher path of fakeNames stands for, or "".
+func fakePlain(path string) string {
+	names := strings.Split(path, "/")
+	for i, name := range names {
+		number, err := base64.RawURLEncoding.DecodeString(name)
+		if err != nil {
+			return ""
+		}
+		names[i] = fmt.Sprintf("name %s", number)
+	}
+	return strings.Join(names, "/")
+}
+
+// part returns the lines from i to j.
+func (tr transcript) part(i, j int) transcript {
+	return transcript{tr.raw[i:j], tr.plain[i:j]}
+}
+
+func (tr transcript) input() string  { return text(tr.raw) }
+func (tr transcript) output() string { return text(tr.plain) }
+
+func text(lines []string) string { return strings.Join(lines, "\n") + "\n" }
+
+// decoded returns how many lines of out have been decoded. All others have to be
+// as they were.
+func (tr transcript) decoded(t *testing.T, out string) (n int) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+	if len(lines) != len(tr.raw) || !strings.HasSuffix(out, "\n") {
+		t.Fatalf("%d lines came out of %d", len(lines), len(tr.raw))
+	}
+	for i, line := range lines {
+		switch line {
+		case tr.plain[i]:
+			n++
+		case tr.raw[i]:
+		default:
+			t.Fatalf("line %d is %q, want %q or %q", i, line, tr.plain[i], tr.raw[i])
+		}
+	}
+	return n
+}
+
+// A running filter is a run of the program, in this process or in its own.
+type running struct {
+	t         *testing.T
+	in        io.WriteCloser
+	out, errs *watched
+	status    chan int
+	process   *os.Process // nil in this process
+}
+
+// watched collects what is written to it.
+type watched struct {
+	mu      sync.Mutex
+	buf     bytes.Buffer
+	written chan struct{} // has an element after a write
+}
+
+func newWatched() *watched { return &watched{written: make(chan struct{}, 1)} }
+
+func (w *watched) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case w.written <- struct{}{}:
+	default:
+	}
+	return w.buf.Write(p)
+}
+
+func (w *watched) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.buf.String()
+}
+
+// startFilter runs the program in this process. The test fails if one of its
+// goroutines is left at the end.
+func startFilter(t *testing.T, args ...string) *running {
+	t.Helper()
+	noLeak(t)
+	r, w := io.Pipe()
+	f := &running{t: t, in: w, out: newWatched(), errs: newWatched(), status: make(chan int, 1)}
+	go func() { f.status <- run(args, r, f.out, f.errs) }()
+	t.Cleanup(func() { w.Close() })
+	return f
+}
+
+// noLeak fails the test if, at its end, there are goroutines that it has not
+// found at its start.
+func noLeak(t *testing.T) {
+	t.Helper()
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		eventually(t, "all goroutines end", func() bool { return runtime.NumGoroutine() <= before })
+	})
+}
+
+// eventually waits until f reports true.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(startLimit); !f(); <-tick.C {
+		if time.Now().After(end) {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%s: not within %v\n%s", what, startLimit, stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}
+
+// send writes text to the filter, which has to read it.
+func (f *running) send(text string) {
+	f.t.Helper()
+	sent := make(chan error, 1)
+	go func() { _, err := io.WriteString(f.in, text); sent <- err }()
+	select {
+	case err := <-sent:
+		if err != nil {
+			f.t.Fatalf("the filter does not read %q: %v", text[:min(len(text), 99)], err)
+		}
+	case <-time.After(startLimit):
+		f.t.Fatalf("the filter has not read %d bytes after %v", len(text), startLimit)
+	}
+}
+
+// shows waits until all that has been written is text.
+func (f *running) shows(text string) {
+	f.t.Helper()
+	if got := f.until(func(got string) bool { return len(got) >= len(text) }); got != text {
+		f.t.Fatalf("output %q, want %q", got, text)
+	}
+}
+
+// showsLines waits for n lines in all, and returns them.
+func (f *running) showsLines(n int) string {
+	f.t.Helper()
+	return f.until(func(got string) bool { return strings.Count(got, "\n") >= n })
+}
+
+// until waits for output that ok is content with, and returns all of it.
+func (f *running) until(ok func(string) bool) string {
+	f.t.Helper()
+	late := time.After(startLimit)
+	for {
+		got := f.out.String()
+		if ok(got) {
+			return got
+		}
+		select {
+		case <-f.out.written:
+		case <-late:
+			f.t.Fatalf("after %v the output is still %q", startLimit, got[max(0, len(got)-999):])
+		}
+	}
+}
+
+// end closes the input, waits for the filter and returns all of its output. The
+// status has to be 0, and stderr has to have one warning for each of warnings, a
+// part of it.
+func (f *running) end(warnings ...string) string {
+	f.t.Helper()
+	f.in.Close()
+	if status := f.wait(); status != exitOK {
+		f.t.Errorf("status %d, want 0", status)
+	}
+	wantWarnings(f.t, f.errs.String(), warnings...)
+	return f.out.String()
+}
+
+func (f *running) wait() int {
+	f.t.Helper()
+	select {
+	case status := <-f.status:
+		return status
+	case <-time.After(startLimit):
+		f.t.Fatalf("the filter goes on after %v", startLimit)
+		return -1
+	}
+}
+
+func wantWarnings(t *testing.T, stderr string, warnings ...string) {
+	t.Helper()
+	for _, w := range warnings {
+		if !strings.Contains(stderr, w) {
+			t.Errorf("no warning %q in %q", w, stderr)
+		}
+	}
+	if n := strings.Count(stderr, ": warning: "); n != len(warnings) {
+		t.Errorf("%d warnings, want %d:\n%s", n, len(warnings), stderr)
+	}
+	for line := range strings.Lines(stderr) {
+		if !strings.HasPrefix(line, program+": ") {
+			t.Errorf("stderr has %q", line)
+		}
+	}
+}
+
+// notMounted is part of the warning that there is no gocryptfs at MOUNT, as in
+// all tests with a scripted server.
+const notMounted = " is no gocryptfs mount"
+
+func TestFaultSocket(t *testing.T) {
+	orphan := ctlsocktest.Path(t)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: orphan, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	for name, tt := range map[string]struct{ path, warning string }{
+		"missing":      {"/nonexistent/sock", "no control socket at /nonexistent/sock"},
+		"refused":      {orphan, "nobody answers at " + orphan},
+		"directory":    {t.TempDir(), "is not a socket"},
+		"too long":     {"/tmp/" + strings.Repeat("x", 200), "too long (205 bytes)"},
+		"empty string": {"", "cannot use"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := fakeTranscript(1000)
+			f := startFilter(t, tt.path, t.TempDir())
+			f.send(tr.input())
+			if got := f.end(tt.warning); got != tr.input() {
+				t.Errorf("%d names decoded", tr.decoded(t, got))
+			}
+		})
+	}
+}
+
+// Another user may not use the socket.
+func TestFaultPermission(t *testing.T) {
+	need(t, "root")
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
+	tr := fakeTranscript(1000)
+	// Another user may not come near the file of the program either.
+	dir := shortDir(t)
+	bin := filepath.Join(dir, program)
+	if err := os.WriteFile(bin, []byte(read(t, programFile(t))), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(bin, s.Path, dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	f := startProcess(t, cmd)
+	f.send(tr.input())
+	if got := f.end("no permission to use " + s.Path); got != tr.input() {
+		t.Errorf("%d names decoded", tr.decoded(t, got))
+	}
+}
+
+// TestFaultReplies has servers that answer badly for ever.
+func TestFaultReplies(t *testing.T) {
+	const (
+		nonsense = "answers that make no sense"
+		hangup   = "closed the connection"
+	)
+	for name, tt := range map[string]struct {
+		script  ctlsocktest.Script
+		warning string
+	}{
+		"junk":                {ctlsocktest.Reply("\x00\xff\n", false), nonsense},
+		"other server":        {ctlsocktest.Reply("HTTP/1.1 400 Bad Request\r\n\r\n", true), nonsense},
+		"half a reply":        {ctlsocktest.Reply(`{"Result":"a/`, true), hangup},
+		"endless":             {endless, nonsense},
+		"two replies":         {ctlsocktest.Reply(ctlsocktest.Name("a/b")+ctlsocktest.Name("c/d"), false), nonsense},
+		"another question":    {ctlsocktest.Reply(ctlsocktest.Name("a"), false), nonsense},
+		"steps up":            {ctlsocktest.Reply(ctlsocktest.Name("../.."), false), nonsense},
+		"too many components": {ctlsocktest.Reply(ctlsocktest.Name("a/b/c"), false), nonsense},
+		"hangs up":            {func(*ctlsocktest.Conn) {}, hangup},
+		"no such name":        {ctlsocktest.Reply(ctlsocktest.NoName(), false), ""},
+		"raw escapes":         {ctlsocktest.Answer(rawEscapes), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			noLeak(t)
+			s := ctlsocktest.Start(t, ctlsocktest.Path(t), tt.script)
+			warnings := []string{notMounted, tt.warning}
+			if tt.warning == "" {
+				warnings = warnings[:1]
+			}
+			tr := fakeTranscript(200)
+			f := startFilter(t, s.Path, t.TempDir())
+			f.send(tr.input())
+			got := f.end(warnings...)
+			if name == "another question" || name == "too many components" {
+				// A chain is tried in parts as well, and the right number of components
+				// looks right. That is all that can be checked of an answer.
+				tr.wantLines(t, got)
+			} else if got != tr.input() {
+				t.Errorf("%d names decoded, first lines %q", tr.decoded(t, got), got[:200])
+			}
+			if len(s.Asked()) == 0 && name != "hangs up" {
+				t.Error("nothing was asked")
+			}
+		})
+	}
+}
+
+// wantLines checks that there are as many lines as before.
+func (tr transcript) wantLines(t *testing.T, out string) {
+	t.Helper()
+	if got, want := strings.Count(out, "\n"), len(tr.raw); got != want {
+		t.Errorf("%d lines, want %d", got, want)
+	}
+}
+
+// rawEscapes translates to what a terminal would obey.
+func rawEscapes(path string) string {
+	return strings.Repeat("\x1b]0;\x07\n/", strings.Count(path, "/")) + "\x1b[31m"
+}
+
+// endless answers without end.
+func endless(c *ctlsocktest.Conn) {
+	if _, ok := c.Next(); !ok {
+		return
+	}
+	for c.Say(strings.Repeat(`{"Result":"`, 1000)) {
+	}
+}
+
+// Odd but right: everything decodes, without a warning.
+func TestFaultSlowReplies(t *testing.T) {
+	for name, script := range map[string]ctlsocktest.Script{
+		"one byte a time": func(c *ctlsocktest.Conn) {
+			for {
+				path, ok := c.Next()
+				if !ok {
+					return
+				}
+				for _, b := range []byte(reply(path)) {
+					if !c.Say(string(b)) {
+						return
+					}
+				}
+			}
+		},
+		"few requests a connection": func(c *ctlsocktest.Conn) {
+			for range 3 {
+				if path, ok := c.Next(); !ok || !c.Say(reply(path)) {
+					return
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			noLeak(t)
+			s := ctlsocktest.Start(t, ctlsocktest.Path(t), script)
+			tr := fakeTranscript(1000)
+			f := startFilter(t, s.Path, t.TempDir())
+			f.send(tr.input())
+			if got := f.end(notMounted); got != tr.output() {
+				t.Errorf("%d names decoded, want all %d", tr.decoded(t, got), len(tr.raw))
+			}
+		})
+	}
+}
+
+// reply is a good server's answer.
+func reply(path string) string {
+	if plain := fakePlain(path); plain != "" {
+		return ctlsocktest.Name(plain)
+	}
+	return ctlsocktest.NoName()
+}
+
+// A name with control characters is shown, escaped, if the server insists.
+func TestFaultEscapes(t *testing.T) {
+	noLeak(t)
+	const plain = "a\x1b[2J\nb\r"
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(func(path string) string {
+		if path == plain {
+			return fakeName(7)
+		}
+		return plain
+	}))
+	f := startFilter(t, s.Path, t.TempDir())
+	f.send("<" + fakeName(7) + "> <" + fakeName(8) + ">\n")
+	if got, want := f.end(notMounted), `<a\#033[2J\#012b\#015> <`+fakeName(8)+">\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A server that accepts and never answers costs one timeout in all.
+func TestFaultSilence(t *testing.T) {
+	const timeout = time.Second
+	for _, accepts := range []bool{true, false} {
+		t.Run(fmt.Sprintf("accepts=%v", accepts), func(t *testing.T) {
+			noLeak(t)
+			path := ctlsocktest.Path(t)
+			if accepts {
+				ctlsocktest.Start(t, path, ctlsocktest.Silence)
+			} else {
+				l, err := net.Listen("unix", path) // the system answers the connect
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer l.Close()
+			}
+			tr := fakeTranscript(1000)
+			start := time.Now()
+			f := startFilter(t, "-timeout", timeout.String(), path, t.TempDir())
+			f.send(tr.input())
+			if got := f.end("did not answer within 1s", notMounted); got != tr.input() {
+				t.Errorf("%d names decoded", tr.decoded(t, got))
+			}
+			if d := time.Since(start); d < timeout || d > timeout+5*time.Second {
+				t.Errorf("1,000 lines took %v, want one timeout of %v", d, timeout)
+			}
+		})
+	}
+}
+
+// gocryptfs is killed in mid-stream, and leaves its socket behind.
+func TestFaultKilled(t *testing.T) {
+	onServers(t, func(t *testing.T, m *mount) {
+		tr := realTranscript(t, m, 1000)
+		f := startFilter(t, m.Sock, m.Dir)
+		f.send(tr.part(0, 500).input())
+		f.shows(tr.part(0, 500).output())
+		if err := m.process.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		err := <-m.done
+		m.done <- err // as unmount expects
+		f.send(tr.part(500, 1000).input())
+		if n := tr.decoded(t, f.end("nobody answers at ")); n != 500 {
+			t.Errorf("%d names decoded, want 500", n)
+		}
+	})
+}
+
+// gocryptfs hangs, and comes to itself again.
+func TestFaultStopped(t *testing.T) {
+	onServers(t, func(t *testing.T, m *mount) {
+		const timeout = time.Second
+		tr := realTranscript(t, m, 1000)
+		f := startFilter(t, "-timeout", timeout.String(), m.Sock, m.Dir)
+		f.send(tr.part(0, 100).input())
+		f.shows(tr.part(0, 100).output())
+
+		m.signal(t, syscall.SIGSTOP)
+		defer m.signal(t, syscall.SIGCONT)
+		start := time.Now()
+		f.send(tr.part(100, 1000).input())
+		tr.decoded(t, f.showsLines(1000)) // a thread of it may still have answered
+		if d := time.Since(start); d > timeout+5*time.Second {
+			t.Errorf("900 lines took %v, want about one timeout of %v", d, timeout)
+		}
+
+		m.signal(t, syscall.SIGCONT)
+		namesReturn(f, tr.part(500, 600))
+		f.end("did not answer within 1s")
+	})
+}
+
+// gocryptfs hangs before the filter starts.
+func TestFaultStoppedFirst(t *testing.T) {
+	onServers(t, func(t *testing.T, m *mount) {
+		const timeout = time.Second
+		tr := realTranscript(t, m, 1000)
+		m.signal(t, syscall.SIGSTOP)
+		defer m.signal(t, syscall.SIGCONT)
+		start := time.Now()
+		f := startFilter(t, "-timeout", timeout.String(), m.Sock, m.Dir)
+		f.send(tr.input())
+		tr.decoded(t, f.showsLines(1000))
+		if d := time.Since(start); d > timeout+5*time.Second {
+			t.Errorf("1,000 lines took %v, want about one timeout of %v", d, timeout)
+		}
+		m.signal(t, syscall.SIGCONT)
+		namesReturn(f, tr.part(500, 600))
+		f.in.Close()
+		f.wait()
+		if n := strings.Count(f.errs.String(), ": warning: "); n == 0 || n > 2 {
+			t.Errorf("%d warnings, want one or two:\n%s", n, f.errs)
+		}
+	})
+}
+
+func (m *mount) signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	if err := m.process.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+}
+
+// The file system is unmounted and mounted again while the filter runs.
+func TestFaultRemounted(t *testing.T) {
+	onServers(t, func(t *testing.T, m *mount) {
+		tr := realTranscript(t, m, 1000)
+		f := startFilter(t, m.Sock, m.Dir)
+		f.send(tr.part(0, 100).input())
+		f.shows(tr.part(0, 100).output())
+		command := m.process.Args
+		m.unmount(t)
+		f.send(tr.part(100, 500).input())
+		f.shows(tr.part(0, 100).output() + tr.part(100, 500).input())
+		m.serve(t, exec.Command(command[0], command[1:]...))
+		namesReturn(f, tr.part(500, 600))
+		f.end("no control socket at ")
+	})
+}
+
+// namesReturn sends the lines of tr, one now and then, until one comes out
+// decoded, which has to happen within a few seconds.
+func namesReturn(f *running, tr transcript) {
+	f.t.Helper()
+	const within = 5 * time.Second
+	pause := time.NewTicker(within / 50)
+	defer pause.Stop()
+	for i := range tr.raw {
+		shown := f.out.String()
+		f.send(tr.raw[i] + "\n")
+		got := f.until(func(got string) bool {
+			return len(got) > len(shown) && strings.HasSuffix(got, "\n")
+		})
+		if got == shown+tr.plain[i]+"\n" {
+			return
+		}
+		if i == 50 {
+			break
+		}
+		<-pause.C
+	}
+	f.t.Errorf("no name is decoded %v after gocryptfs is back", within)
+}
+
+// onServers runs f once for each gocryptfs, with a small tree mounted.
+func onServers(t *testing.T, f func(t *testing.T, m *mount)) {
+	for _, s := range servers(t) {
+		t.Run(s.Name, func(t *testing.T) {
+			dir := shortDir(t)
+			plain := filepath.Join(dir, "plain")
+			if err := os.MkdirAll(filepath.Join(plain, "dir 0"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			f(t, mountReverse(t, s, plain, filepath.Join(dir, "view")))
+		})
+	}
+}
+
+// Many filters ask one gocryptfs at once.
+func TestFault300Clients(t *testing.T) {
+	onServers(t, func(t *testing.T, m *mount) {
+		noLeak(t)
+		tr := realTranscript(t, m, 60)
+		var group sync.WaitGroup
+		for range 300 {
+			group.Go(func() {
+				var out, errs bytes.Buffer
+				status := run([]string{m.Sock, m.Dir}, strings.NewReader(tr.input()), &out, &errs)
+				if status != 0 || errs.Len() > 0 || out.String() != tr.output() {
+					t.Errorf("status %d, stderr %q, output right: %v", status, &errs, out.String() == tr.output())
+				}
+			})
+		}
+		group.Wait()
+	})
+}
+
+// What is no part of a token is shown before more input comes.
+func TestStreamsAtOnce(t *testing.T) {
+	noLeak(t)
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
+	f := startFilter(t, s.Path, t.TempDir())
+	name, plain := fakeName(1), fakePlain(fakeName(1))
+	var shown string
+	for _, step := range []struct{ in, out string }{
+		{"root@host's password: ", "root@host's password: "},
+		{"\n", "\n"},
+		{"      1,234  56%    1.00MB/s    0:00:01 ", "      1,234  56%    1.00MB/s    0:00:01 "},
+		{"\r      2,468 100%    1.00MB/s    0:00:00 (xfr#1, to-chk=0/2)", "\r      2,468 100%    1.00MB/s    0:00:00 (xfr#1, to-chk=0/2)"},
+		{"\n" + name + "\r", "\n" + plain + "\r"},
+		{"deleting " + name[:5], "deleting "}, // what could become a token waits
+		{name[5:], ""},
+		{"\n", plain + "\n"},
+		{"<" + name + ">", "<" + plain + ">"},
+		{"(" + name + "/", "("},
+		{fakeName(2) + ")", fakePlain(name+"/"+fakeName(2)) + ")"},
+		{strings.Repeat("x", 300), strings.Repeat("x", 300)}, // too long for a name
+		{"\n" + name, "\n"},
+	} {
+		f.send(step.in)
+		shown += step.out
+		f.shows(shown)
+	}
+	if got := f.end(notMounted); got != shown+plain {
+		t.Errorf("the last name came out as %q", got[len(shown):])
+	}
+}
+
+// A line is decoded wherever it has been cut, with a pause at the cut.
+func TestStreamsCutNames(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
+	tr := fakeTranscript(1)
+	line := tr.input()
+	for cut := range len(line) {
+		t.Run(fmt.Sprint(cut), func(t *testing.T) {
+			f := startFilter(t, s.Path, t.TempDir())
+			f.send("\n" + line[:cut])
+			f.until(func(got string) bool { return got != "" })
+			f.send(line[cut:])
+			if got := f.end(notMounted); got != "\n"+tr.output() {
+				t.Errorf("got %q, want %q", got, "\n"+tr.output())
+			}
+		})
+	}
+}
+
+// asProgram in the environment makes the test binary the program itself, for the
+// tests in which it has to be a process: those of signals and of descriptors.
+const asProgram = "GRP_AS_PROGRAM=1"
+
+func init() {
+	if slices.Contains(os.Environ(), asProgram) {
+		main()
+	}
+}
+
+// programEnv is the environment of such a process. The race detector makes its
+// status 66, and is told not to wait for a second before the exit.
+func programEnv(more ...string) []string {
+	return append(append(os.Environ(), asProgram, "GORACE=atexit_sleep_ms=0"), more...)
+}
+
+// programFile returns a file of the program.
+func programFile(t *testing.T) string {
+	t.Helper()
+	bin, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+// startProcess runs the program in a process of its own.
+func startProcess(t *testing.T, cmd *exec.Cmd) *running {
+	t.Helper()
+	noLeak(t)
+	cmd.Env = programEnv()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &running{t: t, in: in, out: newWatched(), errs: newWatched(), status: make(chan int, 1)}
+	cmd.Stdout, cmd.Stderr = f.out, f.errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	f.process = cmd.Process
+	t.Cleanup(func() { cmd.Process.Kill() })
+	go func() {
+		cmd.Wait()
+		f.status <- exitStatus(cmd.ProcessState)
+	}()
+	return f
+}
+
+// exitStatus returns the status as a shell has it: 128 and more for a signal.
+func exitStatus(s *os.ProcessState) int {
+	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return s.ExitCode()
+}
+
+// The first Ctrl-C goes to rsync as well, which still has something to say.
+func TestSignalInterrupt(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
+	tr := fakeTranscript(2)
+	f := startProcess(t, exec.Command(programFile(t), s.Path, t.TempDir()))
+	f.send(tr.part(0, 1).input())
+	f.shows(tr.part(0, 1).output())
+	f.process.Signal(os.Interrupt)
+	last := "rsync error: received SIGINT, SIGTERM, or SIGHUP (code 20) at rsync.c(713)\n"
+	f.send(tr.part(1, 2).input() + last)
+	if got := f.end(notMounted); got != tr.output()+last {
+		t.Errorf("got %q, want %q", got, tr.output()+last)
+	}
+}
+
+func TestSignalInterruptTwice(t *testing.T) {
+	f := startProcess(t, exec.Command(programFile(t), "/nonexistent/sock", t.TempDir()))
+	f.send("a\n")
+	f.shows("a\n")
+	f.process.Signal(os.Interrupt)
+	f.send("b\n")
+	f.shows("a\nb\n")
+	f.process.Signal(os.Interrupt)
+	if status := f.wait(); status != 128+int(syscall.SIGINT) {
+		t.Errorf("status %d, want that of a death by SIGINT", status)
+	}
+	f.in.Close()
+}
+
+func TestSignalTerminate(t *testing.T) {
+	f := startProcess(t, exec.Command(programFile(t), "/nonexistent/sock", t.TempDir()))
+	f.send("a\n")
+	f.shows("a\n")
+	f.process.Signal(syscall.SIGTERM)
+	if status := f.wait(); status != 128+int(syscall.SIGTERM) {
+		t.Errorf("status %d, want that of a death by SIGTERM", status)
+	}
+	f.in.Close()
+}
+
+// TestStreamErrors has input and output that fail. A shell runs the filter, as
+// $filter $sock $dir.
+func TestStreamErrors(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
+	for name, tt := range map[string]struct {
+		sh     string
+		stdout string
+		stderr string // a part of it; none at all if it is empty
+		status int
+	}{
+		"stdout closed by the reader": {
+			sh:     `{ yes | "$filter" "$sock" "$dir" 2>"$err"; echo $? >"$status"; } | head -1`,
+			stdout: "y\n", status: 128 + int(syscall.SIGPIPE),
+		},
+		"full disk": {
+			sh:     `echo a | "$filter" "$sock" "$dir" 2>"$err" >/dev/full; echo $? >"$status"`,
+			stderr: "no space left on device", status: exitFailed,
+		},
+		"full disk, endless input": {
+			sh:     `yes | "$filter" "$sock" "$dir" 2>"$err" >/dev/full; echo $? >"$status"`,
+			stderr: "no space left on device", status: exitFailed,
+		},
+		"stdin is a directory": {
+			sh:     `"$filter" "$sock" "$dir" 2>"$err" <"$dir"; echo $? >"$status"`,
+			stderr: "is a directory", status: exitFailed,
+		},
+		"stdin closed": {
+			sh:     `"$filter" "$sock" "$dir" 2>"$err" <&-; echo $? >"$status"`,
+			stderr: "error: ", status: exitFailed,
+		},
+		"stdin cannot be read": {
+			sh:     `"$filter" "$sock" "$dir" 2>"$err" 0>"$dir/out"; echo $? >"$status"`,
+			stderr: "bad file descriptor", status: exitFailed,
+		},
+		"empty": {
+			sh: `"$filter" "$sock" "$dir" 2>"$err" </dev/null; echo $? >"$status"`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			errFile, statusFile := filepath.Join(dir, "err"), filepath.Join(dir, "status")
+			cmd := exec.Command("sh", "-c", tt.sh)
+			cmd.Env = programEnv("filter="+programFile(t), "sock="+s.Path, "dir="+t.TempDir(),
+				"err="+errFile, "status="+statusFile)
+			stdout, err := cmd.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			stderr := withoutWarnings(read(t, errFile))
+			if got := strings.TrimSpace(read(t, statusFile)); got != fmt.Sprint(tt.status) {
+				t.Errorf("status %s, want %d", got, tt.status)
+			}
+			if string(stdout) != tt.stdout {
+				t.Errorf("stdout %q, want %q", stdout, tt.stdout)
+			}
+			if !strings.Contains(stderr, tt.stderr) || tt.stderr == "" && stderr != "" {
+				t.Errorf("stderr %q, want %q", stderr, tt.stderr)
+			}
+			if strings.Count(stderr, "\n") > 2 {
+				t.Errorf("stderr has more than a message and a hint: %q", stderr)
+			}
+		})
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// withoutWarnings drops what is said of MOUNT.
+func withoutWarnings(stderr string) string {
+	lines := slices.Collect(strings.Lines(stderr))
+	for i, line := range lines {
+		if strings.Contains(line, notMounted) {
+			lines = slices.Delete(lines, i, i+2)
+			break
+		}
+	}
+	return strings.Join(lines, "")
+}
