@@ -8,6 +8,7 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 fre
 SCRIPTS   := $(wildcard .ci/run .ci/*.sh testdata/*.sh)
 
 .PHONY: help build demo test lint fuzz bench install uninstall dist dist-test deps clean
+.DELETE_ON_ERROR:
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1	\2/p' Makefile | expand -t 18

@@ -19,14 +19,15 @@ fail() { # MESSAGE HINT
 
 work='' server=''
 cleanup() {
+	set +e # a signal that comes while a pipeline starts leaves it behind as a failed command
 	trap '' HUP INT TERM
 	[ -n "$work" ] || return 0
 	cd /
 	if [ -n "$server" ]; then # it unmounts when it is told to end
-		kill "$server" 2>/dev/null || :
-		wait "$server" 2>/dev/null || :
-		fusermount3 -uz "$work/view" 2>/dev/null || :
-	fi
+		kill "$server"
+		wait "$server"
+		fusermount3 -uz "$work/view"
+	fi 2>/dev/null
 	rm -rf --one-file-system "$work"
 	work=
 }
@@ -37,9 +38,10 @@ trap 'exit 143' TERM
 
 .ci/deps.sh rsync fusermount3
 fuse='as root: modprobe fuse; for a container: --device /dev/fuse --cap-add SYS_ADMIN'
-{ : <>/dev/fuse; } 2>/dev/null || fail 'no FUSE here: cannot open /dev/fuse' "$fuse"
+[ -c /dev/fuse ] || fail 'no FUSE here: /dev/fuse is missing' "$fuse"
 [ -e .tools/gocryptfs ] || echo 'building gocryptfs for the demo: half a minute, this time only'
-"${MAKE:-make}" -s build .tools/gocryptfs
+work=$(mktemp -d)
+TMPDIR=$work "${MAKE:-make}" -s build .tools/gocryptfs
 PATH=$PWD:$PWD/.tools:$PATH
 
 # Prints LINE broken at blanks to WIDTH columns, its later parts INDENT columns further in.
@@ -73,19 +75,18 @@ backup() {
 	beside raw pretty
 }
 
-work=$(mktemp -d)
 cd "$work"
 mkdir home view
 
-step 'some files'
+step 'a few files to back up'
 summer='Photos/Summer in Zürich'
 minutes="Minutes of the annual meeting, with the treasurer's report, the vote on the clubhouse roof, \
 three objections, two apologies and a list of all who brought cake, pie and coffee 🍰.txt"
 mkdir -p "home/$summer" home/Recipes
-for file in "$summer/lake café.jpg" "$summer/IMG_2041.jpg" Recipes/Käsespätzle.txt "$minutes" 'to do (old).txt'; do
+for file in "$summer/café.jpg" "$summer/IMG_2041.jpg" Recipes/Käsespätzle.txt "$minutes" 'to do (old).txt'; do
 	echo "$file" >"home/$file"
 done
-ln -s "$summer/lake café.jpg" 'home/best photo'
+ln -s "$summer/café.jpg" 'home/best photo'
 find home -exec touch -h -d yesterday {} + # else a time that changes hides within the second
 find home -mindepth 1 \( -type l -printf '%P -> %l\n' -o -type f -printf '%P\n' \) | sort |
 	while IFS= read -r file; do printf '  ' && wrap "$file" 96 2 2; done
@@ -96,7 +97,7 @@ gocryptfs -q -init -reverse -scryptn 10 -extpass 'echo demo' home
 gocryptfs -q -fg -nosyslog -reverse -extpass 'echo demo' -ctlsock ctl.sock home view >log 2>&1 &
 server=$!
 until mountpoint -q view; do
-	kill -0 $server 2>/dev/null || fail "cannot mount: $(tail -n 1 log)" "$fuse"
+	kill -0 $server 2>/dev/null || fail "cannot mount: $(head -n 1 log)" "$fuse"
 	sleep 0.05
 done
 
