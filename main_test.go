@@ -1,0 +1,305 @@
+package main
+
+import (
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts in testdata/script run the program as a process, one script for
+// each behaviour. Beside the usual commands of testscript they have
+//
+//	exits STATUS PROGRAM ARG...   runs a program and compares its exit status
+//	encrypt FILE...               replaces {PATH} in files by its cipher path below
+//	                              $MOUNT, and {@PATH} by the target of that link;
+//	                              PATH may have escapes as in Go: {tab\there}
+//	encrypt -forward FILE...      the same, with $CIPHER
+//	orphan FILE                   makes a socket that nobody listens to
+//
+// and in the environment, of two real mounts with the files of scriptFiles:
+//
+//	$SOCK $MOUNT $PLAIN           one in reverse mode
+//	$FSOCK $CIPHER $VIEW          one in forward mode
+//
+// [mounts] tells if they are there. After each exits both streams are looked at
+// (TestScriptsLookAtBothStreams).
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){program: main})
+}
+
+// scriptFiles are the files of the mounts, all empty; a path that ends in a slash
+// is an empty directory, and one with an arrow a symbolic link.
+var scriptFiles = []string{
+	"a file.txt",
+	"Fotos/See.jpg",
+	"Fotos/Zürich/Bäume 🌳.jpg",
+	"empty/",
+	"tab\there",
+	"new\nline",
+	"latin1 \xe4",
+	"link -> Fotos/See.jpg",
+	long("a long name ", 200),
+}
+
+func TestScript(t *testing.T) {
+	mounts := newScriptMounts(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       *update,
+		Setup:               mounts.setup,
+		Condition:           mounts.condition,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":   exits,
+			"encrypt": mounts.encrypt,
+			"orphan":  orphan,
+		},
+	})
+}
+
+// scriptMounts are what the scripts work with; both are nil if this system cannot
+// mount.
+type scriptMounts struct{ reverse, forward *mount }
+
+func newScriptMounts(t *testing.T) *scriptMounts {
+	t.Helper()
+	if os.Getenv("CI") != "true" && (missing("fuse") != "" || missing("gocryptfs") != "") {
+		return &scriptMounts{}
+	}
+	base, s := shortDir(t), servers(t)[0]
+	plain := filepath.Join(base, "plain")
+	makeFiles(t, plain)
+	m := &scriptMounts{
+		reverse: mountReverse(t, s, plain, filepath.Join(base, "mount")),
+		forward: mountForward(t, s, filepath.Join(base, "cipher"), filepath.Join(base, "view")),
+	}
+	makeFiles(t, m.forward.Plain)
+	return m
+}
+
+// makeFiles makes scriptFiles in a directory.
+func makeFiles(t *testing.T, dir string) {
+	t.Helper()
+	for _, name := range scriptFiles {
+		state := "file 1"
+		if link, target, ok := strings.Cut(name, " -> "); ok {
+			name, state = link, "-> "+target
+		} else if strings.HasSuffix(name, "/") {
+			state = "dir"
+		}
+		create(t, dir, name, state)
+	}
+}
+
+func (m *scriptMounts) setup(env *testscript.Env) error {
+	env.Setenv("LC_ALL", "C.UTF-8")
+	env.Setenv("GORACE", "atexit_sleep_ms=10") // in place of a second
+	if m.reverse == nil {
+		return nil
+	}
+	env.Setenv("SOCK", m.reverse.Sock)
+	env.Setenv("MOUNT", m.reverse.Dir)
+	env.Setenv("PLAIN", m.reverse.Plain)
+	env.Setenv("FSOCK", m.forward.Sock)
+	env.Setenv("CIPHER", m.forward.Dir)
+	env.Setenv("VIEW", m.forward.Plain)
+	return nil
+}
+
+func (m *scriptMounts) condition(cond string) (bool, error) {
+	if cond != "mounts" {
+		return false, errors.New("unknown condition " + cond)
+	}
+	return m.reverse != nil, nil
+}
+
+// inBraces is {PATH} or {@PATH}.
+var inBraces = regexp.MustCompile(`\{@?[^{}]+\}`)
+
+func (m *scriptMounts) encrypt(ts *testscript.TestScript, neg bool, args []string) {
+	side := m.reverse
+	if len(args) > 0 && args[0] == "-forward" {
+		side, args = m.forward, args[1:]
+	}
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: encrypt [-forward] FILE...")
+	}
+	for _, file := range args {
+		text := inBraces.ReplaceAllStringFunc(ts.ReadFile(file), func(s string) string {
+			return cipherText(ts, side, s[1:len(s)-1])
+		})
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o666))
+	}
+}
+
+// cipherText returns the cipher path of a plain one with escapes or, of @PATH, the
+// encrypted target of that link.
+func cipherText(ts *testscript.TestScript, m *mount, path string) string {
+	link, isLink := strings.CutPrefix(path, "@")
+	plain, err := strconv.Unquote(`"` + link + `"`)
+	ts.Check(err)
+	cipher := m.encrypt(inScript{ts: ts}, plain)
+	if !isLink {
+		return cipher
+	}
+	target, err := os.Readlink(filepath.Join(m.Dir, cipher))
+	ts.Check(err)
+	return target
+}
+
+// inScript lets a script call what a test calls.
+type inScript struct {
+	testing.TB
+	ts *testscript.TestScript
+}
+
+func (s inScript) Helper()                        {}
+func (s inScript) Fatal(args ...any)              { s.ts.Fatalf("%v", args) }
+func (s inScript) Fatalf(form string, arg ...any) { s.ts.Fatalf(form, arg...) }
+
+// exits runs a program, which has to end with a status.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS PROGRAM ARG...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	status := "0"
+	if e := (*exec.ExitError)(nil); errors.As(err, &e) {
+		status = strconv.Itoa(e.ExitCode())
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if status != args[0] {
+		ts.Fatalf("exit status %s, want %s", status, args[0])
+	}
+}
+
+// orphan makes a socket as a server that was killed leaves it.
+func orphan(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: orphan FILE")
+	}
+	ts.Check(makeOrphan(ts.MkAbs(args[0])))
+}
+
+func makeOrphan(path string) error {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return err
+	}
+	l.SetUnlinkOnClose(false)
+	return l.Close()
+}
+
+// TestScriptsLookAtBothStreams checks that scripts look at stdout and at stderr
+// after every program whose status they look at.
+func TestScriptsLookAtBothStreams(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("%d scripts, %v", len(scripts), err)
+	}
+	for _, path := range scripts {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		script, _, _ := strings.Cut("\n"+string(text), "\n-- ")
+		runs := regexp.MustCompile(`\n(?:\[.*\] )?exits .*`).Split(script, -1)
+		if len(runs) == 1 {
+			t.Errorf("%s: nothing is run", path)
+		}
+		for i, after := range runs[1:] {
+			for _, stream := range []string{"stdout", "stderr"} {
+				if !regexp.MustCompile(`\n(\[.*\] )?(! ?)?((cmp|cmpenv|cp) )?` + stream + `\b`).MatchString(after) {
+					t.Errorf("%s: program %d: no look at %s", path, i+1, stream)
+				}
+			}
+		}
+	}
+}
+
+// codeFlags returns the names of the flags in main.go, and those that flag adds.
+func codeFlags(t *testing.T) []string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "main.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"-h", "-help"}
+	ast.Inspect(file, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok || len(call.Args) < 2 {
+			return true
+		}
+		f, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok || !strings.HasSuffix(f.Sel.Name, "Var") {
+			return true
+		}
+		if name, ok := call.Args[1].(*ast.BasicLit); ok {
+			names = append(names, "-"+strings.Trim(name.Value, `"`))
+		}
+		return true
+	})
+	slices.Sort(names)
+	return names
+}
+
+// TestFlagsAreDocumented has the same flags in the code, in the help, twice in the
+// manual, and in the README but for those that every program has.
+func TestFlagsAreDocumented(t *testing.T) {
+	want := codeFlags(t)
+	if len(want) < 10 {
+		t.Fatalf("only %q", want)
+	}
+	manual, readme := read(t, program+".1"), read(t, "README.md")
+	synopsis, _, _ := strings.Cut(manual, ".Sh DESCRIPTION")
+	for name, doc := range map[string]struct {
+		text    string
+		form    string   // of a flag, with -name or the names in a group
+		without []string // not in there
+	}{
+		"help":            {usage, `(?m)(?:^  |, )(-[a-z-]+)`, []string{"-help"}},
+		"manual":          {manual, `(?m)^\.It Fl ([a-z-]+(?: , [a-z-]+)*)`, nil},
+		"manual synopsis": {synopsis, `(?m)^(?:\.Op Fl|\.Fl) ([a-z-]+(?: \| [a-z-]+)*)`, []string{"-help"}},
+		"README":          {readme, "(?m)^\\| `(-[a-z-]+)", []string{"-h", "-help", "-version"}},
+	} {
+		got := slices.Clone(doc.without)
+		for _, m := range regexp.MustCompile(doc.form).FindAllStringSubmatch(doc.text, -1) {
+			for _, f := range strings.FieldsFunc(m[1], func(r rune) bool { return strings.ContainsRune(" ,|", r) }) {
+				got = append(got, "-"+strings.TrimPrefix(f, "-"))
+			}
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("flags in the %s (-code +%[1]s):\n%s", name, diff)
+		}
+	}
+}
+
+// TestHelpFits has the help on a screen of 24 lines by 80, with the prompt below.
+func TestHelpFits(t *testing.T) {
+	lines := strings.Split(strings.TrimSuffix(usage, "\n"), "\n")
+	if len(lines) > 23 {
+		t.Errorf("%d lines", len(lines))
+	}
+	for _, line := range lines {
+		if len(line) > 80 {
+			t.Errorf("%d columns: %s", len(line), line)
+		}
+	}
+}
