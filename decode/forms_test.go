@@ -79,6 +79,7 @@ var forms = []struct {
 		"={Photos/lake.jpg}", "{a}={b}", "{Photos/lake.jpg}=123", "size=123,name={Photos/lake.jpg},x=y",
 		"~{Photos/lake.jpg}~", ".{Photos/lake.jpg}.", "{Photos/lake.jpg}.", "a {Photos/lake.jpg} b",
 		"send {Photos/lake.jpg} data/x/src/{Photos/lake.jpg} 15",
+		">f+++++++++{Photos/lake.jpg}", ".d..t......{Photos}/", "del.{gone}",
 		"del. {gone dir/and file}",
 		"del.:*deleting  :{gone}::",
 		"{Photos/lake.jpg}         ;",
@@ -424,6 +425,11 @@ var forms = []struct {
 		`rsync: [receiver] mkstemp "/srv/.inprogress/mount/{dir}/.{dir|a}.a1B2c3" failed: Permission denied (13)`,
 		"mount/{dir}/.partial/{dir|a}",
 	}},
+	{"long links", []string{
+		"{dir/far} -> {@dir/far}",
+		`rsync: [generator] symlink "/dst/{far}" -> "{@far}" failed: File name too long (36)`,
+		"{far} -> /rsyncd-munged/{@far}",
+	}},
 	{"munged links", []string{
 		"{dir/link} -> /rsyncd-munged/{@dir/link}",
 		"cL+++++++++ mount/{link} -> /rsyncd-munged/{@link}",
@@ -450,6 +456,7 @@ var undecodable = []struct{ why, line, want string }{
 	{"an alphanumeric --suffix is glued to the name: nothing tells where it ends",
 		"backed up {dir/a} to {dir/a}OLD", "backed up dir/a to dir/{!dir|a}OLD"},
 	{"--out-format '%n%n' glues two names together", "{dir/a}{dir/a}", "dir/{!dir|a}{!dir}/{!dir|a}"},
+	{"so does a letter, a digit, - or _", "%o%n: send{a} %n-%l: {a}-15 %l%n: 15{a}", "%o%n: send{!a} %n-%l: {!a}-15 %l%n: 15{!a}"},
 	{"with -T DIR the directory of the name is dropped, which reverse mode needs",
 		`rsync: [receiver] mkstemp "/tmp/{dir|a}.VxgLwC" failed: Permission denied (13)`,
 		`rsync: [receiver] mkstemp "/tmp/{!dir|a}.VxgLwC" failed: Permission denied (13)`},
@@ -729,9 +736,14 @@ func (w *world) cipherName(plain string) string {
 }
 
 // plainTarget returns where the symbolic link plain leads to: 32 bytes, so that
-// the encrypted target has the length of a name, 86 characters.
+// the encrypted target has the length of a name, 86 characters, or more
+// than any name has.
 func plainTarget(plain string) string {
-	return ("../where it points to/" + base64.RawURLEncoding.EncodeToString(random(plain, 12)))[:32]
+	target := "../where it points to/"
+	if filepath.Base(plain) == "far" {
+		target = strings.Repeat(target, 10)
+	}
+	return target + base64.RawURLEncoding.EncodeToString(random(plain, 7))
 }
 
 func (w *world) cipherTarget(plain string) string {
