@@ -7,7 +7,7 @@ FUZZTIME  ?= 30s
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 freebsd/arm64
 SCRIPTS   := $(wildcard .ci/run .ci/*.sh testdata/*.sh)
 
-.PHONY: help build demo test lint fuzz bench install uninstall dist dist-test deps clean
+.PHONY: help build demo picture test lint fuzz bench install uninstall dist dist-test deps clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -18,6 +18,9 @@ build: ## build the filter
 
 demo: ## show a backup, raw and pretty; leaves nothing behind
 	@testdata/demo.sh
+
+picture: ## make README's picture from the demo
+	testdata/picture.sh >testdata/terminal.svg
 
 test: deps .tools/gocryptfs ## run every test with the race detector
 	go test -race -timeout 15m ./...
@@ -31,7 +34,7 @@ lint: deps .tools/staticcheck ## check code, man page and scripts, for every pla
 
 fuzz: ## fuzz each target for FUZZTIME
 	for f in FuzzCut FuzzPassThrough; do \
-		go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) ./decode || exit; done
+		go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 0 ./decode || exit; done
 
 bench: .tools/gocryptfs ## measure: each part, then whole runs as a table
 	go test -run '^$$' -bench . -benchmem ./...

@@ -5,9 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8
 
-bold='' dim='' off=''
+bold='' dim='' off='' colour=never
 if [ -t 1 ] && [ -z "${NO_COLOR-}" ] && [ "${TERM-dumb}" != dumb ]; then
-	bold=$'\e[1m' dim=$'\e[2m' off=$'\e[m'
+	bold=$'\e[1m' dim=$'\e[2m' off=$'\e[m' colour=always
 fi
 
 step() { printf '\n%s%s%s\n' "$bold" "$1" "$off"; }
@@ -56,22 +56,25 @@ wrap() { # LINE WIDTH LEFT INDENT
 	printf '%s\n' "$rest"
 }
 
-# Prints each raw line, cut to its column, beside the pretty one; gocryptfs's own files dim.
+# Prints each raw line, cut to its column, beside the pretty one.
 beside() { # RAW PRETTY
-	local raw pretty
+	local raw pretty sgr
 	printf '\n%s  %-37s %s%s\n' "$dim" 'rsync prints' 'you read' "$off"
 	while IFS= read -r raw <&3 && IFS= read -r pretty <&4; do
 		[ ${#raw} -le 37 ] || raw=${raw:0:36}…
-		printf '  %s%s%*s' "$dim" "$raw" $((38 - ${#raw})) ''
-		[[ $pretty == *gocryptfs.* ]] || printf '%s' "$off"
-		wrap "$pretty" 60 40 12
+		printf '  %s%s%*s%s' "$dim" "$raw" $((38 - ${#raw})) '' "$off"
+		sgr='' # the colour of the whole line
+		[[ $pretty != $'\e['* ]] || sgr=${pretty%%m*}m
+		pretty=${pretty#"$sgr"}
+		printf '%s' "$sgr"
+		wrap "${pretty%$'\e[0m'}" 60 40 12
 		printf '%s' "$off"
 	done 3<"$1" 4<"$2"
 }
 
 backup() {
 	echo '  $ rsync -ai --delete view/ backup/ 2>&1 | gocryptfs-rsync-pretty ctl.sock view'
-	rsync -ai --delete view/ backup/ 2>&1 | tee raw | gocryptfs-rsync-pretty ctl.sock view >pretty
+	rsync -ai --delete view/ backup/ 2>&1 | tee raw | gocryptfs-rsync-pretty -color $colour ctl.sock view >pretty
 	beside raw pretty
 }
 
