@@ -1,0 +1,556 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"runtime/pprof"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	wire "github.com/rfjakob/gocryptfs/v2/ctlsock"
+
+	"gocryptfs-rsync-pretty/decode"
+)
+
+// Whole runs of the program, as `make bench` makes them. All contenders take
+// turns in the same rounds, and medians are compared, so that what else the
+// machine does falls on all of them. The filter is the built program, each time a
+// process of its own.
+
+const (
+	benchRounds = 7
+	benchDirs   = 2000
+	benchFiles  = 50 // in each of them
+	benchBytes  = 200 << 20
+	benchLines  = 10_000_000
+)
+
+// A bench is what is measured on: a mounted file system and what rsync says of it.
+type bench struct {
+	mount *mount
+	bin   string // the built program
+	dir   string // for files and for the destination of rsync
+	log   string // file with the captured output of rsync -ain
+	paths []string
+	table *tabwriter.Writer
+}
+
+func TestBench(t *testing.T) {
+	b := newBench(t)
+	fmt.Printf("%d names, medians of %d rounds, %s, %d CPUs: %s\n\n",
+		len(b.paths), benchRounds, runtime.Version(), runtime.NumCPU(), cpuModel())
+	b.table = tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	defer b.table.Flush()
+	b.row("figure", "measured", "must reach", "")
+	b.names(t)
+	b.rsync(t)
+	b.passThrough(t)
+	b.latency(t)
+	b.start(t)
+	b.memory(t)
+}
+
+// TestBenchHeap writes a heap profile of the program from the middle of the run
+// with many lines.
+func TestBenchHeap(t *testing.T) {
+	b := newBench(t)
+	file := filepath.Join(b.dir, "heap.pprof")
+	r, w := io.Pipe()
+	var half atomic.Int64
+	go func() { w.CloseWithError(b.writeLines(w, benchLines, &half)) }()
+	go func() {
+		for half.Load() < benchLines/2 {
+			runtime.Gosched()
+		}
+		runtime.GC()
+		if f, err := os.Create(file); err == nil {
+			pprof.Lookup("heap").WriteTo(f, 0)
+			f.Close()
+		}
+	}()
+	if status := run([]string{b.mount.Sock, b.mount.Dir}, r, io.Discard, os.Stderr); status != 0 {
+		t.Errorf("status %d", status)
+	}
+	out, err := exec.Command("go", "tool", "pprof", "-top", "-nodecount=12", "-sample_index=inuse_space", file).CombinedOutput()
+	if err != nil {
+		t.Error(err)
+	}
+	fmt.Printf("heap in the middle of %d lines:\n%s\n", benchLines, out)
+}
+
+// newBench skips the test if nobody has asked for it: it takes minutes.
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	if os.Getenv("GRP_BENCH") == "" {
+		t.Skip("run by make bench")
+	}
+	need(t, "fuse", "rsync")
+	b := &bench{dir: shortDir(t)}
+	b.build(t)
+	b.mountTree(t)
+	b.capture(t)
+	return b
+}
+
+// build builds the program as make does.
+func (b *bench) build(t *testing.T) {
+	t.Helper()
+	b.bin = filepath.Join(b.dir, program)
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", b.bin, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// mountTree makes the plain tree, of names as people give them, and mounts it.
+func (b *bench) mountTree(t *testing.T) {
+	t.Helper()
+	if err := os.Mkdir(filepath.Join(b.dir, "dst"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	plain := filepath.Join(b.dir, "plain")
+	for d := range benchDirs {
+		dir := filepath.Join(plain, fmt.Sprintf("Projects %d", d/100), fmt.Sprintf("%04d Photos of the summer", d))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for f := range benchFiles {
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("IMG_%04d at the sea.jpg", f)), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b.mount = mountReverse(t, server{"2.6.1", pinned(t)}, plain, filepath.Join(b.dir, "view"))
+}
+
+// rsyncCommand says of every file that it is new.
+func (b *bench) rsyncCommand() string {
+	return fmt.Sprintf("rsync -ain %s/ %s/dst/", b.mount.Dir, b.dir)
+}
+
+// capture keeps what rsync says, and the paths in it.
+func (b *bench) capture(t *testing.T) {
+	t.Helper()
+	out, err := exec.Command("sh", "-c", b.rsyncCommand()).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.log = filepath.Join(b.dir, "log")
+	if err := os.WriteFile(b.log, out, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		path := strings.TrimSuffix(strings.TrimSpace(line[min(len(line), 12):]), "/")
+		if base := filepath.Base(path); path != "" && path != "." && !strings.HasPrefix(base, "gocryptfs.") {
+			b.paths = append(b.paths, path)
+		}
+	}
+	if n := benchDirs * benchFiles; len(b.paths) < n {
+		t.Fatalf("rsync has named %d paths, want more than %d", len(b.paths), n)
+	}
+}
+
+// row adds a line to the table.
+func (b *bench) row(figure, measured, must string, ok any) {
+	note := fmt.Sprint(ok)
+	switch ok {
+	case true:
+		note = "yes"
+	case false:
+		note = "NO"
+	}
+	fmt.Fprintf(b.table, "%s\t%s\t%s\t%s\n", figure, measured, must, note)
+}
+
+// A cost is what one run has taken.
+type cost struct{ wall, cpu time.Duration }
+
+// A contender is a way to do the work.
+type contender struct {
+	name string
+	run  func(t *testing.T) cost
+}
+
+// compare lets all contenders run in turns, and returns the medians of their
+// costs.
+func compare(t *testing.T, contenders []contender) map[string]cost {
+	t.Helper()
+	all := map[string][]cost{}
+	for range benchRounds {
+		for _, c := range contenders {
+			all[c.name] = append(all[c.name], c.run(t))
+		}
+	}
+	medians := map[string]cost{}
+	for name, costs := range all {
+		medians[name] = cost{
+			wall: quantile(costs, 0.5, func(c cost) time.Duration { return c.wall }),
+			cpu:  quantile(costs, 0.5, func(c cost) time.Duration { return c.cpu }),
+		}
+	}
+	return medians
+}
+
+func quantile[T any](list []T, q float64, f func(T) time.Duration) time.Duration {
+	var ds []time.Duration
+	for _, one := range list {
+		ds = append(ds, f(one))
+	}
+	slices.Sort(ds)
+	return ds[int(q*float64(len(ds)-1))]
+}
+
+// command runs a program with a file as its input, and its output thrown away.
+func command(t *testing.T, input, name string, args ...string) cost {
+	t.Helper()
+	in, err := os.Open(input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	cmd := exec.Command(name, args...)
+	cmd.Stdin, cmd.Stderr = in, os.Stderr
+	start := time.Now()
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return cost{time.Since(start), cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
+}
+
+// names compares the replay of the log with clients that have no text around the
+// names.
+func (b *bench) names(t *testing.T) {
+	paths := filepath.Join(b.dir, "paths")
+	if err := os.WriteFile(paths, []byte(text(b.paths)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const filter, xray = "filter", "xray"
+	contenders := []contender{
+		{filter, func(t *testing.T) cost { return command(t, b.log, b.bin, b.mount.Sock, b.mount.Dir) }},
+		{xray, func(t *testing.T) cost {
+			return command(t, paths, ".tools/gocryptfs-xray", "-decrypt-paths", b.mount.Sock)
+		}},
+	}
+	connections := []int{1, 2, 4, 8, 16, 32}
+	for _, n := range connections {
+		contenders = append(contenders, contender{fmt.Sprint(n), func(t *testing.T) cost { return b.bareClient(t, n) }})
+	}
+	m := compare(t, contenders)
+	best := slices.MinFunc(connections, func(x, y int) int {
+		return int(m[fmt.Sprint(x)].wall - m[fmt.Sprint(y)].wall)
+	})
+	speed := func(name string) string {
+		return fmt.Sprintf("%.0f names/s", float64(len(b.paths))/m[name].wall.Seconds())
+	}
+	for _, n := range connections {
+		b.row(fmt.Sprintf("bare client, %d connections", n), speed(fmt.Sprint(n)), "", "")
+	}
+	b.row("gocryptfs-xray -decrypt-paths", speed(xray), "", "")
+	b.row("replay of the log", speed(filter), "", "")
+	ratio := m[fmt.Sprint(best)].wall.Seconds() / m[filter].wall.Seconds()
+	b.row(fmt.Sprintf("replay : bare client with %d", best), fmt.Sprintf("%.2f", ratio), "≥ 0.90", ratio >= 0.9)
+	ratio = m[xray].wall.Seconds() / m[filter].wall.Seconds()
+	b.row("replay : gocryptfs-xray", fmt.Sprintf("%.2f", ratio), "≥ 2", ratio >= 2)
+	b.row("CPU of the filter per 100 k names", fmt.Sprintf("%.2f s", m[filter].cpu.Seconds()*1e5/float64(len(b.paths))), "", "")
+}
+
+// bareClient asks for every path over n connections, and does nothing else.
+func (b *bench) bareClient(t *testing.T, n int) cost {
+	t.Helper()
+	start := time.Now()
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range n {
+		group.Go(func() {
+			c, err := net.Dial("unix", b.mount.Sock)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			var msg []byte
+			buf := make([]byte, 16<<10)
+			for i := next.Add(1) - 1; i < int64(len(b.paths)); i = next.Add(1) - 1 {
+				msg = append(append(append(msg[:0], `{"DecryptPath":"`...), b.paths[i]...), `"}`...)
+				if _, err := c.Write(msg); err != nil {
+					t.Error(err)
+					return
+				}
+				n, err := c.Read(buf)
+				if err != nil || !bytes.HasPrefix(buf[:n], []byte(`{"Result":"P`)) || buf[n-1] != '\n' {
+					t.Errorf("answer %q, %v", buf[:n], err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	return cost{wall: time.Since(start)}
+}
+
+// rsync compares rsync with and without the filter behind it.
+func (b *bench) rsync(t *testing.T) {
+	const alone, filtered = "alone", "filtered"
+	run := func(sh string) func(*testing.T) cost {
+		return func(t *testing.T) cost { return command(t, os.DevNull, "sh", "-c", sh+" >/dev/null") }
+	}
+	m := compare(t, []contender{
+		{alone, run(b.rsyncCommand())},
+		{filtered, run(fmt.Sprintf("%s | %s %s %s", b.rsyncCommand(), b.bin, b.mount.Sock, b.mount.Dir))},
+	})
+	ratio := m[filtered].wall.Seconds() / m[alone].wall.Seconds()
+	b.row("rsync -ain | filter : rsync -ain", fmt.Sprintf("%.2f (%.2f s : %.2f s)", ratio,
+		m[filtered].wall.Seconds(), m[alone].wall.Seconds()), "≤ 1.5", ratio <= 1.5)
+}
+
+// passThrough compares text without names with sed, which reads it byte by byte
+// with -u and so gets a part of it only.
+func (b *bench) passThrough(t *testing.T) {
+	const filter, sed, share = "filter", "sed", 50
+	whole := plainText(benchBytes)
+	write := func(name string, text []byte) string {
+		file := filepath.Join(b.dir, name)
+		if err := os.WriteFile(file, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	all, part := write("plain-text", whole), write("part", whole[:len(whole)/share])
+	m := compare(t, []contender{
+		{filter, func(t *testing.T) cost { return command(t, all, b.bin, b.mount.Sock, b.mount.Dir) }},
+		{sed, func(t *testing.T) cost { return command(t, part, "sed", "-u", "s/a/b/") }},
+	})
+	speed := func(n int, c cost) float64 { return float64(n) / 1e6 / c.wall.Seconds() }
+	fast, slow := speed(len(whole), m[filter]), speed(len(whole)/share, m[sed])
+	b.row("pass-through : sed -u s/a/b/", fmt.Sprintf("%.0f (%.0f MB/s : %.1f MB/s)", fast/slow, fast, slow), "≥ 3", fast >= 3*slow)
+	allocs := allocations(t, whole)
+	b.row("allocations a record of it", fmt.Sprintf("%.4f", allocs), "0", allocs < 0.001)
+}
+
+// allocations returns how often memory is allocated for one record of text that
+// passes through.
+func allocations(t *testing.T, text []byte) float64 {
+	t.Helper()
+	records := bytes.Count(text, []byte("\n")) + bytes.Count(text, []byte("\r"))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := decode.Copy(io.Discard, bytes.NewReader(text), decode.Options{Workers: workers}); err != nil {
+		t.Error(err)
+	}
+	runtime.ReadMemStats(&after)
+	return float64(after.Mallocs-before.Mallocs) / float64(records)
+}
+
+// plainText returns n bytes of lines and of progress updates, without a name.
+func plainText(n int) []byte {
+	var b []byte
+	for i := 0; len(b) < n; i++ {
+		b = fmt.Appendf(b, "docs/2026/report number %d.txt\n\r%15d %3d%%  %7.2fMB/s    0:00:%02d ", i, i<<15, i%101, float64(i%900)/9, i%60)
+		b = fmt.Appendf(b, "\r%15d 100%%  %7.2fMB/s    0:00:%02d (xfr#%d, to-chk=%d/%d)\n", i<<16, float64(i%800)/8, i%60, i, i%300, i+300)
+	}
+	return b[:n]
+}
+
+// latency takes the time from writing one line with an unknown name to reading it
+// decoded, while nothing else happens. Through cat it is that of the pipes.
+func (b *bench) latency(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	order := rnd.Perm(len(b.paths))[:2000]
+	pipes := b.echoTimes(t, order, "cat")
+	times := b.echoTimes(t, order, b.bin, b.mount.Sock, b.mount.Dir)
+	self := func(d time.Duration) time.Duration { return d }
+	for _, q := range []struct {
+		q    float64
+		must time.Duration
+	}{{0.5, 300 * time.Microsecond}, {0.99, time.Millisecond}} {
+		got, cat := quantile(times, q.q, self), quantile(pipes, q.q, self)
+		b.row(fmt.Sprintf("latency of a line, p%.0f", q.q*100),
+			fmt.Sprintf("%v (cat: %v)", got.Round(time.Microsecond), cat.Round(time.Microsecond)),
+			fmt.Sprintf("< %v", q.must), got < q.must)
+	}
+}
+
+// echoTimes sends paths one by one, with pauses, and waits for each to come back.
+func (b *bench) echoTimes(t *testing.T, order []int, name string, args ...string) (times []time.Duration) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Stderr = os.Stderr
+	in, out := pipes(t, cmd)
+	r := bufio.NewReader(out)
+	pause := time.NewTicker(3 * time.Millisecond)
+	defer pause.Stop()
+	for _, i := range order {
+		line := ">f+++++++++ " + b.paths[i] + "\n"
+		start := time.Now()
+		io.WriteString(in, line)
+		got, err := r.ReadString('\n')
+		times = append(times, time.Since(start))
+		if err != nil || name == b.bin && !strings.HasPrefix(got, ">f+++++++++ Projects ") {
+			t.Fatalf("%q came back as %q, %v", line, got, err)
+		}
+		<-pause.C
+	}
+	in.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	return times
+}
+
+// pipes starts a command, and returns its input and its output.
+func pipes(t *testing.T, cmd *exec.Cmd) (in io.WriteCloser, out io.Reader) {
+	t.Helper()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err = cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return in, out
+}
+
+// start takes the time of a run without any input.
+func (b *bench) start(t *testing.T) {
+	var times []time.Duration
+	for range 10 * benchRounds {
+		times = append(times, command(t, os.DevNull, b.bin, b.mount.Sock, b.mount.Dir).wall)
+	}
+	median := quantile(times, 0.5, func(d time.Duration) time.Duration { return d })
+	b.row("start to end, empty input", fmt.Sprintf("%.1f ms", float64(median.Microseconds())/1e3), "< 10 ms", median < 10*time.Millisecond)
+}
+
+// memory takes the highest use of memory that the system has seen.
+func (b *bench) memory(t *testing.T) {
+	const must = 32 << 10
+	for _, tt := range []struct {
+		name  string
+		write func(io.Writer) error
+	}{
+		{"100 k lines", func(w io.Writer) error {
+			log, err := os.ReadFile(b.log)
+			if err == nil {
+				_, err = w.Write(log)
+			}
+			return err
+		}},
+		{"10 M lines", func(w io.Writer) error { return b.writeLines(w, benchLines, new(atomic.Int64)) }},
+		{"a line of 200 MB", func(w io.Writer) error {
+			part := []byte(strings.Repeat("plain words ", 1000) + b.paths[len(b.paths)-1] + " ")
+			for n := 0; n < benchBytes; n += len(part) {
+				if _, err := w.Write(part); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+	} {
+		peak := b.peak(t, tt.write)
+		b.row("memory at most, "+tt.name, fmt.Sprintf("%.1f MiB", float64(peak)/1024), "< 32 MiB", peak < must)
+	}
+}
+
+// writeLines writes n lines, one in fifty with a name that is not in the cache,
+// and counts them.
+func (b *bench) writeLines(w io.Writer, n int, count *atomic.Int64) error {
+	out := bufio.NewWriterSize(w, 64<<10)
+	plain := strings.SplitAfter(string(plainText(64<<10)), "\n")
+	for i := range n {
+		if i%50 == 0 {
+			fmt.Fprintf(out, ">f+++++++++ %s\n", b.paths[i/50%len(b.paths)])
+		} else {
+			out.WriteString(plain[i%(len(plain)-1)])
+		}
+		count.Add(1)
+	}
+	return out.Flush()
+}
+
+// peak returns the most memory that the filter had, in KiB, up to the end of what
+// write has for it.
+func (b *bench) peak(t *testing.T, write func(io.Writer) error) int {
+	t.Helper()
+	cmd := exec.Command(b.bin, b.mount.Sock, b.mount.Dir)
+	cmd.Stderr = os.Stderr
+	in, out := pipes(t, cmd)
+	const end = "\nthat is all\n"
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		skipTo(out, []byte(end))
+	}()
+	if err := write(in); err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(in, end)
+	<-done
+	// It is still there, waiting for more, and the file says what it has needed.
+	status := read(t, fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	in.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindStringSubmatch(status)
+	if m == nil {
+		t.Fatalf("no VmHWM in %q", status)
+	}
+	peak, _ := strconv.Atoi(m[1])
+	return peak
+}
+
+// skipTo reads up to what ends with end.
+func skipTo(r io.Reader, end []byte) {
+	buf := make([]byte, 64<<10)
+	var last []byte
+	for {
+		n, err := r.Read(buf)
+		last = append(last, buf[:n]...)
+		last = last[max(0, len(last)-len(end)):]
+		if err != nil || bytes.Equal(last, end) {
+			return
+		}
+	}
+}
+
+// cpuModel names the processor, as far as the system tells.
+func cpuModel() string {
+	info, _ := os.ReadFile("/proc/cpuinfo")
+	m := regexp.MustCompile(`model name\s*: (.*)`).FindSubmatch(info)
+	if m == nil {
+		return runtime.GOARCH
+	}
+	return string(m[1])
+}
+
+// BenchmarkBareAnswer is the least that an answer can cost: its JSON.
+func BenchmarkBareAnswer(b *testing.B) {
+	line := []byte(`{"Result":"Projects 1/0001 Photos of the summer/IMG_0001 at the sea.jpg","ErrNo":0,"ErrText":"","WarnText":""}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		var r wire.ResponseStruct
+		if err := json.Unmarshal(line, &r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
