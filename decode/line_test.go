@@ -1,0 +1,318 @@
+package decode
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func (k kind) String() string {
+	return [...]string{"ordinary", "added", "changed", "deleted", "warning", "failure", "progress"}[k]
+}
+
+// kinds are records, without their end, by what they tell.
+var kinds = []struct {
+	kind  kind
+	lines []string
+}{
+	{added, []string{
+		">f+++++++++ name", "<f+++++++++ name", "cd+++++++++ name/", "cL+++++++++ name -> x",
+		"hf+++++++++ name => x", "cD+++++++++ name", "cS+++++++++ name", ".d+++++++++ name/",
+	}},
+	{changed, []string{
+		">f.st...... name", "<f..t...... name", ">fcstpoguax name", ".d..t...... ./", ".f...p..... name",
+		"cLc.t...... name -> x", ">f..T...... name", ".f....og... name", ".f......u.. name",
+		".f......n.. name", ".f......b.. name", ".f.......a. name", ".f........x name", ">f?s?...... name",
+		"hf..t...... name",
+	}},
+	{deleted, []string{
+		"*deleting   name", "*deleting   name/", "*deleting name", "deleting name", "deleting name/",
+	}},
+	{warning, []string{
+		`file has vanished: "/x/name"`, `directory has vanished: "/x/name"`,
+		"rsync warning: some files vanished before they could be transferred (code 24) at main.c(1394) [sender=3.5.0]",
+		"WARNING: name failed verification -- update discarded (will try again).",
+		"skipping directory name", `skipping non-regular file "name"`, `symlink has no referent: "/x/name"`,
+		`ignoring unsafe symlink "name" -> "x"`, `skipped diminished file: "/x/name"`,
+		"Deletions stopped due to --max-delete limit (1 skipped)",
+		"*** Skipping any contents from this failed directory ***",
+		"openrsync(123): warning: name: open",
+	}},
+	{failure, []string{
+		`rsync: [sender] send_files failed to open "/x/name": Permission denied (13)`,
+		`rsync: send_files failed to open "/x/name": Permission denied (13)`, // 3.1.3
+		"rsync: [generator] delete_file: unlink(name) failed: Read-only file system (30)",
+		"rsync error: some files/attrs were not transferred (see previous errors) (code 23) at main.c(1394) [sender=3.5.0]",
+		"ERROR: name failed verification -- update retained.", "@ERROR: Unknown module 'x'",
+		"IO error encountered -- skipping file deletion",
+		"could not make way for new regular file: name", "cannot delete non-empty directory: name",
+		"openrsync(123): error: name: open (2) in /x: Permission denied",
+		"2026-11-22 17:24:40 timemachine: [ERROR] timemachine Backup has failed",
+	}},
+	{progress, []string{
+		"\r",
+		"              4 100%    0.36kB/s    0:00:00 (xfr#1, to-chk=7/9)",
+		"              4 100%    0.36kB/s    0:00:00 (xfer#1, to-check=7/9)",
+		"      3,276,800  10%    3.12MB/s    0:00:09  \r",
+		"      3.276.800  10%    3.12MB/s    0:00:09  ",
+		"          3.28M  10%    3.12MB/s    0:00:09  ",
+		"              0   0%    0.00kB/s    0:00:00  ",
+		"              0   0%    0.00kB/s   ??:??:??  ",
+		"           1234 100%    0.00MB/s   00:00:00 (xfer#1, to-check=1/9)", // openrsync
+	}},
+	{ordinary, []string{
+		"", "\n", "./", "name", "name/name", "name is uptodate", "name -> x", "name => x", "mount/name/",
+		".f          name", ".d          ./", "hf          name => x", ".L          name -> x", // the same
+		"sending incremental file list", "building file list ... done", "created directory name",
+		"sent 1,234 bytes  received 56 bytes  860.00 bytes/sec", "total size is 100  speedup is 1.00",
+		"Number of files: 3 (reg: 2, dir: 1)", "name exists", "name is newer", "deleted by hand",
+		"rsync", "rsyncd.conf", "rsync.log is uptodate", "error", "errors/name", "warnings", "skipping",
+		">f", ">f+++++", ">f++++++++", ">f+++++++++", ">f++++++++++ name", ">x+++++++++ name", "=f+++++++++ name",
+		">f.st..z... name", "100% name", "12 monkeys", "  12 50 % off", "name 100% 1.00MB/s",
+		"2026-11-22 17:24:40 timemachine: [INFO]  Starting full backup",
+		"[sender] hiding file name because of pattern name", "send name", "-rw-r--r--  4 2026/11/22 17:29:36 name",
+	}},
+}
+
+// TestClassify has each record alone, as --log-file has it, and as openrsync has
+// it.
+func TestClassify(t *testing.T) {
+	for _, k := range kinds {
+		for _, line := range k.lines {
+			if got := classify([]byte(line)); got != k.kind {
+				t.Errorf("%q is %v, want %v", line, got, k.kind)
+			}
+			if got := classify([]byte(line + "\n")); got != k.kind && line != "\r" {
+				t.Errorf("%q, with its end, is %v, want %v", line, got, k.kind)
+			}
+			if k.kind == progress || strings.Contains(line, "openrsync(") || strings.Contains(line, "timemachine: ") {
+				continue
+			}
+			for _, prefix := range []string{"2026/11/22 17:29:36 [12345] ", "openrsync(123): ", "2026-11-22 17:24:40 timemachine: "} {
+				if got := classify([]byte(prefix + line)); got != k.kind {
+					t.Errorf("%q is %v, want %v", prefix+line, got, k.kind)
+				}
+			}
+		}
+	}
+}
+
+// TestClassifyScan has what -vv says before it looks for something to delete,
+// which deletes nothing.
+func TestClassifyScan(t *testing.T) {
+	for _, line := range []string{"deleting in .", "deleting in name"} {
+		if got := classify([]byte(line)); got != ordinary {
+			t.Errorf("%q is %v", line, got)
+		}
+	}
+}
+
+// Encrypted names; encDashes looks like an option, encNotLong is a letter short.
+const (
+	encName    = "ikFrxDZ5DfCpwm4Myx-3TA"
+	encLong    = "gocryptfs.longname.7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI"
+	encDashes  = "--FrxDZ5DfCpwm4Myx-3TA"
+	encPadded  = "gocryptfs.longname.7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI="
+	encNotLong = "gocryptfs.longname.7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2l"
+)
+
+// meta are records about a housekeeping file, as rsync and others print them.
+var meta = []string{
+	"gocryptfs.conf", "gocryptfs.diriv", encLong + ".name", encPadded + ".name",
+	encName + "/gocryptfs.diriv", "mount/" + encName + "/" + encLong + ".name", "/mnt/enc/gocryptfs.conf",
+	">f+++++++++ gocryptfs.conf", ">f.st...... " + encName + "/gocryptfs.diriv", "*deleting   " + encName + "/gocryptfs.diriv",
+	"deleting gocryptfs.diriv", ".f          gocryptfs.diriv", "gocryptfs.diriv is uptodate",
+	"hf+++++++++ gocryptfs.diriv => " + encName + "/gocryptfs.diriv",
+	`{"name":"gocryptfs.conf"}`, "<gocryptfs.conf>", "[" + encName + "/gocryptfs.diriv]", "'gocryptfs.diriv'", "send:gocryptfs.diriv:",
+	"-r--r-----             16 2026/11/22 17:29:36 " + encName + "/gocryptfs.diriv",
+	"2026/11/22 17:29:36 [123] >f+++++++++ gocryptfs.conf",
+	"[sender] hiding file " + encName + "/gocryptfs.diriv because of pattern gocryptfs.diriv",
+	"[generator] protecting file gocryptfs.diriv because of pattern gocryptfs.*",
+	"backed up gocryptfs.diriv to gocryptfs.diriv~", "set modtime of .gocryptfs.conf.VxgLwC to (1) Sun Nov 22 17:52:31 2026",
+	"gocryptfs.conf exists", `not creating new file "gocryptfs.conf"`, "sender removed gocryptfs.conf",
+}
+
+// notMeta are records that are not, or not only.
+var notMeta = []string{
+	"", encName, encLong, encLong + "/gocryptfs", encNotLong + ".name", encLong + "x.name", encLong + ".names",
+	"gocryptfs.configuration", "gocryptfs.diriv2", "my-gocryptfs.conf", "my_gocryptfs.conf", "xgocryptfs.conf",
+	"gocryptfs", "gocryptfs.log", "gocryptfs.conf_old",
+	// Trouble with one is trouble with the backup.
+	`rsync: [sender] send_files failed to open "/x/gocryptfs.conf": Permission denied (13)`,
+	`file has vanished: "/x/gocryptfs.diriv"`, "ERROR: gocryptfs.conf failed verification -- update retained.",
+	"WARNING: gocryptfs.diriv failed verification -- update discarded (will try again).",
+	"rsync: gocryptfs.conf: x", "skipping non-regular file \"gocryptfs.conf\"",
+	"cannot delete non-empty directory: " + encName + "/gocryptfs.diriv",
+	// Commands are no news of one.
+	"rsync -a --exclude=gocryptfs.conf mnt/ dst", "rsync -a --exclude gocryptfs.conf mnt/ dst",
+	"2026-11-22 17:24:40 timemachine: [INFO]  $ rsync --recursive --exclude='gocryptfs.conf' '/x' '/y/.inprogress'",
+	"+ rsync -a --exclude=gocryptfs.diriv --delete mnt/ dst",
+	"opening connection using: ssh host rsync --server -vlogDtpre.iLsfxCIvu . gocryptfs.conf  (7 args)",
+}
+
+func TestIsMeta(t *testing.T) {
+	for want, lines := range map[bool][]string{true: meta, false: notMeta} {
+		for _, line := range lines {
+			for _, end := range []string{"", "\n", "\r"} {
+				if got := isMeta([]byte(line+end), classify([]byte(line))); got != want {
+					t.Errorf("%q: %v, want %v", line+end, got, want)
+				}
+			}
+		}
+	}
+}
+
+// TestIsMetaDashes has encrypted names that begin like an option, as one in 4096
+// does.
+func TestIsMetaDashes(t *testing.T) {
+	for _, line := range []string{
+		">f+++++++++ " + encDashes + "/gocryptfs.diriv", "deleting " + encDashes + "/" + encLong + ".name",
+	} {
+		if !isMeta([]byte(line), classify([]byte(line))) {
+			t.Errorf("%q is left over", line)
+		}
+	}
+}
+
+// hidden are texts, and what is left of them.
+var hidden = []struct{ about, in, want string }{
+	{"names", "A\ngocryptfs.conf\nB\n", "A\nB\n"},
+	{"all of it", "gocryptfs.conf\ngocryptfs.diriv\n", ""},
+	{"without a last newline", "A\ngocryptfs.conf", "A\n"},
+	{"a last line", "gocryptfs.conf\nA", "A"},
+	{"progress", "A\n" + figures(10, 50) + figures(100, 100) + " (xfr#1, to-chk=1/3)\n" +
+		"gocryptfs.conf\n" + figures(3, 50) + figures(6, 100) + " (xfr#2, to-chk=0/3)\n\nsent\n",
+		"A\n" + figures(10, 50) + figures(100, 100) + " (xfr#1, to-chk=1/3)\n\nsent\n"},
+	{"progress before any name", figures(10, 50) + "\ngocryptfs.conf\n" + figures(16, 100) + "\nA\n" + figures(20, 100) + "\n",
+		figures(10, 50) + "\nA\n" + figures(20, 100) + "\n"},
+	{"a name that only looks so when it is plain", encName + "\n", "gocryptfs.conf\n"},
+	{"below a directory", encName + "/gocryptfs.diriv\n" + encName + "\n", "gocryptfs.conf\n"},
+	{"an error in between", "gocryptfs.conf\nrsync: x\n" + figures(6, 100) + "\n", "rsync: x\n" + figures(6, 100) + "\n"},
+	{"an empty line ends it", "gocryptfs.conf\n\n" + figures(6, 100) + "\n", "\n" + figures(6, 100) + "\n"},
+	{"CR ends a record too", "A\rgocryptfs.conf\rB\r", "A\rB\r"},
+	{"a long line", strings.Repeat("x ", maxToken) + "gocryptfs.conf\nA\n", strings.Repeat("x ", maxToken) + "gocryptfs.conf\nA\n"},
+	{"after a long line", strings.Repeat("x ", maxToken) + "\ngocryptfs.conf\nA\n", strings.Repeat("x ", maxToken) + "\nA\n"},
+	{"many", strings.Repeat("gocryptfs.conf\n"+figures(6, 100)+"\nA\n"+figures(6, 100)+"\n", 60),
+		strings.Repeat("A\n"+figures(6, 100)+"\n", 60)},
+	{"many batches", strings.Repeat("gocryptfs.conf\n"+figures(6, 100)+"\nA\n"+figures(6, 100)+"\n", 5000),
+		strings.Repeat("A\n"+figures(6, 100)+"\n", 5000)},
+	{"progress over many batches", "gocryptfs.conf\n" + strings.Repeat(figures(6, 50), 500) + "\nA\n" + strings.Repeat(figures(7, 50), 500) + "\n",
+		"A\n" + strings.Repeat(figures(7, 50), 500) + "\n"},
+}
+
+// figures are a progress update.
+func figures(n, percent int) string {
+	return fmt.Sprintf("\r%15d %3d%% %7.2fkB/s    0:00:00  ", n, percent, 1.0)
+}
+
+func TestHideMeta(t *testing.T) {
+	known := table{encName: "gocryptfs.conf"}
+	for _, tt := range hidden {
+		o := Options{Names: known, HideMeta: true, Workers: 4}
+		if diff := cmp.Diff(tt.want, copyAll(t, strings.NewReader(tt.in), o)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.about, diff)
+		}
+		everywhere(t, tt.about, tt.in, tt.want, o)
+	}
+}
+
+// everywhere checks that it does not matter where text is cut.
+func everywhere(t *testing.T, about, text, want string, o Options) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(1, 2))
+	random := make([]byte, 50)
+	for i := range random {
+		random[i] = byte(r.IntN(80))
+	}
+	cuts := [][]byte{{255, 1}, random}
+	if len(text) < maxToken { // or it takes minutes
+		cuts = append(cuts, []byte{1}, []byte{2}, []byte{3}, []byte{13})
+		for i := 1; i < min(len(text), 100); i++ {
+			cuts = append(cuts, append([]byte{byte(i)}, bytes.Repeat([]byte{255}, 100)...))
+		}
+	}
+	for _, c := range cuts {
+		if diff := cmp.Diff(want, copyAll(t, &cutReader{data: []byte(text), cuts: c}, o)); diff != "" {
+			t.Errorf("%s, cut into %v (-want +got):\n%s", about, c, diff)
+			return
+		}
+	}
+}
+
+// TestHideMetaMiddle has lines that follow progress without a newline, as when
+// rsync pulls and two processes write (-vv --progress).
+func TestHideMetaMiddle(t *testing.T) {
+	o := Options{Names: nobody{}, HideMeta: true, Workers: 2}
+	for _, tt := range []struct{ about, in, want string }{
+		{"a name behind hidden progress is lost", "gocryptfs.conf\n" + figures(0, 0) + "A is uptodate\n", "A is uptodate\n"},
+		{"housekeeping behind progress is left", "A\n" + figures(0, 0) + "gocryptfs.conf is uptodate\n", "A\n" + figures(0, 0)},
+	} {
+		if got := copyAll(t, strings.NewReader(tt.in), o); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.about, got, tt.want)
+		}
+	}
+}
+
+// TestHideMetaCRLF has lines as a terminal session records them (script).
+func TestHideMetaCRLF(t *testing.T) {
+	o := Options{Names: nobody{}, HideMeta: true, Workers: 2}
+	got := copyAll(t, strings.NewReader("A\r\ngocryptfs.conf\r\n"+figures(6, 100)+"\r\nB\r\n"), o)
+	if want := "A\r\nB\r\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestColourChangesNothing has the same text with colour but for the sequences,
+// each of which ends in its record, before what ends that.
+func TestColourChangesNothing(t *testing.T) {
+	var text strings.Builder
+	for _, k := range kinds {
+		for _, line := range k.lines {
+			fmt.Fprint(&text, strings.ReplaceAll(line, "name", encName+"/"+encDashes), "\n")
+		}
+	}
+	for _, line := range append(meta, notMeta...) {
+		fmt.Fprint(&text, line, "\r\n")
+	}
+	text.WriteString("no end")
+	for name, names := range map[string]Names{"nobody": nobody{}, "anybody": anybody{}} {
+		want := copyAll(t, strings.NewReader(text.String()), Options{Names: names, Workers: 2})
+		for _, cuts := range [][]byte{nil, {1}, {2}, {50, 3}} {
+			got := copyAll(t, &cutReader{data: []byte(text.String()), cuts: cuts}, Options{Names: names, Workers: 2, Colour: true})
+			if !strings.Contains(got, reset) {
+				t.Errorf("%s: no colour", name)
+			}
+			if diff := cmp.Diff(want, sequences.Replace(got)); diff != "" {
+				t.Errorf("%s, cut into %v, without sequences (-want +got):\n%s", name, cuts, diff)
+			}
+			for _, rec := range strings.FieldsFunc(got, func(r rune) bool { return r == '\r' || r == '\n' }) {
+				if i := strings.LastIndex(rec, "\x1b"); i >= 0 && !strings.HasPrefix(rec[i:], reset) && !strings.HasPrefix(rec[i:], notDim) {
+					t.Errorf("%s, cut into %v: colour goes on after %q", name, cuts, rec)
+				}
+			}
+		}
+	}
+}
+
+// sequences takes all sequences away that are written.
+var sequences = func() *strings.Replacer {
+	pairs := []string{dim, "", notDim, "", reset, ""}
+	for _, s := range palette {
+		pairs = append(pairs, s, "")
+	}
+	return strings.NewReplacer(pairs...)
+}()
+
+// TestLongLinesAreNotClassified has no colour in a record of more than maxToken,
+// which nobody looks at as a whole.
+func TestLongLinesAreNotClassified(t *testing.T) {
+	text := "*deleting   " + strings.Repeat("x ", maxToken) + "\n*deleting   y\n"
+	got := copyAll(t, strings.NewReader(text), Options{Names: nobody{}, Colour: true})
+	if !strings.HasPrefix(got, "*deleting   x") || !strings.HasSuffix(got, palette[deleted]+"*deleting   y"+reset+"\n") {
+		t.Errorf("begins %q, ends %q", got[:20], got[len(got)-30:])
+	}
+}
