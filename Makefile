@@ -27,7 +27,7 @@ test: deps .tools/gocryptfs ## run every test with the race detector
 
 lint: deps .tools/staticcheck ## check code, man page and scripts, for every platform
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
-	for p in $(PLATFORMS); do GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 go vet ./... || exit; done
+	for p in $(PLATFORMS); do GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 go vet -trimpath ./... || exit; done
 	.tools/staticcheck ./...
 	shellcheck $(SCRIPTS)
 	mandoc -Tlint $(NAME).1
