@@ -3,6 +3,7 @@ package decode
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -540,20 +541,21 @@ func TestForms(t *testing.T) {
 	for _, fs := range fileSystems {
 		t.Run(fs.name, func(t *testing.T) {
 			w := newWorld(t, fs)
-			lines := 0
 			for _, group := range forms {
 				for _, line := range group.lines {
 					w.check(t, group.about, line, shown(line))
 				}
-				lines += len(group.lines)
 			}
-			t.Logf("%d lines", lines)
 			for _, row := range tokens {
 				if w.alike {
 					break // there, names decode in any place
 				}
 				w.check(t, row.why, row.line, w.encrypted(row.want))
 			}
+			if w.cut {
+				w.checkCut(t)
+			}
+			t.Logf("%d lines", len(w.checked))
 		})
 	}
 }
@@ -564,6 +566,7 @@ func TestUndecodable(t *testing.T) {
 	for _, row := range slices.Concat(undecodable, shortTokens) {
 		w.check(t, row.why, row.line, w.encrypted(row.want))
 	}
+	w.checkCut(t)
 }
 
 // inside are lines of who syncs mount/ENC/ENC/, with MOUNT so, and its plain path
@@ -590,6 +593,7 @@ func TestInside(t *testing.T) {
 			for _, row := range inside {
 				w.check(t, row.why, row.line, w.encrypted(row.want))
 			}
+			w.checkCut(t)
 		})
 	}
 }
@@ -631,7 +635,7 @@ type fileSystem struct {
 	padded bool // old file systems: with `=`
 	long   bool // -longnamemax 62: nearly all are long names
 	alike  bool // -deterministic-names: a name is the same in each directory
-	cut    bool // the lines are cut everywhere, too, which takes a while
+	cut    bool // the lines are cut everywhere, too, which takes its time
 }
 
 func byLength(n int) int { return n/16 + 1 }
@@ -653,6 +657,8 @@ type world struct {
 	fileSystem
 	names map[string]string // plain paths by cipher path
 	tree  *Tree
+
+	checked []pair
 }
 
 func newWorld(t *testing.T, fs fileSystem) *world {
@@ -704,53 +710,71 @@ func symlink(t *testing.T, at, target string) {
 	}
 }
 
-// check decodes a line, as a whole and cut anywhere.
+// A pair is a line that has been decoded, with its end.
+type pair struct{ about, line, in, want string }
+
+// check decodes a line.
 func (w *world) check(t *testing.T, about, line, want string) {
 	t.Helper()
 	in := w.encrypted(line)
-	o := Options{Names: w, Tree: w.tree, Workers: 2}
-	if got := copyAll(t, strings.NewReader(in), o); got != want {
+	if got := w.decode(t, strings.NewReader(in)); got != want {
 		t.Errorf("%s: %s\ngot  %q\nwant %q", about, line, got, want)
 		return
 	}
-	if !w.cut {
-		return
-	}
-	in, want = in+"\n", want+"\n"
-	if got := copyAll(t, iotest.OneByteReader(strings.NewReader(in)), o); got != want {
-		t.Errorf("%s: %s, byte by byte\ngot  %q\nwant %q", about, line, got, want)
-	}
-	// One after the other: a record knows nothing of the one before.
-	got := copyAll(t, &everyCut{text: in}, o)
-	for i := range in {
-		one := got[:min(len(got), len(want))]
-		if got = got[len(one):]; one != want {
-			t.Errorf("%s: %s, cut at %d\ngot  %q\nwant %q", about, line, i, one, want)
-			return
+	w.checked = append(w.checked, pair{about, line, in + "\n", want + "\n"})
+}
+
+// checkCut decodes again what has passed check: byte by byte, and each line as
+// many times as it has bytes, cut at another one each time.
+func (w *world) checkCut(t *testing.T) {
+	t.Helper()
+	var all strings.Builder
+	var pieces []string
+	for _, p := range w.checked {
+		all.WriteString(p.in)
+		for i := range p.in {
+			pieces = append(pieces, p.in[:i+1], p.in[i+1:])
 		}
 	}
-}
-
-// everyCut gives its text as many times as it has bytes, each time cut at another
-// one.
-type everyCut struct {
-	text string
-	cut  int
-	rest string
-}
-
-func (r *everyCut) Read(p []byte) (int, error) {
-	piece := r.rest
-	switch {
-	case piece != "":
-		r.rest = ""
-	case r.cut == len(r.text):
-		return 0, io.EOF
-	default:
-		r.cut++
-		piece, r.rest = r.text[:r.cut], r.text[r.cut:]
+	bytewise := w.decode(t, iotest.OneByteReader(strings.NewReader(all.String())))
+	cut := w.decode(t, &pieceReader{pieces})
+	for _, p := range w.checked {
+		p.begins(t, &bytewise, "byte by byte")
+		for i := range p.in {
+			p.begins(t, &cut, fmt.Sprintf("cut behind byte %d", i))
+		}
 	}
-	return copy(p, piece), nil
+	if bytewise+cut != "" {
+		t.Errorf("there is more: %q", bytewise+cut)
+	}
+}
+
+// begins checks that text begins with what is wanted, and removes that.
+func (p pair) begins(t *testing.T, text *string, how string) {
+	t.Helper()
+	rest, ok := strings.CutPrefix(*text, p.want)
+	if !ok {
+		// What follows is out of step.
+		t.Fatalf("%s: %s, %s\ngot  %.300q\nwant %q", p.about, p.line, how, *text, p.want)
+	}
+	*text = rest
+}
+
+func (w *world) decode(t *testing.T, r io.Reader) string {
+	t.Helper()
+	return copyAll(t, r, Options{Names: w, Tree: w.tree, Workers: 2})
+}
+
+// pieceReader reads pieces of text, one at a time.
+type pieceReader struct{ pieces []string }
+
+func (r *pieceReader) Read(p []byte) (int, error) {
+	if len(r.pieces) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, r.pieces[0])
+	r.pieces = r.pieces[1:]
+	return n, nil
 }
 
 // Decrypt knows the paths of the lines.
