@@ -11,7 +11,7 @@ import (
 // With -hide-meta the output over the encrypted view is that over the plain tree:
 // no line about a housekeeping file, none of its progress, and all else. The
 // oracle's commands show that, with progress kept beside the name it belongs to.
-var metaCommands = []command{
+var metaCommands = []comparison{
 	{sh: "rsync -ai src/ dst/"},
 	{sh: "rsync -av src dst"},
 	{sh: "rsync -av --progress src/ dst/"},
@@ -44,7 +44,7 @@ func TestHideMeta(t *testing.T) {
 }
 
 // compareHidden runs one command on both sides, and the filter with -hide-meta.
-func (o *oracle) compareHidden(t *testing.T, c command) {
+func (o *oracle) compareHidden(t *testing.T, c comparison) {
 	t.Helper()
 	plain, raw := o.runBoth(t, c)
 	if !housekeeping.Match(raw) {

@@ -151,6 +151,7 @@ var notMeta = []string{
 	"rsync -a --exclude=gocryptfs.conf mnt/ dst", "rsync -a --exclude gocryptfs.conf mnt/ dst",
 	"2026-11-22 17:24:40 timemachine: [INFO]  $ rsync --recursive --exclude='gocryptfs.conf' '/x' '/y/.inprogress'",
 	"+ rsync -a --exclude=gocryptfs.diriv --delete mnt/ dst",
+	"cmd=ssh machine=host user=me path=gocryptfs.conf", "exclude=gocryptfs.conf",
 	"opening connection using: ssh host rsync --server -vlogDtpre.iLsfxCIvu . gocryptfs.conf  (7 args)",
 }
 
@@ -181,6 +182,7 @@ func TestIsMetaDashes(t *testing.T) {
 // hidden are texts, and what is left of them.
 var hidden = []struct{ about, in, want string }{
 	{"names", "A\ngocryptfs.conf\nB\n", "A\nB\n"},
+	{"every form of them", "A\n" + strings.Join(meta, "\nB\n") + "\nC\n", "A\n" + strings.Repeat("B\n", len(meta)-1) + "C\n"},
 	{"all of it", "gocryptfs.conf\ngocryptfs.diriv\n", ""},
 	{"without a last newline", "A\ngocryptfs.conf", "A\n"},
 	{"a last line", "gocryptfs.conf\nA", "A"},
