@@ -22,7 +22,7 @@ func strangers(t *testing.T) map[string][]byte {
 	t.Helper()
 	return map[string][]byte{
 		"random bytes":       randomBytes(8_000_000),
-		"random words":       randomWords(20_000),
+		"random words":       randomWords(5_000),
 		"one word":           bytes.Repeat([]byte("A"), 1_000_000),
 		"one slash":          bytes.Repeat([]byte("/"), 1_000_000),
 		"CR":                 []byte("one\rtwo\r\rthree\r"),
