@@ -79,7 +79,7 @@ func New(path string, timeout time.Duration, warn func(*Problem)) *Client {
 
 // nothing is a question that asks for nothing. gocryptfs answers that the input is
 // empty.
-var nothing, _ = newQuestion(wire.RequestStruct{})
+var nothing, _ = newQuestion(decryptPath, "")
 
 // Connect makes a first connection. If that fails it is reported at once, and
 // tried again in the background.
@@ -117,7 +117,7 @@ func (c *Client) Decrypt(cipher string) (plain string, ok bool) {
 		c.hits.Add(1)
 		return a.plain, a.ok
 	}
-	plain, ok, err := c.ask(wire.RequestStruct{DecryptPath: cipher})
+	plain, ok, err := c.ask(decryptPath, cipher)
 	if err != nil {
 		return "", false
 	}
@@ -128,7 +128,7 @@ func (c *Client) Decrypt(cipher string) (plain string, ok bool) {
 // Encrypt returns the cipher path of a plain path, with the conditions of
 // Decrypt. The answer is not remembered.
 func (c *Client) Encrypt(plain string) (cipher string, ok bool) {
-	cipher, ok, err := c.ask(wire.RequestStruct{EncryptPath: plain})
+	cipher, ok, err := c.ask(encryptPath, plain)
 	return cipher, ok && err == nil
 }
 
@@ -166,11 +166,11 @@ var errDown = errors.New("gocryptfs does not answer")
 
 // ask asks the server. ok is false if it answered that there is no such name; an
 // error means that there is no answer.
-func (c *Client) ask(r wire.RequestStruct) (path string, ok bool, err error) {
+func (c *Client) ask(what, path string) (got string, ok bool, err error) {
 	if c.down.Load() {
 		return "", false, errDown
 	}
-	q, ok := newQuestion(r)
+	q, ok := newQuestion(what, path)
 	if !ok {
 		return "", false, nil
 	}

@@ -250,7 +250,7 @@ func TestRawBytesPass(t *testing.T) {
 func TestLongRequest(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
 	c, p := newClient(t, s.Path, limit)
-	longest := strings.Repeat("a", maxRequest-len(`{"DecryptPath":"","EncryptPath":""}`))
+	longest := strings.Repeat("a", maxRequest-len(`{"DecryptPath":""}`))
 	want(t, c, longest+"a", "")
 	want(t, c, "b", "B")
 	want(t, c, longest, upper(longest))

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	wire "github.com/rfjakob/gocryptfs/v2/ctlsock"
 )
@@ -24,16 +25,26 @@ const (
 	maxReply = 64 << 10
 )
 
+// The questions there are: the fields of wire.RequestStruct, of which a request
+// needs only one.
+const (
+	decryptPath = "DecryptPath"
+	encryptPath = "EncryptPath"
+)
+
 // A question asks for the translation of a path.
 type question struct {
 	path string
 	msg  []byte // the request
 }
 
-// newQuestion reports false if the path is too long to ask for.
-func newQuestion(r wire.RequestStruct) (question, bool) {
-	msg, err := json.Marshal(r)
-	return question{r.DecryptPath + r.EncryptPath, msg}, err == nil && len(msg) <= maxRequest
+// newQuestion returns the question what for path. It reports false if the path is
+// too long to ask for.
+func newQuestion(what, path string) (question, bool) {
+	msg := make([]byte, 0, len(`{"":""}`)+len(what)+len(path))
+	msg = append(append(append(msg, `{"`...), what...), `":`...)
+	msg = append(appendJSON(msg, path), '}')
+	return question{path, msg}, len(msg) <= maxRequest
 }
 
 // conn is one connection to the control socket. The protocol allows a single
@@ -72,8 +83,8 @@ func (c *conn) query(q question, timeout time.Duration) (*wire.ResponseStruct, e
 	if err != nil {
 		return nil, err
 	}
-	var r wire.ResponseStruct
-	if err := json.Unmarshal(line, &r); err != nil {
+	r, err := parse(line)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %v", errBadReply, err)
 	}
 	if r.ErrNo == 0 {
@@ -81,7 +92,7 @@ func (c *conn) query(q question, timeout time.Duration) (*wire.ResponseStruct, e
 			return nil, err
 		}
 	}
-	return &r, nil
+	return r, nil
 }
 
 // readLine reads one reply up to its newline, which has to be its last byte:
@@ -106,6 +117,45 @@ func (c *conn) readLine() ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// parse reads a reply. It does without the JSON decoder where a name is the same
+// in JSON, as nearly all are: the decoder would take a third of the CPU time of
+// the whole filter (TestBench, 100,000 names, 2 cores: 2.6 s with it, 1.8 s
+// without).
+func parse(line []byte) (*wire.ResponseStruct, error) {
+	const start, end = `{"Result":"`, `","ErrNo":0,"ErrText":"","WarnText":""}`
+	if name, ok := bytes.CutPrefix(line, []byte(start)); ok {
+		if name, ok = bytes.CutSuffix(name, []byte(end)); ok {
+			if r := (&wire.ResponseStruct{Result: string(name)}); isVerbatim(r.Result) {
+				return r, nil
+			}
+		}
+	}
+	r := new(wire.ResponseStruct)
+	return r, json.Unmarshal(line, r)
+}
+
+// appendJSON appends s as a JSON string.
+func appendJSON(dst []byte, s string) []byte {
+	if isVerbatim(s) {
+		return append(append(append(dst, '"'), s...), '"')
+	}
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // there is none for a string
+	}
+	return append(dst, quoted...)
+}
+
+// isVerbatim reports whether JSON may have s between quotes as it is.
+func isVerbatim(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return utf8.ValidString(s)
 }
 
 var errBadReply = errors.New("unexpected answer")

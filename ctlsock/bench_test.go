@@ -1,0 +1,82 @@
+package ctlsock
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
+)
+
+// BenchmarkDecrypt asks a server in the same process for a new name each time, so
+// what it costs is more than the client's part.
+func BenchmarkDecrypt(b *testing.B) {
+	reply := ctlsocktest.Name("Projects/Photos of the summer/IMG_0001 at the sea.jpg")
+	s := ctlsocktest.Start(b, ctlsocktest.Path(b), func(c *ctlsocktest.Conn) {
+		buf := make([]byte, 5000)
+		for {
+			if _, err := c.Read(buf); err != nil || !c.Say(reply) {
+				return
+			}
+		}
+	})
+	for _, n := range []int{1, 4, 16} {
+		b.Run(fmt.Sprintf("connections=%d", n), func(b *testing.B) {
+			c, p := newClient(b, s.Path, limit)
+			b.ReportAllocs()
+			b.SetParallelism(n)
+			b.RunParallel(func(pb *testing.PB) {
+				for i := 0; pb.Next(); i++ {
+					if _, ok := c.Decrypt(fmt.Sprintf("%022d/%043d/%043d", 1, 2, i)); !ok {
+						b.Error("not decrypted")
+					}
+				}
+			})
+			if len(p.list) > 0 {
+				b.Error(p)
+			}
+		})
+	}
+}
+
+// BenchmarkCached asks for what is known.
+func BenchmarkCached(b *testing.B) {
+	c, _ := newClient(b, "/nonexistent", limit)
+	const cipher = "2KjA1VdJgRkk7zkVLEyCLQ/x0Q7q0ZbHqzNB3LZbUY9tw"
+	c.learn(cipher, "some/name", true)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := c.Decrypt(cipher); !ok {
+			b.Fatal("not decrypted")
+		}
+	}
+}
+
+// BenchmarkLearn fills the cache, and then replaces what is in it.
+func BenchmarkLearn(b *testing.B) {
+	c, _ := newClient(b, "/nonexistent", limit)
+	ciphers := make([]string, 4*cacheEntries)
+	for i := range ciphers {
+		ciphers[i] = fmt.Sprintf("%022d/%043d", i/50, i)
+	}
+	plain := strings.Repeat("n", 20) + "/" + strings.Repeat("m", 30)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		c.learn(ciphers[i%len(ciphers)], plain, true)
+	}
+}
+
+// BenchmarkParse reads replies: the usual one, and one that JSON had to escape.
+func BenchmarkParse(b *testing.B) {
+	for _, name := range []string{"IMG_0001 at the sea.jpg", "Tom & Jerry.jpg"} {
+		b.Run(name[:3], func(b *testing.B) {
+			line := []byte(strings.TrimSuffix(ctlsocktest.Name("Projects/Photos of the summer/"+name), "\n"))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := parse(line); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

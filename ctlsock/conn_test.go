@@ -1,0 +1,72 @@
+package ctlsock
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	wire "github.com/rfjakob/gocryptfs/v2/ctlsock"
+
+	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
+)
+
+// Whatever a name holds, it goes to the server and comes back as JSON has it.
+func TestNamesInJSON(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(func(path string) string { return path }))
+	c, p := newClient(t, s.Path, limit)
+	for _, name := range []string{
+		"plain", `"`, `\`, `\n`, `a"b\"c`, "new\nline", "\x00", "\x1f", "\x7f", "&<>", "ä€😀", "\u2028\u2029",
+		"\xff", "a\xc3", "\xed\xa0\x80", `","ErrNo":0,"ErrText":"","WarnText":""}`, `{"Result":"`,
+	} {
+		for _, path := range []string{name, "dir/" + name + "/x"} {
+			if got, ok := c.Encrypt(path); got != string([]rune(path)) || !ok {
+				t.Errorf("Encrypt(%q) = %q, %v", path, got, ok)
+			}
+		}
+	}
+	wantProblems(t, p)
+}
+
+// FuzzParse compares parse, which knows a short cut, with the JSON decoder.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		ctlsocktest.Name("a/b c"), ctlsocktest.Name("a\"\\\n\x00&ä\u2028"), ctlsocktest.NoName(),
+		`{"Result":"a\u0062","ErrNo":0,"ErrText":"","WarnText":""}`,
+		`{"Result":"a","ErrNo":1,"ErrNo":0,"ErrText":"","WarnText":""}`,
+		`{"Result":"a"","ErrNo":0,"ErrText":"","WarnText":""}`,
+		"{\"Result\":\"a\nb\",\"ErrNo\":0,\"ErrText\":\"\",\"WarnText\":\"\"}",
+		"{\"Result\":\"\xff\",\"ErrNo\":0,\"ErrText\":\"\",\"WarnText\":\"\"}",
+		`{"Result":"\","ErrNo":0,"ErrText":"","WarnText":""}`,
+		`{"Result":"","ErrNo":0,"ErrText":"","WarnText":""}`,
+		"", "{", "null", "[]", "{}",
+	} {
+		f.Add([]byte(strings.TrimSuffix(seed, "\n")))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		var want wire.ResponseStruct
+		wantErr := json.Unmarshal(line, &want)
+		got, err := parse(line)
+		if (err == nil) != (wantErr == nil) || err == nil && *got != want {
+			t.Errorf("parse(%q) = %+v, %v, want %+v, %v", line, got, err, want, wantErr)
+		}
+	})
+}
+
+// The request is what gocryptfs decodes.
+func FuzzQuestion(f *testing.F) {
+	f.Add("a/b")
+	f.Add("\"\\\n\x00&ä\u2028\xff")
+	f.Fuzz(func(t *testing.T, path string) {
+		q, ok := newQuestion(encryptPath, path)
+		var got wire.RequestStruct
+		if err := json.Unmarshal(q.msg, &got); err != nil {
+			t.Fatalf("the request %q: %v", q.msg, err)
+		}
+		if want := string([]rune(path)); got.EncryptPath != want || got.DecryptPath != "" {
+			t.Errorf("the request for %q says %+v", path, got)
+		}
+		if ok != (len(q.msg) <= maxRequest) {
+			t.Errorf("%d bytes: ok is %v", len(q.msg), ok)
+		}
+	})
+}
