@@ -17,6 +17,9 @@ const (
 	// PATH_MAX bytes takes. Where a chain would grow longer, a new one begins.
 	maxToken = 8 << 10
 
+	// maxPart is the longest component of a path (NAME_MAX).
+	maxPart = 255
+
 	// A name that would be too long is replaced by longPrefix and its hash, and
 	// stands in a file with longSuffix (gocryptfs internal/nametransform).
 	longPrefix = "gocryptfs.longname."
@@ -165,11 +168,13 @@ func (s *scanner) follow(b []byte, i int, final bool) (name, finding) {
 func tail(b []byte, i int, final bool) (next int, found finding) {
 	end := i
 	if end < len(b) && (b[end] == '.' || b[end] == '~') {
-		for end < len(b) && (isWord(b[end]) || b[end] == '.' || b[end] == '~') {
+		for end < len(b) && end-i <= maxPart && (isWord(b[end]) || b[end] == '.' || b[end] == '~') {
 			end++
 		}
 	}
 	switch {
+	case end-i > maxPart:
+		return i, other
 	case !final && (end == len(b) || string(b[end:]) == "="):
 		return i, undecided
 	case end == len(b) || b[end] != '/' || holdsName(b, i, end):
@@ -200,10 +205,10 @@ func component(b []byte, i int, final bool) (n name, next int, found finding) {
 	if n, ok := nameAt(b, hash, end); ok && n.start == start {
 		return n, end, encrypted
 	}
-	for end = i; end < len(b) && isPath(b[end]) && b[end] != '/'; end++ {
+	for end = i; end < len(b) && end-i <= maxPart && isPath(b[end]) && b[end] != '/'; end++ {
 	}
 	switch dir := b[i:end]; {
-	case len(dir) > 0 && dir[0] != '.':
+	case len(dir) > maxPart, len(dir) > 0 && dir[0] != '.':
 		return n, i, other
 	case end == len(b) && !final:
 		return n, i, undecided
