@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -23,8 +22,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	wire "github.com/rfjakob/gocryptfs/v2/ctlsock"
-
 	"gocryptfs-rsync-pretty/decode"
 )
 
@@ -34,7 +31,7 @@ import (
 // process of its own.
 
 const (
-	benchRounds = 7
+	benchRounds = 5
 	benchDirs   = 2000
 	benchFiles  = 50 // in each of them
 	benchBytes  = 200 << 20
@@ -541,16 +538,4 @@ func cpuModel() string {
 		return runtime.GOARCH
 	}
 	return string(m[1])
-}
-
-// BenchmarkBareAnswer is the least that an answer can cost: its JSON.
-func BenchmarkBareAnswer(b *testing.B) {
-	line := []byte(`{"Result":"Projects 1/0001 Photos of the summer/IMG_0001 at the sea.jpg","ErrNo":0,"ErrText":"","WarnText":""}`)
-	b.ReportAllocs()
-	for b.Loop() {
-		var r wire.ResponseStruct
-		if err := json.Unmarshal(line, &r); err != nil {
-			b.Fatal(err)
-		}
-	}
 }
