@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -27,8 +28,8 @@ import (
 const startLimit = 30 * time.Second
 
 // need skips the test when one of things is missing, or fails it when CI=true,
-// where everything is meant to be there. A thing is "fuse", "root" or the name
-// of a program.
+// where everything is meant to be there. A thing is "fuse", "root", "namespaces"
+// or the name of a program.
 func need(t testing.TB, things ...string) {
 	t.Helper()
 	for _, thing := range things {
@@ -49,6 +50,10 @@ func missing(thing string) string {
 	case "root":
 		if os.Geteuid() != 0 {
 			return "not running as root"
+		}
+	case "namespaces":
+		if out, err := exec.Command("unshare", "-m", "-p", "-f", "true").CombinedOutput(); err != nil {
+			return fmt.Sprintf("unshare: %v %s", err, out)
 		}
 	case "fuse":
 		f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
