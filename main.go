@@ -135,7 +135,11 @@ func parse(args []string) (c config, err error) {
 	flags.StringVar(&c.mapFile, "map", "", "")
 	flags.StringVar(&c.plain, "plain", "", "")
 	flags.BoolVar(&c.strict, "strict", false, "")
-	flags.DurationVar(&c.timeout, "timeout", ctlsock.DefaultTimeout, "")
+	c.timeout = ctlsock.DefaultTimeout
+	flags.Func("timeout", "", func(s string) (err error) {
+		c.timeout, err = time.ParseDuration(s)
+		return err
+	})
 	flags.BoolVar(&c.verbose, "v", false, "")
 	flags.BoolVar(&c.version, "version", false, "")
 	if err := flags.Parse(args); err != nil || c.version {
@@ -145,10 +149,13 @@ func parse(args []string) (c config, err error) {
 	case c.color != "auto" && c.color != "always" && c.color != "never":
 		return c, fmt.Errorf("-color is auto, always or never, not %q", c.color)
 	case c.timeout <= 0:
-		return c, fmt.Errorf("-timeout has to be more than %v", c.timeout)
-	case flags.NArg() > 2 && strings.HasPrefix(flags.Arg(2), "-"):
-		return c, fmt.Errorf("flags stand in front of the operands: %s", flags.Arg(2))
+		return c, fmt.Errorf("-timeout has to be positive, as in 10s, not %v", c.timeout)
 	case flags.NArg() != 2:
+		for _, arg := range flags.Args() {
+			if strings.HasPrefix(arg, "-") {
+				return c, fmt.Errorf("flags stand in front of the operands: %s", arg)
+			}
+		}
 		return c, fmt.Errorf("two operands are needed, CTLSOCK and MOUNT, not %d", flags.NArg())
 	}
 	c.sock, c.mount = flags.Arg(0), flags.Arg(1)

@@ -247,10 +247,14 @@ func codeFlags(t *testing.T) []string {
 			return true
 		}
 		f, ok := call.Fun.(*ast.SelectorExpr)
-		if !ok || !strings.HasSuffix(f.Sel.Name, "Var") {
+		if !ok || !strings.HasSuffix(f.Sel.Name, "Var") && f.Sel.Name != "Func" {
 			return true
 		}
-		if name, ok := call.Args[1].(*ast.BasicLit); ok {
+		arg := call.Args[1]
+		if f.Sel.Name == "Func" {
+			arg = call.Args[0]
+		}
+		if name, ok := arg.(*ast.BasicLit); ok {
 			names = append(names, "-"+strings.Trim(name.Value, `"`))
 		}
 		return true

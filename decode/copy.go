@@ -100,6 +100,8 @@ type copier struct {
 	readErr error // of src; set before order is closed
 	look    look
 	index   *Index
+	hiding  bool // the last file was a housekeeping file
+	totals  bool // progress is that of the whole run
 
 	order, work chan *batch
 	quit        chan struct{} // closed when nothing is written any more
@@ -117,9 +119,8 @@ type batch struct {
 	done  chan struct{} // has an element when what follows is ready
 
 	out     []byte
+	parts   []part  // of out, if some may be left out
 	entries []entry // for the index
-	lead    int     // so much of out is progress of what came before
-	visible visible // and so is what comes next
 }
 
 // A chunk is memory that several batches lie in.
@@ -251,7 +252,6 @@ func (c *copier) write(dst io.Writer) error {
 		c.index.Flush() // which keeps its error
 		return w.Flush()
 	}
-	last := showing
 	for {
 		b, ok, err := receive(c.order, flush)
 		if err != nil {
@@ -263,20 +263,37 @@ func (c *copier) write(dst io.Writer) error {
 		if _, _, err := receive(b.done, flush); err != nil {
 			return err
 		}
-		out := b.out
-		if last == hiding {
-			out = out[b.lead:]
-		}
-		if b.visible != asBefore {
-			last = b.visible
-		}
-		if _, err := w.Write(out); err != nil {
+		if err := c.put(w, b); err != nil {
 			return err
 		}
 		c.index.add(b.entries)
 		c.release(b.chunk)
 		c.batches.Put(b)
 	}
+}
+
+// put writes what is to be seen of a batch.
+func (c *copier) put(w io.Writer, b *batch) error {
+	if !c.look.hideMeta {
+		_, err := w.Write(b.out)
+		return err
+	}
+	start := 0
+	for _, p := range b.parts {
+		switch p.show {
+		case always, never:
+			c.hiding = p.show == never
+		case totalsOnly:
+			c.totals = true
+		}
+		if !c.hiding || c.totals && p.show != never {
+			if _, err := w.Write(b.out[start:p.end]); err != nil {
+				return err
+			}
+		}
+		start = p.end
+	}
+	return nil
 }
 
 // receive receives from ch. Before it waits, it flushes.

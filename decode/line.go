@@ -27,13 +27,16 @@ var (
 	// one that is the same.
 	itemForm = regexp.MustCompile(`^[<>ch.][fdLDS](?:(\+{9})|[.?cstTpogunabx]{9}) `)
 
-	// rsync progress.c: a count to the right of 15 columns, then a percentage.
-	progressForm = regexp.MustCompile(`^ *[0-9][0-9.,]*[KMGTP]? +[0-9]+% `)
+	// rsync progress.c: bytes, per cent, rate, time; at the end of a file the counts.
+	figuresForm = regexp.MustCompile(`^ *[0-9][0-9.,]*[KMGTP]? +([0-9]+)%(?: +[0-9.,]+[kMGT]?B/s)?` +
+		` +[0-9?]+:[0-9?]+:[0-9?]+ *(\(xfe?r#[^()\r\n]*\) *)?`)
 
-	// The files that exist only in the encrypted view. Behind a `=` they belong to
-	// an option, as in --exclude=gocryptfs.conf.
+	// The files that exist only in the encrypted view. Behind a `=` stands a setting.
 	metaForm = regexp.MustCompile(`(?:^|[^A-Za-z0-9_=-])gocryptfs\.` +
 		`(?:conf|diriv|longname\.[A-Za-z0-9_-]{43}=?\.name)(?:$|[^A-Za-z0-9_-])`)
+
+	// An option in an echoed command.
+	optionForm = regexp.MustCompile(` --[a-z][a-z-]*(?:[= ]|$)`)
 )
 
 // starts are the words that records of some kind begin with.
@@ -42,6 +45,7 @@ var starts = []struct {
 	kind kind
 }{
 	{"*deleting ", deleted},
+	{"deleting in ", ordinary}, // says where it looks
 	{"deleting ", deleted},
 	{"rsync: ", failure},
 	{"rsync error: ", failure},
@@ -68,7 +72,7 @@ var starts = []struct {
 
 // classify tells the kind of a record, which may not be whole yet.
 func classify(b []byte) kind {
-	if string(b) == "\r" || progressForm.Match(b) {
+	if string(b) == "\r" || figuresLen(b) > 0 {
 		return progress
 	}
 	b = b[len(prefixForm.Find(b)):]
@@ -86,12 +90,23 @@ func classify(b []byte) kind {
 	return ordinary
 }
 
+// figuresLen returns the length of the progress figures that b begins with. Another
+// process may have written a line right behind them.
+func figuresLen(b []byte) int { return len(figuresForm.Find(b)) }
+
+// isTotal reports whether progress is that of the whole run (--info=progress2),
+// not of a file: it counts files before it has come to 100 per cent.
+func isTotal(b []byte) bool {
+	m := figuresForm.FindSubmatch(b)
+	return m != nil && string(m[1]) != "100" && len(m[2]) > 0
+}
+
 // isMeta reports whether a record of kind k speaks of a housekeeping file.
-// Trouble with one is trouble with the backup, and an echoed command, which has
-// options, is no news of one.
+// Trouble with one is trouble with the backup, and an echoed command is no news
+// of one.
 func isMeta(b []byte, k kind) bool {
 	return k != failure && k != warning && bytes.Contains(b, []byte("gocryptfs.")) &&
-		metaForm.Match(b) && !bytes.Contains(b, []byte(" --"))
+		metaForm.Match(b) && !optionForm.Match(b)
 }
 
 // ANSI sequences: the eight basic colours, which every terminal theme keeps apart
@@ -116,49 +131,49 @@ type look struct {
 	hideMeta bool
 }
 
-// visible says whether progress is shown, which depends on the file before it.
-type visible int
+// A part of a batch's output is what came of a record or more.
+type part struct {
+	end  int
+	show showing
+}
+
+// showing says when a part is shown with -hide-meta.
+type showing int
 
 const (
-	asBefore visible = iota // as at the end of the batch before
-	showing
-	hiding
+	always     showing = iota
+	never              // a housekeeping file: what belongs to it is left out, too
+	withFile           // progress
+	totalsOnly         // progress of the whole run, which belongs to no file
 )
 
 // lines rewrites a batch record by record.
 func (w *rewriter) lines(b *batch) {
-	w.mark = nil
-	b.lead, b.visible = 0, asBefore
+	b.parts = b.parts[:0]
 	start := 0
 	for end := b.from; end < len(b.text); start = end {
 		from := end
-		end = recordEnd(b.text, from)
+		start, end = recordAt(b.text, start, from)
 		rec := b.text[start:end]
-		k := ordinary
+		k, meta := ordinary, false
 		if len(rec) <= maxToken {
 			k = classify(rec)
+			meta = isMeta(rec, k)
 		}
-		meta := len(rec) <= maxToken && isMeta(rec, k)
-		if w.look.hideMeta && k != progress {
-			if b.visible == asBefore {
-				b.lead = len(b.out)
-			}
-			b.visible = showing
-			if meta {
-				b.visible = hiding
-			}
-		}
-		if b.visible == hiding {
+		show, sgr := always, palette[k]
+		switch {
+		case meta && w.look.hideMeta:
+			b.parts = append(b.parts, part{len(b.out), never})
 			continue
+		case meta:
+			sgr = dim
+		case k == progress && isTotal(rec):
+			show = totalsOnly
+		case k == progress:
+			show = withFile
 		}
-		if meta {
-			w.colour(b, rec, from-start, dim)
-		} else {
-			w.colour(b, rec, from-start, palette[k])
-		}
-	}
-	if b.visible == asBefore {
-		b.lead = len(b.out)
+		w.colour(b, rec, from-start, sgr)
+		b.parts = append(b.parts, part{len(b.out), show})
 	}
 }
 
@@ -169,11 +184,11 @@ func (w *rewriter) colour(b *batch, rec []byte, from int, sgr string) {
 		return
 	}
 	w.mark = func(dst, text []byte) []byte {
-		dst = append(append(dst, dim...), text...)
-		return append(append(dst, notDim...), sgr...)
+		dst = append(append(append(dst, reset...), dim...), text...)
+		return append(append(dst, reset...), sgr...)
 	}
 	body := bytes.TrimRight(rec, "\r\n")
-	body = body[:max(from, len(body))]
+	body = rec[:max(from, len(body))]
 	if sgr != "" {
 		b.out = append(b.out, sgr...)
 	}
@@ -184,19 +199,41 @@ func (w *rewriter) colour(b *batch, rec []byte, from int, sgr string) {
 	b.out = append(b.out, rec[len(body):]...)
 }
 
-// recordEnd returns where the record ends that b[from] lies in.
-func recordEnd(b []byte, from int) int {
+// recordAt returns where the record of b[from] begins and ends, given where the
+// line does. Progress and what follows it in a line are two.
+func recordAt(b []byte, line, from int) (start, end int) {
+	end = len(b)
 	if i := bytes.IndexAny(b[from:], "\r\n"); i >= 0 {
-		return from + i + 1
+		end = from + i + 1
+		if i > 0 && b[end-1] == '\r' && end < len(b) && b[end] == '\n' {
+			end++
+		}
 	}
-	return len(b)
+	text := len(bytes.TrimRight(b[line:end], "\r\n"))
+	switch n := figuresLen(b[line:end]); {
+	case n == 0 || n >= text:
+		return line, end
+	case line+n > from:
+		return line, line + n
+	default:
+		return line + n, end
+	}
 }
 
 // waits returns how much of b, settled up to end, may go out if housekeeping lines
 // are to be left out: not the last record, before it is known what it is.
 func (l look) waits(b []byte, from, end int) int {
+	if !l.hideMeta {
+		return end
+	}
 	last := lastRecord(b)
-	if !l.hideMeta || last < from || len(b)-last > maxToken || classify(b[last:]) == progress {
+	if last == len(b) && last > 0 && b[last-1] == '\r' {
+		last = lastRecord(b[:last-1]) // its `\n` may follow
+	}
+	if n := figuresLen(b[last:]); last+n <= end {
+		last += n // progress goes out as soon as it is known to be that
+	}
+	if last < from || len(b)-last > maxToken || string(b[last:]) == "\r" {
 		return end
 	}
 	return min(end, last)

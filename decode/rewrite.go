@@ -214,23 +214,24 @@ func (w *rewriter) target(dst, b []byte, t token) ([]byte, int) {
 	return w.appendEncrypted(dst, b[t.start:t.end]), t.end
 }
 
-// pathBefore returns the chain of the path that b[:end] ends with, perhaps in
-// quotes or padded with blanks.
-func (w *rewriter) pathBefore(b []byte, end int) ([]name, bool) {
-	for end > 0 && (isQuote(b[end-1]) || b[end-1] == ' ') {
-		end--
+// pathBefore returns the last chain of the record that b[:end] lies in. Most often
+// it stands right in front of the arrow, but a format may have put something in
+// between; only the right one will turn out to be a link with this target.
+func (w *rewriter) pathBefore(b []byte, end int) (names []name, ok bool) {
+	i := max(0, end-maxToken)
+	for i > 0 && i < end && isPath(b[i-1]) {
+		i++
 	}
-	i := end
-	for i > 0 && end-i < maxToken && isPath(b[i-1]) {
-		i--
-	}
-	var names []name
-	for b = b[:end]; ; {
-		t, ok := w.next(b, i, true)
+	i += lastRecord(b[i:end])
+	for {
+		t, ok := w.next(b[:end], i, true)
 		if !ok {
 			return names, names != nil
 		}
-		names, i = t.names, t.end
+		if t.names != nil {
+			names = t.names
+		}
+		i = t.end
 	}
 }
 

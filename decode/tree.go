@@ -69,15 +69,14 @@ func OpenTree(mount, plain string, timeout time.Duration) (*Tree, error) {
 		view
 		err error
 	}
-	r, ok := within(t, func() (r result) { r.view, r.err = findView(mount); return })
+	r, ok := within(t, func() (r result) {
+		r.view, r.err = findView(mount, plain)
+		return r
+	})
 	if !ok {
 		r.err = &MountError{mount + " does not answer", "is gocryptfs stopped?"}
 	}
 	t.view = r.view
-	if plain != "" {
-		t.view.plain = plain
-		r.err = checkDir(plain)
-	}
 	return t, r.err
 }
 
@@ -110,19 +109,37 @@ type view struct {
 	sub   string // MOUNT's own cipher path, empty if MOUNT is the root
 }
 
-// findView looks for the gocryptfs mount that has mount on its encrypted side:
-// below the mount point in reverse mode, below the source in forward mode.
-func findView(mount string) (view, error) {
-	dir, err := filepath.Abs(mount)
+// findView returns the view that mount lies in. The mount table need not know it
+// if the plain directory is given.
+func findView(mount, plain string) (view, error) {
+	v := view{dir: mount, plain: plain}
+	if mount == "" {
+		return v, &MountError{"MOUNT is empty", "is a variable of the script not set?"}
+	}
+	if err := checkDir(mount, "give the encrypted directory that rsync reads"); err != nil {
+		return v, err
+	}
+	listed, err := lookUp(mount)
+	if plain == "" {
+		return listed, err
+	}
 	if err == nil {
-		dir, err = filepath.EvalSymlinks(dir)
+		v.dir, v.sub = listed.dir, listed.sub
+	}
+	return v, checkDir(plain, "give the directory that gocryptfs encrypts")
+}
+
+// lookUp searches the mount table for the gocryptfs that has mount on its
+// encrypted side: below the mount point in reverse mode, below the source in
+// forward mode.
+func lookUp(mount string) (view, error) {
+	v := view{dir: mount}
+	dir, err := filepath.EvalSymlinks(mount)
+	if err == nil {
+		dir, err = filepath.Abs(dir)
 	}
 	if err != nil {
-		dir = mount
-	}
-	v := view{dir: dir}
-	if err := checkDir(dir); err != nil {
-		return v, err
+		return v, &MountError{err.Error(), "give the directory that rsync reads"}
 	}
 	table, err := mountinfo.GetMounts(nil)
 	if err != nil {
@@ -141,20 +158,17 @@ func findView(mount string) (view, error) {
 			continue
 		}
 		if sub, ok := below(encrypted, dir); ok && len(encrypted) >= longest {
-			v, longest = view{dir: encrypted, plain: plain, sub: sub}, len(encrypted)
+			v, longest, err = view{dir: encrypted, plain: plain, sub: sub}, len(encrypted), nil
 		} else if _, ok := below(plain, dir); ok && longest < 0 {
 			err = &MountError{mount + " is the plain side of a gocryptfs mount",
 				"give the encrypted one: " + encrypted}
 		}
 	}
-	if longest >= 0 {
-		err = nil
-	}
 	return v, err
 }
 
-// checkDir explains why dir is no directory.
-func checkDir(dir string) error {
+// checkDir explains why dir is no directory, with a hint if it is something else.
+func checkDir(dir, hint string) error {
 	fi, err := os.Stat(dir)
 	switch {
 	case err != nil:
@@ -162,7 +176,7 @@ func checkDir(dir string) error {
 	case fi.Mode().Type() == fs.ModeSocket:
 		return &MountError{dir + " is a socket", "the operands are CTLSOCK and MOUNT, in this order"}
 	case !fi.IsDir():
-		return &MountError{dir + " is not a directory", "give the encrypted directory that rsync reads"}
+		return &MountError{dir + " is not a directory", hint}
 	}
 	return nil
 }
