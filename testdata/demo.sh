@@ -17,16 +17,21 @@ fail() { # MESSAGE HINT
 	exit 1
 }
 
-work='' server=''
+work=''
+mounted() { # waits until gocryptfs, $!, has mounted; false when it has ended instead
+	until mountpoint -q "$work/view"; do
+		kill -0 $! || return
+		sleep 0.05
+	done 2>/dev/null
+}
 cleanup() {
 	set +e # a signal that comes while a pipeline starts leaves it behind as a failed command
 	trap '' HUP INT TERM
 	[ -n "$work" ] || return 0
 	cd /
-	if [ -n "$server" ]; then # it unmounts when it is told to end
-		kill "$server"
-		wait "$server"
-		fusermount3 -uz "$work/view"
+	if [ -n "${!-}" ]; then
+		mounted && { fusermount3 -u "$work/view" || fusermount3 -uz "$work/view"; }
+		wait $!
 	fi 2>/dev/null
 	rm -rf --one-file-system "$work"
 	work=
@@ -97,12 +102,9 @@ find home -mindepth 1 \( -type l -printf '%P -> %l\n' -o -type f -printf '%P\n' 
 step 'an encrypted view of them, to back up to a place that must not read them'
 echo '  $ gocryptfs -reverse -ctlsock ctl.sock home view'
 gocryptfs -q -init -reverse -scryptn 10 -extpass 'echo demo' home
-gocryptfs -q -fg -nosyslog -reverse -extpass 'echo demo' -ctlsock ctl.sock home view >log 2>&1 &
-server=$!
-until mountpoint -q view; do
-	kill -0 $server 2>/dev/null || fail "cannot mount: $(head -n 1 log)" "$fuse"
-	sleep 0.05
-done
+# In a session of its own, out of reach of Ctrl-C: killed while it mounts, it would never end.
+setsid gocryptfs -q -fg -nosyslog -reverse -extpass 'echo demo' -ctlsock ctl.sock home view >log 2>&1 &
+mounted || fail "cannot mount: $(head -n 1 log)" "$fuse"
 
 step 'the first backup'
 backup
