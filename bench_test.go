@@ -69,17 +69,14 @@ func TestBenchHeap(t *testing.T) {
 	b := newBench(t)
 	file := filepath.Join(b.dir, "heap.pprof")
 	r, w := io.Pipe()
-	var half atomic.Int64
-	go func() { w.CloseWithError(b.writeLines(w, benchLines, &half)) }()
 	go func() {
-		for half.Load() < benchLines/2 {
-			runtime.Gosched()
-		}
-		runtime.GC()
-		if f, err := os.Create(file); err == nil {
-			pprof.Lookup("heap").WriteTo(f, 0)
-			f.Close()
-		}
+		w.CloseWithError(b.writeLines(w, benchLines, func() {
+			runtime.GC()
+			if f, err := os.Create(file); err == nil {
+				pprof.Lookup("heap").WriteTo(f, 0)
+				f.Close()
+			}
+		}))
 	}()
 	if status := run([]string{b.mount.Sock, b.mount.Dir}, r, io.Discard, os.Stderr); status != 0 {
 		t.Errorf("status %d", status)
@@ -452,7 +449,7 @@ func (b *bench) memory(t *testing.T) {
 			}
 			return err
 		}},
-		{"10 M lines", func(w io.Writer) error { return b.writeLines(w, benchLines, new(atomic.Int64)) }},
+		{"10 M lines", func(w io.Writer) error { return b.writeLines(w, benchLines, func() {}) }},
 		{"a line of 200 MB", func(w io.Writer) error {
 			part := []byte(strings.Repeat("plain words ", 1000) + b.paths[len(b.paths)-1] + " ")
 			for n := 0; n < benchBytes; n += len(part) {
@@ -469,8 +466,8 @@ func (b *bench) memory(t *testing.T) {
 }
 
 // writeLines writes n lines, one in fifty with a name that is not in the cache,
-// and counts them.
-func (b *bench) writeLines(w io.Writer, n int, count *atomic.Int64) error {
+// and calls half in the middle.
+func (b *bench) writeLines(w io.Writer, n int, half func()) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	plain := strings.SplitAfter(string(plainText(64<<10)), "\n")
 	for i := range n {
@@ -479,7 +476,9 @@ func (b *bench) writeLines(w io.Writer, n int, count *atomic.Int64) error {
 		} else {
 			out.WriteString(plain[i%(len(plain)-1)])
 		}
-		count.Add(1)
+		if i == n/2 {
+			half()
+		}
 	}
 	return out.Flush()
 }
