@@ -20,6 +20,7 @@ import (
 	"bytes"
 	"io"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -28,6 +29,9 @@ const (
 
 	// batchSize is about what one rewriter gets at once.
 	batchSize = 4 << 10
+
+	// directSize is the most that is decoded without help.
+	directSize = 1 << 10
 
 	// maxContext is how much of a record in front of a batch its rewriter sees: a
 	// link's own path of maxToken, the arrow, and some more.
@@ -66,22 +70,28 @@ func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 	c := &copier{
 		src:   src,
 		look:  look{colour: o.Colour, hideMeta: o.HideMeta},
+		out:   bufio.NewWriterSize(dst, readSize),
 		index: o.Index,
 		order: make(chan *batch, maxBatches),
 		work:  make(chan *batch, maxBatches),
 		quit:  make(chan struct{}),
 	}
 	var workers sync.WaitGroup
-	rewriters := make([]rewriter, max(o.Workers, 1))
+	rewriters := make([]rewriter, 1+max(o.Workers, 1))
 	for i := range rewriters {
 		w := &rewriters[i]
 		w.names, w.tree, w.look, w.indexed = o.Names, o.Tree, c.look, o.Index != nil
-		workers.Go(func() { c.rewrite(w) })
+		if i > 0 {
+			workers.Go(func() { c.rewrite(w) })
+		}
 	}
-	go c.read()
-	err := c.write(dst)
+	go c.read(&rewriters[0])
+	err := c.write()
 	close(c.quit)
 	workers.Wait()
+	if err != nil {
+		rewriters = rewriters[1:] // the reader may still have its own
+	}
 	var sum Stats
 	for _, w := range rewriters {
 		sum.Decoded += w.count.Decoded
@@ -99,12 +109,16 @@ type copier struct {
 	src     io.Reader
 	readErr error // of src; set before order is closed
 	look    look
-	index   *Index
-	hiding  bool // the last file was a housekeeping file
-	totals  bool // progress is that of the whole run
 
 	order, work chan *batch
+	underWay    atomic.Int64  // batches in order, or just taken from it
 	quit        chan struct{} // closed when nothing is written any more
+
+	mu     sync.Mutex // of what follows
+	out    *bufio.Writer
+	index  *Index
+	hiding bool // the last file was a housekeeping file
+	totals bool // progress is that of the whole run
 
 	chunks  sync.Pool // of *chunk
 	batches sync.Pool // of *batch
@@ -130,14 +144,15 @@ type chunk struct {
 	uses int
 }
 
-// read cuts the input into batches.
-func (c *copier) read() {
+// read cuts the input into batches. With w it decodes those that nothing has to
+// wait for.
+func (c *copier) read(w *rewriter) {
 	defer close(c.order)
 	defer close(c.work)
 	var s scanner
 	ch := c.newChunk()
 	from := 0 // the context ends here, and text not yet sent begins
-	for {
+	for ok := true; ; {
 		n := len(ch.buf)
 		m, err := c.src.Read(ch.buf[n : n+readSize])
 		ch.buf = ch.buf[:n+m]
@@ -150,7 +165,12 @@ func (c *copier) read() {
 			next.buf = append(next.buf, context(ch.buf[:end])...)
 			nextFrom := len(next.buf)
 			next.buf = append(next.buf, ch.buf[end:]...)
-			if !c.send(ch, from, end) {
+			if c.underWay.Load() == 0 && end-from <= directSize {
+				ok = c.direct(w, ch, from, end)
+			} else {
+				ok = c.send(ch, from, end)
+			}
+			if !ok {
 				return
 			}
 			ch, from = next, nextFrom
@@ -186,6 +206,7 @@ func (c *copier) send(ch *chunk, from, end int) bool {
 		}
 		b := c.newBatch(ch)
 		b.text, b.from = ch.buf[start:cut], from-start
+		c.underWay.Add(1)
 		for _, to := range []chan *batch{c.order, c.work} {
 			select {
 			case to <- b:
@@ -197,6 +218,16 @@ func (c *copier) send(ch *chunk, from, end int) bool {
 	}
 	c.release(ch)
 	return true
+}
+
+// direct decodes and writes ch.buf[:end] from the reader's own goroutine. While
+// nothing is under way that saves handing it over twice, which takes longer than a
+// question. It reports false after an error, which stays with c.out.
+func (c *copier) direct(w *rewriter, ch *chunk, from, end int) bool {
+	b := c.newBatch(ch)
+	b.text, b.from = ch.buf[:end], from
+	w.batch(b)
+	return c.put(b) == nil && c.flush() == nil
 }
 
 func (c *copier) newChunk() *chunk {
@@ -246,36 +277,49 @@ func (c *copier) rewrite(w *rewriter) {
 }
 
 // write puts the batches out in order, as many as are ready in one write.
-func (c *copier) write(dst io.Writer) error {
-	w := bufio.NewWriterSize(dst, readSize)
-	flush := func() error {
-		c.index.Flush() // which keeps its error
-		return w.Flush()
-	}
+func (c *copier) write() error {
 	for {
-		b, ok, err := receive(c.order, flush)
+		b, ok, err := receive(c.order, c.flush)
 		if err != nil {
 			return err
 		}
 		if !ok {
-			return flush()
+			return c.flush()
 		}
-		if _, _, err := receive(b.done, flush); err != nil {
+		if _, _, err := receive(b.done, c.flush); err != nil {
 			return err
 		}
-		if err := c.put(w, b); err != nil {
+		if err := c.put(b); err != nil {
 			return err
 		}
-		c.index.add(b.entries)
-		c.release(b.chunk)
-		c.batches.Put(b)
+		c.underWay.Add(-1)
 	}
 }
 
-// put writes what is to be seen of a batch.
-func (c *copier) put(w io.Writer, b *batch) error {
+// flush writes what put has left in memory.
+func (c *copier) flush() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.index.Flush() // which keeps its error
+	return c.out.Flush()
+}
+
+// put writes what is to be seen of a batch, and is done with it.
+func (c *copier) put(b *batch) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.show(b); err != nil {
+		return err
+	}
+	c.index.add(b.entries)
+	c.release(b.chunk)
+	c.batches.Put(b)
+	return nil
+}
+
+func (c *copier) show(b *batch) error {
 	if !c.look.hideMeta {
-		_, err := w.Write(b.out)
+		_, err := c.out.Write(b.out)
 		return err
 	}
 	start := 0
@@ -287,7 +331,7 @@ func (c *copier) put(w io.Writer, b *batch) error {
 			c.totals = true
 		}
 		if !c.hiding || c.totals && p.show != never {
-			if _, err := w.Write(b.out[start:p.end]); err != nil {
+			if _, err := c.out.Write(b.out[start:p.end]); err != nil {
 				return err
 			}
 		}
