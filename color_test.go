@@ -97,8 +97,8 @@ func TestColourByKind(t *testing.T) {
 	}
 }
 
-// TestColourOfEncrypted has names dim that stayed encrypted, and what stands
-// around them in the colour of the line.
+// TestColourOfEncrypted has names dim that stayed encrypted, without the colour of
+// the line, which would be hard to read, and what stands around them in that.
 func TestColourOfEncrypted(t *testing.T) {
 	shown, _ := onTerminal(t, nil, colourServer(t), strings.NewReader(
 		">f+++++++++ mount/"+fakeName(1)+"/"+lost+"/x\n"+lost+" is uptodate\n"))
@@ -113,7 +113,7 @@ func TestColourOfEncrypted(t *testing.T) {
 			looks[len(looks)-1] += string(c.r)
 		}
 	}
-	want := []string{"32:>f+++++++++ mount/" + plain + "/", "32;2:" + lost, "32:/x", "2:" + lost, ": is uptodate"}
+	want := []string{"32:>f+++++++++ mount/" + plain + "/", "2:" + lost, "32:/x", "2:" + lost, ": is uptodate"}
 	if diff := cmp.Diff(want, looks); diff != "" {
 		t.Errorf("looks (-want +got):\n%s", diff)
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -79,7 +80,7 @@ func (tr transcript) output() string { return text(tr.plain) }
 func text(lines []string) string { return strings.Join(lines, "\n") + "\n" }
 
 // decoded returns how many lines of out have been decoded. All others have to be
-// as they were.
+// as they were, but for a directory that was known from a line before.
 func (tr transcript) decoded(t *testing.T, out string) (n int) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
@@ -90,7 +91,7 @@ func (tr transcript) decoded(t *testing.T, out string) (n int) {
 		switch line {
 		case tr.plain[i]:
 			n++
-		case tr.raw[i]:
+		case tr.raw[i], path.Dir(tr.plain[i]) + "/" + path.Base(tr.raw[i]):
 		default:
 			t.Fatalf("line %d is %q, want %q or %q", i, line, tr.plain[i], tr.raw[i])
 		}
