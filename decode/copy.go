@@ -11,8 +11,9 @@
 //   - Memory is bounded.
 //   - Only bytes that could still become part of a token wait for more.
 //
-// token.go finds tokens, rewrite.go replaces them, tree.go looks at the files
-// behind the names, and this file keeps several rewriters busy and in order.
+// token.go finds tokens, rewrite.go replaces them, and tree.go looks at the files
+// behind the names; line.go knows kinds of records, for colour and what is left out;
+// index.go writes names down. This file keeps several rewriters busy and in order.
 package decode
 
 import (
@@ -300,8 +301,11 @@ func (c *copier) write() error {
 func (c *copier) flush() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.out.Flush(); err != nil {
+		return err
+	}
 	c.index.Flush() // which keeps its error
-	return c.out.Flush()
+	return nil
 }
 
 // put writes what is to be seen of a batch, and is done with it.
