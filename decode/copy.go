@@ -28,10 +28,13 @@ const (
 	// readSize is the most that is read at once: what a pipe holds on Linux.
 	readSize = 64 << 10
 
-	// batchSize is about what one rewriter gets at once.
+	// batchSize is about what one rewriter gets at once. Replays of 100,000 names
+	// with 1, 4 and 16 KiB do not differ by more than the noise.
 	batchSize = 4 << 10
 
-	// directSize is the most that is decoded without help.
+	// directSize is the most that the reader decodes itself. For a single line that
+	// takes a quarter off the time: half of them within 0.33 in place of 0.44 ms. Up
+	// to 4 KiB it makes no difference to rsync | filter (100,000 names, 2 cores).
 	directSize = 1 << 10
 
 	// maxContext is how much of a record in front of a batch its rewriter sees: a
