@@ -262,12 +262,9 @@ const notMounted = " is no gocryptfs mount"
 
 func TestFaultSocket(t *testing.T) {
 	orphan := ctlsocktest.Path(t)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: orphan, Net: "unix"})
-	if err != nil {
+	if err := ctlsocktest.Orphan(orphan); err != nil {
 		t.Fatal(err)
 	}
-	l.SetUnlinkOnClose(false)
-	l.Close()
 	for name, tt := range map[string]struct{ path, warning string }{
 		"missing":      {"/nonexistent/sock", "no control socket at /nonexistent/sock"},
 		"refused":      {orphan, "nobody answers at " + orphan},

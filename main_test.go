@@ -5,7 +5,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
 // The scripts in testdata/script run the program as a process, one script for
@@ -194,16 +195,7 @@ func orphan(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: orphan FILE")
 	}
-	ts.Check(makeOrphan(ts.MkAbs(args[0])))
-}
-
-func makeOrphan(path string) error {
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return err
-	}
-	l.SetUnlinkOnClose(false)
-	return l.Close()
+	ts.Check(ctlsocktest.Orphan(ts.MkAbs(args[0])))
 }
 
 // TestScriptsLookAtBothStreams checks that scripts look at stdout and at stderr

@@ -3,7 +3,6 @@ package ctlsock
 import (
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"runtime"
 	"slices"
@@ -555,12 +554,9 @@ func TestCloseEndsTheProbe(t *testing.T) {
 // program: it takes another user.)
 func TestProblems(t *testing.T) {
 	orphan := ctlsocktest.Path(t)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: orphan, Net: "unix"})
-	if err != nil {
+	if err := ctlsocktest.Orphan(orphan); err != nil {
 		t.Fatal(err)
 	}
-	l.SetUnlinkOnClose(false)
-	l.Close()
 	file := ctlsocktest.Path(t)
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

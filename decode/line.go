@@ -112,9 +112,8 @@ func isMeta(b []byte, k kind) bool {
 // ANSI sequences: the eight basic colours, which every terminal theme keeps apart
 // from its background, and none of the two that are close to white or black.
 const (
-	dim    = "\x1b[2m"
-	notDim = "\x1b[22m"
-	reset  = "\x1b[0m"
+	dim   = "\x1b[2m"
+	reset = "\x1b[0m"
 )
 
 var palette = map[kind]string{

@@ -53,6 +53,17 @@ func Path(tb testing.TB) string {
 	return filepath.Join(dir, "sock")
 }
 
+// Orphan makes a socket at path that nobody listens to, as a server leaves behind
+// that was killed.
+func Orphan(path string) error {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return err
+	}
+	l.SetUnlinkOnClose(false)
+	return l.Close()
+}
+
 // Start serves at path until the test ends or Close is called.
 func Start(tb testing.TB, path string, script Script) *Server {
 	tb.Helper()
