@@ -2,12 +2,12 @@ package ctlsock
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
+	"os"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -50,41 +50,79 @@ func newQuestion(what, path string) (question, bool) {
 // conn is one connection to the control socket. The protocol allows a single
 // question at a time, so a conn belongs to one goroutine until its answer is in.
 //
+// Its socket is in blocking mode, and so none of package net: a read that waits in
+// the kernel costs a fraction of one that waits in the runtime's poller
+// (BenchmarkWindow).
+//
 // gocryptfs's own client, ctlsock.CtlSock.Query, is not used: it reads once,
 // into 5000 bytes, and drops the JSON error, so a long or a split reply comes
 // back as an empty name without an error, and the rest of it as the answer to
 // the next question.
 type conn struct {
-	net.Conn
-	buf   []byte    // a reply as it arrives
-	until time.Time // the deadline
-	idle  bool      // has lain unused, so the server may have closed it since
+	*os.File
+	wait time.Duration // the longest that a read takes
+	buf  []byte        // a reply as it arrives
+	idle bool          // has lain unused, so the server may have closed it since
 }
 
-func dial(ctx context.Context, path string, timeout time.Duration) (*conn, error) {
-	d := net.Dialer{Timeout: timeout}
-	c, err := d.DialContext(ctx, "unix", path)
+// dial connects to the socket at path. No write takes longer than timeout.
+func dial(path string, timeout time.Duration) (*conn, error) {
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	syscall.CloseOnExec(fd)
+	c := &conn{File: os.NewFile(uintptr(fd), path), buf: make([]byte, 4096)}
+	err = c.setTimeout(syscall.SO_SNDTIMEO, timeout)
+	if err == nil {
+		err = os.NewSyscallError("connect", syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}))
+	}
+	if err != nil {
+		c.Close()
 		return nil, err
 	}
-	return &conn{Conn: c, buf: make([]byte, 4096)}, nil
+	return c, nil
+}
+
+func (c *conn) setTimeout(option int, d time.Duration) error {
+	tv := syscall.NsecToTimeval(max(d, time.Microsecond).Nanoseconds()) // zero would be for ever
+	return os.NewSyscallError("setsockopt", syscall.SetsockoptTimeval(int(c.Fd()), syscall.SOL_SOCKET, option, &tv))
+}
+
+// hangUp ends what another goroutine waits for.
+func (c *conn) hangUp() {
+	if raw, err := c.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { syscall.Shutdown(int(fd), syscall.SHUT_RDWR) })
+	}
 }
 
 // query asks one question. After an error the connection may be out of step with
 // the server and must be closed.
 func (c *conn) query(q question, timeout time.Duration) (*wire.ResponseStruct, error) {
-	// To move the deadline for every question would take 3 % of the CPU time.
-	if now := time.Now(); c.until.Sub(now) < timeout-timeout/16 {
-		c.until = now.Add(timeout)
-		if err := c.SetDeadline(c.until); err != nil {
-			return nil, err
-		}
-	}
-	// The server takes each read(2) for one request: it has to be one write.
-	if _, err := c.Write(q.msg); err != nil {
+	deadline := time.Now().Add(timeout)
+	if err := c.send(q); err != nil {
 		return nil, err
 	}
-	line, err := c.readLine()
+	return c.receive(q, deadline)
+}
+
+// send asks a question. The server takes each read(2) for one request, so it has
+// to be one write.
+func (c *conn) send(q question) error {
+	_, err := c.Write(q.msg)
+	return err
+}
+
+// grace is how long an answer is waited for even after the deadline: it may be
+// there already.
+const grace = 10 * time.Millisecond
+
+// receive waits for the answer to q.
+func (c *conn) receive(q question, deadline time.Time) (*wire.ResponseStruct, error) {
+	if last := time.Now().Add(grace); deadline.Before(last) {
+		deadline = last
+	}
+	line, err := c.readLine(deadline)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +140,7 @@ func (c *conn) query(q question, timeout time.Duration) (*wire.ResponseStruct, e
 
 // readLine reads one reply up to its newline, which has to be its last byte:
 // whatever follows was not asked for.
-func (c *conn) readLine() ([]byte, error) {
+func (c *conn) readLine(deadline time.Time) ([]byte, error) {
 	n := 0
 	for {
 		if n == len(c.buf) {
@@ -110,6 +148,18 @@ func (c *conn) readLine() ([]byte, error) {
 				return nil, fmt.Errorf("%w: longer than %d bytes", errBadReply, maxReply)
 			}
 			c.buf = append(c.buf, make([]byte, n)...)
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return nil, os.ErrDeadlineExceeded
+		}
+		// Most questions are answered at once, and need no other timeout than the one
+		// before: to set it each time would be a system call more for each.
+		if c.wait > left || c.wait < left-left/8 {
+			c.wait = left - left/16
+			if err := c.setTimeout(syscall.SO_RCVTIMEO, c.wait); err != nil {
+				return nil, err
+			}
 		}
 		m, err := c.Read(c.buf[n:])
 		if i := bytes.IndexByte(c.buf[n:n+m], '\n'); i >= 0 {

@@ -11,6 +11,8 @@ import (
 // everyName knows each cipher path: its names are all the same.
 type everyName struct{}
 
+func (everyName) Prepare([]string) func() { return nil }
+
 func (everyName) Decrypt(cipher string) (string, bool) {
 	switch strings.Count(cipher, "/") {
 	case 0:
@@ -65,7 +67,7 @@ func BenchmarkCopyPlain(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		out := checked{b, text}
-		if _, err := Copy(&out, bytes.NewReader(text), Options{Names: everyName{}, Workers: 8}); err != nil {
+		if _, err := Copy(&out, bytes.NewReader(text), Options{Names: everyName{}, Window: 8}); err != nil {
 			b.Fatal(err)
 		}
 		if len(out.want) > 0 {
@@ -80,7 +82,7 @@ func BenchmarkCopyPlain(b *testing.B) {
 func TestCopyPlainAllocs(t *testing.T) {
 	allocs := func(text []byte) float64 {
 		return testing.AllocsPerRun(3, func() {
-			if _, err := Copy(io.Discard, bytes.NewReader(text), Options{Names: everyName{}, Workers: 4}); err != nil {
+			if _, err := Copy(io.Discard, bytes.NewReader(text), Options{Names: everyName{}, Window: 4}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -100,7 +102,7 @@ func BenchmarkCopyNames(b *testing.B) {
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
-		s, err := Copy(io.Discard, bytes.NewReader(text), Options{Names: everyName{}, Workers: 8})
+		s, err := Copy(io.Discard, bytes.NewReader(text), Options{Names: everyName{}, Window: 8})
 		if err != nil || s.Decoded != names {
 			b.Fatalf("%d of %d names, %v", s.Decoded, names, err)
 		}

@@ -602,6 +602,8 @@ func TestInside(t *testing.T) {
 // asked remembers the questions. None has an answer.
 type asked struct{ paths []string }
 
+func (*asked) Prepare([]string) func() { return nil }
+
 func (a *asked) Decrypt(cipher string) (string, bool) {
 	a.paths = append(a.paths, cipher)
 	return "", false
@@ -621,7 +623,7 @@ func TestShape(t *testing.T) {
 			spare := [4]int{2: 4, 3: 2}[len(w)%4]
 			want := slices.Contains(lengths, len(w)) && zeros >= spare
 			a := &asked{}
-			copyAll(t, strings.NewReader("x "+w+" y\n"), Options{Names: a, Workers: 1})
+			copyAll(t, strings.NewReader("x "+w+" y\n"), Options{Names: a, Window: 1})
 			if got := slices.Contains(a.paths, w); got != want {
 				t.Errorf("%d characters with %s at the end: asked %v, want %v", len(w), last, got, want)
 			}
@@ -763,7 +765,7 @@ func (p pair) begins(t *testing.T, text *string, how string) {
 
 func (w *world) decode(t *testing.T, r io.Reader) string {
 	t.Helper()
-	return copyAll(t, r, Options{Names: w, Tree: w.tree, Workers: 2})
+	return copyAll(t, r, Options{Names: w, Tree: w.tree, Window: 2})
 }
 
 // pieceReader reads pieces of text, one at a time.
@@ -779,6 +781,8 @@ func (r *pieceReader) Read(p []byte) (int, error) {
 }
 
 // Decrypt knows the paths of the lines.
+func (*world) Prepare([]string) func() { return nil }
+
 func (w *world) Decrypt(cipher string) (string, bool) {
 	if !w.alike {
 		plain, ok := w.names[cipher]

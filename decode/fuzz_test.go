@@ -13,12 +13,16 @@ import (
 // nobody is a server that knows no name.
 type nobody struct{}
 
+func (nobody) Prepare([]string) func() { return nil }
+
 func (nobody) Decrypt(string) (string, bool) { return "", false }
 func (nobody) Encrypt(string) (string, bool) { return "", false }
 
 // anybody is a server that decrypts most paths to something that tells which
 // question was asked.
 type anybody struct{}
+
+func (anybody) Prepare([]string) func() { return nil }
 
 func (anybody) Decrypt(cipher string) (string, bool) {
 	names := strings.Split(cipher, "/")
@@ -113,7 +117,7 @@ func FuzzPassThrough(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, data, cuts []byte) {
 		text := expand(data)
-		got := copyAll(t, &cutReader{data: text, cuts: cuts}, Options{Names: nobody{}, Workers: 2})
+		got := copyAll(t, &cutReader{data: text, cuts: cuts}, Options{Names: nobody{}, Window: 2})
 		if diff := cmp.Diff(string(text), got); diff != "" {
 			t.Errorf("output is not the input (-want +got):\n%s", diff)
 		}
@@ -125,7 +129,7 @@ func FuzzCut(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, data, cuts []byte) {
 		text := expand(data)
-		o := Options{Names: anybody{}, Workers: 2}
+		o := Options{Names: anybody{}, Window: 2}
 		want := copyAll(t, bytes.NewReader(text), o)
 		all := [][]byte{cuts}
 		if len(text) < 1<<10 {

@@ -26,8 +26,6 @@ type Index struct {
 	err         error
 }
 
-type entry struct{ cipher, plain string }
-
 // NewIndex returns an Index that writes to w.
 func NewIndex(w io.Writer) *Index {
 	return &Index{w: bufio.NewWriter(w), seed: maphash.MakeSeed(), recent: map[uint64]struct{}{}}
@@ -45,21 +43,14 @@ func (x *Index) Flush() error {
 	return x.err
 }
 
-func (x *Index) add(entries []entry) {
-	if x == nil || x.err != nil {
+// add writes down that cipher is plain.
+func (x *Index) add(cipher, plain string) {
+	if x == nil || x.err != nil || x.seen(maphash.String(x.seed, cipher)) {
 		return
 	}
-	for _, e := range entries {
-		if x.seen(maphash.String(x.seed, e.cipher)) {
-			continue
-		}
-		x.line = append(append(x.line[:0], e.cipher...), '\t')
-		x.line = append(appendEscaped(x.line, e.plain), '\n')
-		if _, err := x.w.Write(x.line); err != nil {
-			x.err = err
-			return
-		}
-	}
+	x.line = append(append(x.line[:0], cipher...), '\t')
+	x.line = append(appendEscaped(x.line, plain), '\n')
+	_, x.err = x.w.Write(x.line)
 }
 
 // seen reports whether it was called with h before.

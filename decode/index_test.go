@@ -14,9 +14,12 @@ import (
 func TestIndex(t *testing.T) {
 	var out bytes.Buffer
 	x := NewIndex(&out)
-	x.add([]entry{{"A", "a file"}, {"A/B", "a file/tab\tnew\nline"}, {"A", "a file"}})
-	x.add(nil)
-	x.add([]entry{{"A/B", "a file/tab\tnew\nline"}, {"C", "latin1 \xe4 \\#123 ä"}, {"A/D", "a file"}})
+	for _, e := range [][2]string{
+		{"A", "a file"}, {"A/B", "a file/tab\tnew\nline"}, {"A", "a file"},
+		{"A/B", "a file/tab\tnew\nline"}, {"C", "latin1 \xe4 \\#123 ä"}, {"A/D", "a file"},
+	} {
+		x.add(e[0], e[1])
+	}
 	if err := x.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +31,7 @@ func TestIndex(t *testing.T) {
 
 func TestIndexNil(t *testing.T) {
 	var x *Index
-	x.add([]entry{{"A", "a"}})
+	x.add("A", "a")
 	if err := x.Flush(); err != nil {
 		t.Error(err)
 	}
@@ -40,7 +43,7 @@ func TestIndexForgets(t *testing.T) {
 	x := NewIndex(io.Discard)
 	add := func(i int) (written bool) {
 		before := x.w.Buffered()
-		x.add([]entry{{fmt.Sprint(i), "x"}})
+		x.add(fmt.Sprint(i), "x")
 		written = x.w.Buffered() != before
 		if err := x.Flush(); err != nil {
 			t.Fatal(err)
@@ -73,9 +76,9 @@ func TestIndexKeepsUsed(t *testing.T) {
 	x := NewIndex(&out)
 	for i := range 2*indexRecent + 2 {
 		if i%(indexRecent/2) == 0 {
-			x.add([]entry{{"again", "x"}})
+			x.add("again", "x")
 		}
-		x.add([]entry{{fmt.Sprint(i), "x"}})
+		x.add(fmt.Sprint(i), "x")
 	}
 	if err := x.Flush(); err != nil {
 		t.Fatal(err)
@@ -111,13 +114,13 @@ func TestIndexWriteError(t *testing.T) {
 			w := &failing{left: 5, err: first}
 			x := NewIndex(w)
 			for i := range size / 10 {
-				x.add([]entry{{fmt.Sprintf("%07d", i), "x"}})
+				x.add(fmt.Sprintf("%07d", i), "x")
 			}
 			for range 3 {
 				if err := x.Flush(); !errors.Is(err, first) {
 					t.Errorf("error %v, want %v", err, first)
 				}
-				x.add([]entry{{"more", "x"}})
+				x.add("more", "x")
 				w.err = errors.New("another error")
 			}
 			if w.writes != 1 {
@@ -151,7 +154,7 @@ func TestCopyIndex(t *testing.T) {
 	x := NewIndex(&out)
 	text := "x/" + a + "/" + b + "\n" + c + " is uptodate\n" + a + "/" + c + "\n" + b + "\n" +
 		"*deleting   " + a + "/gocryptfs.diriv\n" + c + "\n"
-	got := copyAll(t, strings.NewReader(text), Options{Names: known, Index: x, Workers: 4})
+	got := copyAll(t, strings.NewReader(text), Options{Names: known, Index: x, Window: 4})
 	if err := x.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -167,6 +170,8 @@ func TestCopyIndex(t *testing.T) {
 
 // table is a server that knows some paths.
 type table map[string]string
+
+func (table) Prepare([]string) func() { return nil }
 
 func (m table) Decrypt(cipher string) (string, bool) {
 	plain, ok := m[cipher]

@@ -130,13 +130,7 @@ type look struct {
 	hideMeta bool
 }
 
-// A part of a batch's output is what came of a record or more.
-type part struct {
-	end  int
-	show showing
-}
-
-// showing says when a part is shown with -hide-meta.
+// showing says when a record is shown with -hide-meta.
 type showing int
 
 const (
@@ -146,14 +140,16 @@ const (
 	totalsOnly         // progress of the whole run, which belongs to no file
 )
 
-// lines rewrites a batch record by record.
-func (w *rewriter) lines(b *batch) {
-	b.parts = b.parts[:0]
-	start := 0
-	for end := b.from; end < len(b.text); start = end {
+// lines appends b[from:] to dst, record by record as it is to look.
+func (c *copier) lines(dst, b []byte, from int) []byte {
+	if c.look == (look{}) {
+		return c.rewrite(dst, b, from)
+	}
+	start := lastRecord(b[:from])
+	for end := from; end < len(b); start = end {
 		from := end
-		start, end = recordAt(b.text, start, from)
-		rec := b.text[start:end]
+		start, end = recordAt(b, start, from)
+		rec := b[start:end]
 		k, meta := ordinary, false
 		if len(rec) <= maxToken {
 			k = classify(rec)
@@ -161,41 +157,51 @@ func (w *rewriter) lines(b *batch) {
 		}
 		show, sgr := always, palette[k]
 		switch {
-		case meta && w.look.hideMeta:
-			b.parts = append(b.parts, part{len(b.out), never})
-			continue
 		case meta:
-			sgr = dim
+			show, sgr = never, dim
 		case k == progress && isTotal(rec):
 			show = totalsOnly
 		case k == progress:
 			show = withFile
 		}
-		w.colour(b, rec, from-start, sgr)
-		b.parts = append(b.parts, part{len(b.out), show})
+		if !c.look.hideMeta || c.shows(show) {
+			dst = c.colour(dst, rec, from-start, sgr)
+		}
 	}
+	return dst
 }
 
-// colour rewrites rec[from:]; with colour on, in that of sgr.
-func (w *rewriter) colour(b *batch, rec []byte, from int, sgr string) {
-	if !w.look.colour {
-		b.out = w.rewrite(b.out, rec, from)
-		return
+// shows reports whether the next record is shown, and keeps in mind what that
+// means for the progress behind it.
+func (c *copier) shows(s showing) bool {
+	switch s {
+	case always, never:
+		c.hiding = s == never
+	case totalsOnly:
+		c.totals = true
 	}
-	w.mark = func(dst, text []byte) []byte {
+	return !c.hiding || c.totals && s != never
+}
+
+// colour appends rec[from:]; with colour on, in that of sgr.
+func (c *copier) colour(dst, rec []byte, from int, sgr string) []byte {
+	if !c.look.colour {
+		return c.rewrite(dst, rec, from)
+	}
+	c.mark = func(dst, text []byte) []byte {
 		dst = append(append(append(dst, reset...), dim...), text...)
 		return append(append(dst, reset...), sgr...)
 	}
 	body := bytes.TrimRight(rec, "\r\n")
 	body = rec[:max(from, len(body))]
 	if sgr != "" {
-		b.out = append(b.out, sgr...)
+		dst = append(dst, sgr...)
 	}
-	b.out = w.rewrite(b.out, body, from)
+	dst = c.rewrite(dst, body, from)
 	if sgr != "" {
-		b.out = append(b.out, reset...)
+		dst = append(dst, reset...)
 	}
-	b.out = append(b.out, rec[len(body):]...)
+	return append(dst, rec[len(body):]...)
 }
 
 // recordAt returns where the record of b[from] begins and ends, given where the

@@ -214,7 +214,7 @@ func figures(n, percent int) string {
 func TestHideMeta(t *testing.T) {
 	known := table{encName: "gocryptfs.conf"}
 	for _, tt := range hidden {
-		o := Options{Names: known, HideMeta: true, Workers: 4}
+		o := Options{Names: known, HideMeta: true, Window: 4}
 		if diff := cmp.Diff(tt.want, copyAll(t, strings.NewReader(tt.in), o)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.about, diff)
 		}
@@ -248,7 +248,7 @@ func everywhere(t *testing.T, about, text, want string, o Options) {
 // TestHideMetaMiddle has lines that follow progress without a newline, as when
 // rsync pulls and two processes write (-vv --progress).
 func TestHideMetaMiddle(t *testing.T) {
-	o := Options{Names: nobody{}, HideMeta: true, Workers: 2}
+	o := Options{Names: nobody{}, HideMeta: true, Window: 2}
 	for _, tt := range []struct{ about, in, want string }{
 		{"a name behind hidden progress is lost", "gocryptfs.conf\n" + figures(0, 0) + "A is uptodate\n", "A is uptodate\n"},
 		{"housekeeping behind progress is left", "A\n" + figures(0, 0) + "gocryptfs.conf is uptodate\n", "A\n" + figures(0, 0)},
@@ -261,7 +261,7 @@ func TestHideMetaMiddle(t *testing.T) {
 
 // TestHideMetaCRLF has lines as a terminal session records them (script).
 func TestHideMetaCRLF(t *testing.T) {
-	o := Options{Names: nobody{}, HideMeta: true, Workers: 2}
+	o := Options{Names: nobody{}, HideMeta: true, Window: 2}
 	got := copyAll(t, strings.NewReader("A\r\ngocryptfs.conf\r\n"+figures(6, 100)+"\r\nB\r\n"), o)
 	if want := "A\r\nB\r\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
@@ -282,9 +282,9 @@ func TestColourChangesNothing(t *testing.T) {
 	}
 	text.WriteString("no end")
 	for name, names := range map[string]Names{"nobody": nobody{}, "anybody": anybody{}} {
-		want := copyAll(t, strings.NewReader(text.String()), Options{Names: names, Workers: 2})
+		want := copyAll(t, strings.NewReader(text.String()), Options{Names: names, Window: 2})
 		for _, cuts := range [][]byte{nil, {1}, {2}, {50, 3}} {
-			got := copyAll(t, &cutReader{data: []byte(text.String()), cuts: cuts}, Options{Names: names, Workers: 2, Colour: true})
+			got := copyAll(t, &cutReader{data: []byte(text.String()), cuts: cuts}, Options{Names: names, Window: 2, Colour: true})
 			if !strings.Contains(got, reset) {
 				t.Errorf("%s: no colour", name)
 			}

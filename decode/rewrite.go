@@ -8,9 +8,12 @@ import (
 )
 
 // Names translates paths relative to the root of the encrypted view. Its methods
-// are called from several goroutines. They report false if there is no such name
+// are called from one goroutine. They report false if there is no such name
 // or nobody to ask.
 type Names interface {
+	// Prepare is told of cipher paths that Decrypt will be called with, and may ask
+	// for them already. The function that it returns waits for the answers.
+	Prepare(ciphers []string) (wait func())
 	// Decrypt returns the plain path of a cipher path, with as many components.
 	Decrypt(cipher string) (plain string, ok bool)
 	// Encrypt is the inverse of Decrypt.
@@ -20,26 +23,51 @@ type Names interface {
 // A rewriter replaces the tokens of a text. It belongs to one goroutine.
 type rewriter struct {
 	scanner
-	names   Names
-	tree    *Tree
-	look    look
-	indexed bool // entries are wanted
-	count   Stats
+	names Names
+	tree  *Tree
+	index *Index
+	count Stats
 
-	entries []entry                              // of this batch
 	mark    func(dst []byte, text []byte) []byte // appends what stayed encrypted; may be nil
 	path    []byte                               // scratch: a cipher path
+	ciphers []string                             // scratch: those of a window
 }
 
-// batch rewrites one batch.
-func (w *rewriter) batch(b *batch) {
-	b.out, w.entries = b.out[:0], b.entries[:0]
-	if w.look == (look{}) {
-		b.out = w.rewrite(b.out, b.text, b.from)
-	} else {
-		w.lines(b)
+// A window is a part of the text that ends where a line does, or at least no token
+// is cut. Its names are asked for together, which is much faster than one after the
+// other.
+type window struct {
+	end    int
+	tokens bool   // there are any
+	wait   func() // for the answers; nil if nothing has been asked
+}
+
+// prepare begins a window at b[from], and has its names asked for: n of them, if
+// there are as many, and those in the rest of the line.
+func (w *rewriter) prepare(b []byte, from, n int) (next window) {
+	w.ciphers = w.ciphers[:0]
+	for next.end = len(b); ; {
+		t, ok := w.next(b[:next.end], from, true)
+		if !ok {
+			break
+		}
+		next.tokens = true
+		from = t.end
+		if t.names == nil {
+			continue // a link target: who points to it is asked for
+		}
+		w.path = appendCipher(w.path[:0], b, t.names, true)
+		w.ciphers = append(w.ciphers, w.tree.bases(w.path)[0]+string(w.path))
+		if len(w.ciphers) == n {
+			if i := bytes.IndexByte(b[from:next.end], '\n'); i >= 0 {
+				next.end = from + i + 1
+			}
+		}
 	}
-	b.entries = w.entries
+	if len(w.ciphers) > 1 {
+		next.wait = w.names.Prepare(w.ciphers)
+	}
+	return next
 }
 
 // A found part of a chain, names[first:last], has been decrypted.
@@ -79,9 +107,7 @@ func (w *rewriter) chain(dst, b []byte, t token) []byte {
 	} else {
 		w.count.Decoded++
 	}
-	if w.indexed {
-		w.entries = append(w.entries, entry{f.cipher, f.plain})
-	}
+	w.index.add(f.cipher, f.plain)
 	plain := f.plain
 	for n := strings.Count(plain, "/") + 1; n > f.last-f.first; n-- {
 		_, plain, _ = strings.Cut(plain, "/") // the path is relative to that
