@@ -8,30 +8,48 @@ import (
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
+// oneReply is a script that answers with the same name, as fast as it can.
+func oneReply(c *ctlsocktest.Conn) {
+	reply := ctlsocktest.Name("Projects/Photos of the summer/IMG_0001 at the sea.jpg")
+	buf := make([]byte, 5000)
+	for {
+		if _, err := c.Read(buf); err != nil || !c.Say(reply) {
+			return
+		}
+	}
+}
+
 // BenchmarkDecrypt asks a server in the same process for a new name each time, so
 // what it costs is more than the client's part.
 func BenchmarkDecrypt(b *testing.B) {
-	reply := ctlsocktest.Name("Projects/Photos of the summer/IMG_0001 at the sea.jpg")
-	s := ctlsocktest.Start(b, ctlsocktest.Path(b), func(c *ctlsocktest.Conn) {
-		buf := make([]byte, 5000)
-		for {
-			if _, err := c.Read(buf); err != nil || !c.Say(reply) {
-				return
-			}
+	s := ctlsocktest.Start(b, ctlsocktest.Path(b), oneReply)
+	c, p := newClient(b, s.Path, limit)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, ok := c.Decrypt(fmt.Sprintf("%022d/%043d/%043d", 1, 2, i)); !ok {
+			b.Fatal("not decrypted")
 		}
-	})
-	for _, n := range []int{1, 4, 16} {
-		b.Run(fmt.Sprintf("connections=%d", n), func(b *testing.B) {
+	}
+	if len(p.list) > 0 {
+		b.Error(p)
+	}
+}
+
+// BenchmarkPrepare asks for new names, some at the same time.
+func BenchmarkPrepare(b *testing.B) {
+	s := ctlsocktest.Start(b, ctlsocktest.Path(b), oneReply)
+	for _, n := range []int{2, 8, Window} {
+		b.Run(fmt.Sprintf("names=%d", n), func(b *testing.B) {
 			c, p := newClient(b, s.Path, limit)
+			list := make([]string, n)
 			b.ReportAllocs()
-			b.SetParallelism(n)
-			b.RunParallel(func(pb *testing.PB) {
-				for i := 0; pb.Next(); i++ {
-					if _, ok := c.Decrypt(fmt.Sprintf("%022d/%043d/%043d", 1, 2, i)); !ok {
-						b.Error("not decrypted")
-					}
+			for i := 0; b.Loop(); i++ {
+				for j := range list {
+					list[j] = fmt.Sprintf("%022d/%043d/%043d", 1, i, j)
 				}
-			})
+				c.Prepare(list)()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/name")
 			if len(p.list) > 0 {
 				b.Error(p)
 			}

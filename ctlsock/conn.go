@@ -50,9 +50,9 @@ func newQuestion(what, path string) (question, bool) {
 // conn is one connection to the control socket. The protocol allows a single
 // question at a time, so a conn belongs to one goroutine until its answer is in.
 //
-// Its socket is in blocking mode, and so none of package net: a read that waits in
-// the kernel costs a fraction of one that waits in the runtime's poller
-// (BenchmarkWindow).
+// Its socket is in blocking mode, and so not one of package net. There a read looks
+// first, goes to the runtime's poller, and reads again, and every answer wakes the
+// poller, even if nobody waits for it yet.
 //
 // gocryptfs's own client, ctlsock.CtlSock.Query, is not used: it reads once,
 // into 5000 bytes, and drops the JSON error, so a long or a split reply comes
@@ -65,7 +65,8 @@ type conn struct {
 	idle bool          // has lain unused, so the server may have closed it since
 }
 
-// dial connects to the socket at path. No write takes longer than timeout.
+// dial connects to the socket at path. Neither that nor a write takes longer than
+// timeout.
 func dial(path string, timeout time.Duration) (*conn, error) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
@@ -75,13 +76,22 @@ func dial(path string, timeout time.Duration) (*conn, error) {
 	c := &conn{File: os.NewFile(uintptr(fd), path), buf: make([]byte, 4096)}
 	err = c.setTimeout(syscall.SO_SNDTIMEO, timeout)
 	if err == nil {
-		err = os.NewSyscallError("connect", syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}))
+		err = connect(fd, path)
 	}
 	if err != nil {
 		c.Close()
 		return nil, err
 	}
 	return c, nil
+}
+
+func connect(fd int, path string) error {
+	for {
+		err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: path})
+		if err != syscall.EINTR {
+			return os.NewSyscallError("connect", err)
+		}
+	}
 }
 
 func (c *conn) setTimeout(option int, d time.Duration) error {
