@@ -346,7 +346,7 @@ func allocations(t *testing.T, text []byte) float64 {
 	records := bytes.Count(text, []byte("\n")) + bytes.Count(text, []byte("\r"))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if _, err := decode.Copy(io.Discard, bytes.NewReader(text), decode.Options{Window: ctlsock.Window}); err != nil {
+	if _, err := decode.Copy(io.Discard, bytes.NewReader(text), decode.Options{Window: ctlsock.Window, Workers: workers}); err != nil {
 		t.Error(err)
 	}
 	runtime.ReadMemStats(&after)

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -33,6 +34,9 @@ const (
 	exitUsage     = 2
 	exitEncrypted = 3 // with -strict: a name stayed encrypted
 )
+
+// workers is how many parts of a long text are decoded at the same time.
+const workers = 3
 
 const usage = `usage: rsync ... 2>&1 | gocryptfs-rsync-pretty [flags] CTLSOCK MOUNT
 
@@ -62,6 +66,9 @@ Examples:
 var version string
 
 func main() {
+	// Workers wait in the kernel. Without one to spare, the runtime would take their
+	// processors away from them every 20 µs, to no end.
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), workers+2))
 	surviveInterrupt()
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
@@ -177,6 +184,7 @@ func filter(c config, stdin io.Reader, stdout io.Writer, index io.WriteCloser, m
 		Names:    client,
 		Tree:     tree,
 		Window:   ctlsock.Window,
+		Workers:  workers,
 		Colour:   c.color == "always" || c.color == "auto" && wantsColour(stdout),
 		HideMeta: c.hideMeta,
 	}

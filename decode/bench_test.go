@@ -67,7 +67,7 @@ func BenchmarkCopyPlain(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		out := checked{b, text}
-		if _, err := Copy(&out, bytes.NewReader(text), Options{Names: everyName{}, Window: 8}); err != nil {
+		if _, err := Copy(&out, bytes.NewReader(text), Options{Names: everyName{}, Window: 8, Workers: 3}); err != nil {
 			b.Fatal(err)
 		}
 		if len(out.want) > 0 {
@@ -82,7 +82,7 @@ func BenchmarkCopyPlain(b *testing.B) {
 func TestCopyPlainAllocs(t *testing.T) {
 	allocs := func(text []byte) float64 {
 		return testing.AllocsPerRun(3, func() {
-			if _, err := Copy(io.Discard, bytes.NewReader(text), Options{Names: everyName{}, Window: 4}); err != nil {
+			if _, err := Copy(io.Discard, bytes.NewReader(text), Options{Names: everyName{}, Window: 4, Workers: 3}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -102,7 +102,7 @@ func BenchmarkCopyNames(b *testing.B) {
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
-		s, err := Copy(io.Discard, bytes.NewReader(text), Options{Names: everyName{}, Window: 8})
+		s, err := Copy(io.Discard, bytes.NewReader(text), Options{Names: everyName{}, Window: 8, Workers: 3})
 		if err != nil || s.Decoded != names {
 			b.Fatalf("%d of %d names, %v", s.Decoded, names, err)
 		}

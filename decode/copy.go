@@ -25,6 +25,9 @@ const (
 	// readSize is the most that is read at once: what a pipe holds on Linux.
 	readSize = 64 << 10
 
+	// partSize is the least that is given to a helper: two windows of names or so.
+	partSize = 8 << 10
+
 	// maxContext is how much of a record in front of a text its rewriter sees: a
 	// link's own path of maxToken, the arrow, and some more.
 	maxContext = 2 * maxToken
@@ -32,10 +35,12 @@ const (
 
 // Options say how to copy.
 type Options struct {
-	Names  Names
-	Window int    // names to prepare at the same time, at least 1
-	Tree   *Tree  // may be nil
-	Index  *Index // gets every name that is decoded; may be nil
+	Names Names
+	Tree  *Tree  // may be nil
+	Index *Index // gets every name that is decoded; may be nil
+
+	Window  int // names to prepare at the same time, at least 1
+	Workers int // parts of a long text to decode at the same time, at least 1
 
 	// Colour shows records by the kind of change, with ANSI sequences.
 	Colour bool
@@ -53,11 +58,6 @@ type Stats struct {
 
 // Copy copies src to dst, decoded, until the end of src or an error of either.
 // It writes what can be written before it waits for more.
-//
-// One goroutine does all of it. What takes time are the answers, and those of a
-// Window of names are under way together; several goroutines that wait for
-// fewer answers each take twice the CPU time, and leave less of it to gocryptfs
-// and rsync (TestBench).
 func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 	c := copier{
 		rewriter: rewriter{names: o.Names, tree: o.Tree, index: o.Index},
@@ -65,11 +65,25 @@ func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 		window:   max(o.Window, 1),
 		look:     look{colour: o.Colour, hideMeta: o.HideMeta},
 	}
-	err := c.copy(src)
+	var helpers []*helper
+	if o.Index == nil && !o.HideMeta { // these go by the order of the text
+		for range o.Workers - 1 {
+			h := &helper{copier: c, parts: make(chan part), done: make(chan struct{})}
+			h.dst = &h.text
+			helpers = append(helpers, h)
+			go h.help()
+			defer close(h.parts)
+		}
+	}
+	err := c.copy(src, helpers)
+	for _, h := range helpers {
+		c.count.Decoded += h.count.Decoded
+		c.count.Encrypted += h.count.Encrypted
+	}
 	return c.count, err
 }
 
-// A copier is one run of Copy.
+// A copier decodes text and writes it.
 type copier struct {
 	rewriter
 	dst    io.Writer
@@ -81,8 +95,31 @@ type copier struct {
 	totals bool // progress is that of the whole run
 }
 
+// A helper decodes parts of a long text, each of which is written when those in
+// front of it are.
+type helper struct {
+	copier
+	parts chan part
+	text  bytes.Buffer
+	done  chan struct{} // has an element when the text of a part is ready
+}
+
+// A part is text[from:].
+type part struct {
+	text []byte
+	from int
+}
+
+func (h *helper) help() {
+	for p := range h.parts {
+		h.text.Reset()
+		h.decode(p.text, p.from) // to memory, without an error
+		h.done <- struct{}{}
+	}
+}
+
 // copy reads, and has written whatever is settled.
-func (c *copier) copy(src io.Reader) error {
+func (c *copier) copy(src io.Reader, helpers []*helper) error {
 	buf := make([]byte, 0, maxContext+2*maxToken+readSize)
 	from := 0 // the context ends here, and text not yet written begins
 	for {
@@ -94,7 +131,7 @@ func (c *copier) copy(src io.Reader) error {
 			end = c.look.waits(buf, from, c.settled(buf, from))
 		}
 		if end > from {
-			if err := c.decode(buf[:end], from); err != nil {
+			if err := c.share(buf[:end], from, helpers); err != nil {
 				return err
 			}
 			start := contextStart(buf[:end])
@@ -116,6 +153,39 @@ func contextStart(b []byte) int { return max(lastRecord(b), len(b)-maxContext) }
 
 // lastRecord returns where the record begins that has not ended yet.
 func lastRecord(b []byte) int { return bytes.LastIndexAny(b, "\r\n") + 1 }
+
+// share writes b[from:] with its names decoded. If it is long, helpers decode parts
+// of it.
+func (c *copier) share(b []byte, from int, helpers []*helper) error {
+	helpers = helpers[:min(len(helpers), max((len(b)-from)/partSize-1, 0))]
+	size := (len(b) - from) / (len(helpers) + 1)
+	end := lineEnd(b, from+size)
+	start := end
+	for i, h := range helpers {
+		next := len(b)
+		if i < len(helpers)-1 {
+			next = lineEnd(b, min(start+size, len(b)))
+		}
+		h.parts <- part{b[:next], start}
+		start = next
+	}
+	err := c.decode(b[:end], from)
+	for _, h := range helpers {
+		<-h.done
+		if err == nil {
+			_, err = c.dst.Write(h.text.Bytes())
+		}
+	}
+	return err
+}
+
+// lineEnd returns where the line of b[i:] ends.
+func lineEnd(b []byte, i int) int {
+	if n := bytes.IndexByte(b[i:], '\n'); n >= 0 {
+		return i + n + 1
+	}
+	return len(b)
+}
 
 // decode writes b[from:] with its names decoded, window by window. While one is
 // written, the answers to the next are under way.

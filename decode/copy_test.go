@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -110,5 +111,57 @@ func TestPrepared(t *testing.T) {
 	}
 	if n < 14 {
 		t.Errorf("%d questions, want one for each name at least", n)
+	}
+}
+
+// TestWorkers has the same text and the same counts however many workers there are.
+func TestWorkers(t *testing.T) {
+	var text strings.Builder
+	for i := range 10_000 {
+		switch i % 97 {
+		case 0:
+			fmt.Fprintf(&text, "\r%15d  50%%    1.00MB/s    0:00:01 \r", i)
+		case 1:
+			text.WriteString(strings.Repeat("x ", i%7000) + encDashes + strings.Repeat("y", i%300) + "\n")
+		case 2:
+			fmt.Fprintf(&text, "%s/%s -> %s\n", encName, encDashes, strings.Repeat("Q", 50))
+		default:
+			fmt.Fprintf(&text, ">f+++++++++ %s/%021dA\n", encName, i)
+		}
+	}
+	for _, o := range []Options{{}, {Colour: true}, {HideMeta: true}} {
+		o.Names, o.Window = anybody{}, 8
+		copied := func(workers int) (string, Stats) {
+			var out strings.Builder
+			o.Workers = workers
+			s, err := Copy(&out, strings.NewReader(text.String()), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out.String(), s
+		}
+		want, counts := copied(1)
+		if counts.Decoded < 5000 || counts.Encrypted < 1000 {
+			t.Fatalf("%+v: too few to tell", counts)
+		}
+		for workers := 2; workers < 6; workers++ {
+			got, n := copied(workers)
+			if got != want || n != counts {
+				t.Errorf("%d workers, colour %v, %d bytes, %+v, want %d, %+v", workers, o.Colour, len(got), n, len(want), counts)
+			}
+		}
+	}
+}
+
+// TestWorkersWriteError ends with the error of a write, of whichever part it is.
+func TestWorkersWriteError(t *testing.T) {
+	text := strings.Repeat(encName+"\n", 20_000)
+	for _, left := range []int{0, 10_000, 30_000, 60_000, 100_000} {
+		first := errors.New("disk full")
+		w := &failing{left: left, err: first}
+		_, err := Copy(w, strings.NewReader(text), Options{Names: nobody{}, Window: 8, Workers: 3})
+		if !errors.Is(err, first) || w.writes != 1 {
+			t.Errorf("after %d bytes: %v, %d writes", left, err, w.writes)
+		}
 	}
 }

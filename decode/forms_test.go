@@ -623,7 +623,7 @@ func TestShape(t *testing.T) {
 			spare := [4]int{2: 4, 3: 2}[len(w)%4]
 			want := slices.Contains(lengths, len(w)) && zeros >= spare
 			a := &asked{}
-			copyAll(t, strings.NewReader("x "+w+" y\n"), Options{Names: a, Window: 1})
+			copyAll(t, strings.NewReader("x "+w+" y\n"), Options{Names: a, Window: 1, Workers: 3})
 			if got := slices.Contains(a.paths, w); got != want {
 				t.Errorf("%d characters with %s at the end: asked %v, want %v", len(w), last, got, want)
 			}
@@ -765,7 +765,7 @@ func (p pair) begins(t *testing.T, text *string, how string) {
 
 func (w *world) decode(t *testing.T, r io.Reader) string {
 	t.Helper()
-	return copyAll(t, r, Options{Names: w, Tree: w.tree, Window: 2})
+	return copyAll(t, r, Options{Names: w, Tree: w.tree, Window: 2, Workers: 3})
 }
 
 // pieceReader reads pieces of text, one at a time.

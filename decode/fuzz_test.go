@@ -117,7 +117,7 @@ func FuzzPassThrough(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, data, cuts []byte) {
 		text := expand(data)
-		got := copyAll(t, &cutReader{data: text, cuts: cuts}, Options{Names: nobody{}, Window: 2})
+		got := copyAll(t, &cutReader{data: text, cuts: cuts}, Options{Names: nobody{}, Window: 2, Workers: 3})
 		if diff := cmp.Diff(string(text), got); diff != "" {
 			t.Errorf("output is not the input (-want +got):\n%s", diff)
 		}
@@ -129,7 +129,7 @@ func FuzzCut(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, data, cuts []byte) {
 		text := expand(data)
-		o := Options{Names: anybody{}, Window: 2}
+		o := Options{Names: anybody{}, Window: 2, Workers: 3}
 		want := copyAll(t, bytes.NewReader(text), o)
 		all := [][]byte{cuts}
 		if len(text) < 1<<10 {

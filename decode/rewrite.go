@@ -8,7 +8,7 @@ import (
 )
 
 // Names translates paths relative to the root of the encrypted view. Its methods
-// are called from one goroutine. They report false if there is no such name
+// are called from several goroutines. They report false if there is no such name
 // or nobody to ask.
 type Names interface {
 	// Prepare is told of cipher paths that Decrypt will be called with, and may ask
@@ -59,9 +59,7 @@ func (w *rewriter) prepare(b []byte, from, n int) (next window) {
 		w.path = appendCipher(w.path[:0], b, t.names, true)
 		w.ciphers = append(w.ciphers, w.tree.bases(w.path)[0]+string(w.path))
 		if len(w.ciphers) == n {
-			if i := bytes.IndexByte(b[from:next.end], '\n'); i >= 0 {
-				next.end = from + i + 1
-			}
+			next.end = lineEnd(b[:next.end], from)
 		}
 	}
 	if len(w.ciphers) > 1 {
