@@ -29,7 +29,8 @@ const (
 	// retryEvery is the pause between two looks at a socket that did not work.
 	retryEvery = time.Second
 
-	// Window is how many questions Prepare asks at the same time.
+	// Window is how many questions Prepare asks at the same time. With 16 a replay of
+	// 100,000 names takes up to a tenth longer, with 64 no less time (2 cores).
 	Window = 32
 
 	// The cache holds at most cacheEntries answers of at most cacheBytes each
@@ -131,8 +132,9 @@ func (c *Client) Decrypt(cipher string) (plain string, ok bool) {
 
 // Prepare asks for ciphers, but for those that are known and what there is beyond
 // Window, all at the same time. The function that it returns waits for the answers,
-// so that Decrypt has them at hand; if it is not called, they are lost. That takes a
-// third of the time, and half of the CPU time, of asking one after the other.
+// so that Decrypt has them at hand; if it is not called, they are lost. Asked for so,
+// a name takes a third of the time of one that is asked for alone (BenchmarkPrepare
+// and BenchmarkDecrypt, 2 cores).
 //
 // It tells of no problem but a timeout: what gets no answer is asked for again by
 // Decrypt.

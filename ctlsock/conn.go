@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -113,7 +114,27 @@ func (c *conn) query(q question, timeout time.Duration) (*wire.ResponseStruct, e
 	if err := c.send(q); err != nil {
 		return nil, err
 	}
+	c.spin()
 	return c.receive(q, deadline)
+}
+
+// spinning is longer than an answer usually takes. To look for it again and again
+// keeps a core awake, which may take as long to wake up as gocryptfs to answer: on a
+// virtual machine a line by itself is decoded in 0.25 in place of 0.34 ms.
+const spinning = 200 * time.Microsecond
+
+// spin waits for an answer, but not longer than spinning.
+func (c *conn) spin() {
+	if runtime.NumCPU() == 1 {
+		return // gocryptfs needs it
+	}
+	var b [1]byte
+	for end := time.Now().Add(spinning); time.Now().Before(end); {
+		_, _, err := syscall.Recvfrom(int(c.Fd()), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		if err != syscall.EAGAIN {
+			return // an answer, or an error to be read
+		}
+	}
 }
 
 // send asks a question. The server takes each read(2) for one request, so it has
