@@ -69,11 +69,15 @@ type conn struct {
 // dial connects to the socket at path. Neither that nor a write takes longer than
 // timeout.
 func dial(path string, timeout time.Duration) (*conn, error) {
+	syscall.ForkLock.RLock() // no child may have it
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	syscall.CloseOnExec(fd)
 	c := &conn{File: os.NewFile(uintptr(fd), path), buf: make([]byte, 4096)}
 	err = c.setTimeout(syscall.SO_SNDTIMEO, timeout)
 	if err == nil {
