@@ -159,7 +159,8 @@ var commands = []comparison{
 	{sh: "rsync -avP -e $RSH host:$PWD/src/ new/"},
 	{sh: "rsync -avi --delete src/ rsync://host/dst/"},
 	{sh: "rsync -avv rsync://host/src/ dst/"},
-	{sh: "rsync -av rsync://host/src/{" + spaceDir + "} host::src/{gone.txt} dst/"},
+	// Behind `./` a name that begins with a dash is no option.
+	{sh: "rsync -av rsync://host/src/./{" + spaceDir + "} host::src/./{gone.txt} dst/"},
 	{sh: "rsync -a rsync://host/src/"},
 	{sh: "rsync -aR rsync://host/src/./{" + deepDir + "} new" + daemonLog, aside: `\d+$`},
 	{sh: "rsync -a --delete src/ host::dst/" + daemonLog, aside: `\d+$`},
@@ -244,7 +245,7 @@ var failures = []comparison{
 	{sh: "rsync -av src/{plain.txt}/ dst/"},
 	{sh: "rsync -avR src/{" + spaceDir + "}/../{plain.txt} dst/"},
 	{sh: "rsync -av rsync://host/nowhere/{" + spaceDir + "} dst/"},
-	{sh: "rsync -av rsync://host/src/{gone.txt} dst/"},
+	{sh: "rsync -av rsync://host/src/./{gone.txt} dst/"},
 
 	// Files that vanish once rsync has them in its list. That it has is sure
 	// when the pipe and its buffer have taken more comments than they can hold.

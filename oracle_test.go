@@ -240,10 +240,6 @@ func (o *oracle) remount(t *testing.T, s server, sh shape) {
 func (o *oracle) compareAll(t *testing.T, commands []comparison) {
 	o.tally = tally{}
 	for _, c := range commands {
-		if o.namesOption(t, c) {
-			t.Logf("%s: left out, a name begins with a dash", c.sh)
-			continue
-		}
 		o.compare(t, c)
 	}
 	t.Logf("%d commands, %d lines, %d match (%.2f %%)",
@@ -251,20 +247,6 @@ func (o *oracle) compareAll(t *testing.T, commands []comparison) {
 	if o.lines == 0 {
 		t.Error("nothing was compared")
 	}
-}
-
-// ofModule is a path in a module of a daemon.
-var ofModule = regexp.MustCompile(`(?:::|//host/)src/\{([^{}"]+)\}`)
-
-// namesOption reports whether a command asks a daemon for a name that begins with a
-// dash, as one in 64 encrypted names does: rsync takes that for an option.
-func (o *oracle) namesOption(t *testing.T, c comparison) bool {
-	for _, m := range ofModule.FindAllStringSubmatch(c.sh, -1) {
-		if strings.HasPrefix(o.mount.encrypt(t, m[1]), "-") {
-			return true
-		}
-	}
-	return false
 }
 
 // compare runs one command on both sides.
