@@ -3,16 +3,15 @@ module gocryptfs-rsync-pretty
 go 1.25.0
 
 require (
+	github.com/djherbis/times v1.6.0
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/mattn/go-isatty v0.0.24
 	github.com/moby/sys/mountinfo v0.7.3
 	github.com/rfjakob/gocryptfs/v2 v2.6.1
+	golang.org/x/sys v0.30.0
 )
 
-require (
-	golang.org/x/sys v0.30.0 // indirect
-	golang.org/x/tools v0.26.0 // indirect
-)
+require golang.org/x/tools v0.26.0 // indirect
 
 // Used by tests only.
 require (

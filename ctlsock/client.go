@@ -9,16 +9,13 @@
 package ctlsock
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
+	"syscall"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-	wire "github.com/rfjakob/gocryptfs/v2/ctlsock"
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 const (
@@ -26,12 +23,13 @@ const (
 	// proved too short on network file systems (gocryptfs ctlsock.ctlsockTimeout).
 	DefaultTimeout = 10 * time.Second
 
-	// retryEvery is the pause between two looks at a socket that did not work.
-	retryEvery = time.Second
-
-	// Window is how many questions Prepare asks at the same time. With 16 a replay of
+	// window is how many questions are under way at most. With 16 a replay of
 	// 100,000 names takes up to a tenth longer, with 64 no less time (2 cores).
-	Window = 32
+	window = 32
+
+	// grace is how long an answer is waited for even after the deadline of its
+	// question: it may be there already, if nobody has asked for it meanwhile.
+	grace = 10 * time.Millisecond
 
 	// The cache holds at most cacheEntries answers of at most cacheBytes each
 	// (both paths together): 8 MiB if every one is that long.
@@ -39,339 +37,275 @@ const (
 	cacheBytes   = 1024
 )
 
-// Client decrypts and encrypts paths. All methods but Close may be called from
-// any number of goroutines; each question under way has a connection of its own,
-// and connections are used again.
+// Client decrypts paths. It belongs to one goroutine. Each question under way has a
+// connection of its own; connections are used again.
 type Client struct {
 	path    string
 	timeout time.Duration
-	warn    func(*Problem)
 	retry   time.Duration
+	warn    func(what, hint string)
+	warned  map[string]bool
 
-	cache *lru.Cache[string, answer]
-	down  atomic.Bool // set while nothing is asked, because it would not work
-	hits  atomic.Int64
-	wait  atomic.Int64 // nanoseconds
-
-	mu     sync.Mutex
-	idle   []*conn // the one used last at the end
-	warned map[string]bool
-
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
-	probes sync.WaitGroup
+	dial    func(path string, timeout time.Duration) (*conn, error) // dial, except in tests
+	cache   *lru.LRU[string, answer]
+	idle    []*conn   // the one used last at the end
+	pending []pending // the oldest first
+	window  int       // as many as may be pending
+	probe   *probe    // nil while the server answers
+	stats   Stats
 }
 
-// An answer is what the server said of a cipher path, or what follows from it.
-type answer struct {
-	plain string
-	ok    bool // false: it does not decrypt
+// A pending question has been asked, and its answer not been taken.
+type pending struct {
+	question
+	cn       *conn
+	deadline time.Time
+}
+
+// Stats says what the questions so far have cost.
+type Stats struct {
+	Hits  int           // answered from the cache
+	Asked int           // asked of gocryptfs
+	Wait  time.Duration // spent waiting for answers
 }
 
 // New returns a Client of the control socket at path. It does not connect yet.
-// A question waits at most for timeout. warn is called once for each different
-// Problem, one call at a time.
-func New(path string, timeout time.Duration, warn func(*Problem)) *Client {
-	cache, err := lru.New[string, answer](cacheEntries)
+// A question waits at most for timeout. warn is called, with what is wrong and
+// what to do about it, once for each different problem.
+func New(path string, timeout time.Duration, warn func(what, hint string)) *Client {
+	cache, err := lru.NewLRU[string, answer](cacheEntries, nil)
 	if err != nil {
 		panic(err) // only for a size below one
 	}
-	c := &Client{path: path, timeout: timeout, warn: warn, retry: retryEvery,
-		cache: cache, warned: map[string]bool{}}
-	c.ctx, c.cancel = context.WithCancel(context.Background())
-	return c
+	return &Client{path: path, timeout: timeout, retry: retryEvery, warn: warn,
+		warned: map[string]bool{}, dial: dial, cache: cache, window: window}
 }
-
-// nothing is a question that asks for nothing. gocryptfs answers that the input is
-// empty.
-var nothing, _ = newQuestion(decryptPath, "")
 
 // Connect makes a first connection. If that fails it is reported at once, and
 // tried again in the background.
 func (c *Client) Connect() (ok bool) {
-	cn, err := dial(c.path, c.timeout)
+	cn, err := c.get()
 	if err != nil {
-		c.suspend(nothing)
-		c.report(err)
+		nothing, _ := newQuestion("") // gocryptfs answers that the input is empty
+		c.fail(err, nothing)
 		return false
 	}
 	c.put(cn)
 	return true
 }
 
-// Close closes the connections and waits for the probe to end. No question may
-// be under way or follow.
+// Close closes all connections.
 func (c *Client) Close() {
-	c.cancel()
-	c.probes.Wait()
+	if c.probe != nil {
+		c.probe.close()
+	}
+	for _, p := range c.pending {
+		p.cn.Close()
+	}
 	for _, cn := range c.idle {
 		cn.Close()
 	}
-	c.idle = nil
 }
+
+// Stats returns the counts so far.
+func (c *Client) Stats() Stats { return c.stats }
 
 // Decrypt returns the plain path of a cipher path, which has to be relative to
 // the root of the encrypted view and in canonical form. ok is false if it does
 // not decrypt, or if nobody could be asked. The plain path has as many
-// components as the cipher path and none of them is empty, `.` or `..`; it may
-// hold any other bytes, with U+FFFD where the name is not valid UTF-8.
+// components as the cipher path, of at most 255 bytes each, and none of them is
+// empty, `.` or `..`; it may hold any other bytes, with U+FFFD in place of each
+// that is not valid UTF-8.
 //
 // Answers are remembered, failures among them, and teach those of the parents.
 func (c *Client) Decrypt(cipher string) (plain string, ok bool) {
 	if a, known := c.cache.Get(cipher); known {
-		c.hits.Add(1)
+		c.stats.Hits++
 		return a.plain, a.ok
 	}
-	plain, ok, err := c.ask(decryptPath, cipher)
-	if err != nil {
-		return "", false
-	}
-	c.learn(cipher, plain, ok)
-	return plain, ok
+	start := time.Now()
+	a := c.decrypt(cipher)
+	c.stats.Wait += time.Since(start)
+	return a.plain, a.ok
 }
 
-// Prepare asks for ciphers, but for those that are known and what there is beyond
-// Window, all at the same time. The function that it returns waits for the answers,
-// so that Decrypt has them at hand; if it is not called, they are lost. Asked for so,
-// a name takes a third of the time of one that is asked for alone (BenchmarkPrepare
-// and BenchmarkDecrypt, 2 cores).
+func (c *Client) decrypt(cipher string) answer {
+	if i := c.find(cipher); i >= 0 {
+		if a, ok := c.take(i); ok {
+			return a
+		} // what fails while others are under way is asked for once more by itself
+	}
+	q, ok := newQuestion(cipher)
+	if !ok || c.isDown() {
+		return answer{}
+	}
+	a, err := c.ask(q)
+	if err != nil {
+		c.fail(err, q)
+		return answer{}
+	}
+	c.learn(cipher, a)
+	return a
+}
+
+// Prepare asks for a cipher path that Decrypt is going to be called with, and does
+// not wait for the answer. It reports false if it has to be called again later, as
+// too many answers have not been taken yet. Decrypt should be called in the same
+// order: it takes all the answers before its own.
 //
-// It tells of no problem but a timeout: what gets no answer is asked for again by
-// Decrypt.
-func (c *Client) Prepare(ciphers []string) (wait func()) {
-	start := time.Now()
-	sent := c.send(ciphers)
-	return func() {
-		deadline := start.Add(c.timeout)
-		start := time.Now()
-		for _, f := range sent {
-			c.receive(f, deadline)
-		}
-		c.wait.Add(int64(time.Since(start)))
+// Names asked for so take a third of the time of those that are asked for one by
+// one (BenchmarkPrepare and BenchmarkDecrypt, 2 cores).
+func (c *Client) Prepare(cipher string) bool {
+	if c.cache.Contains(cipher) || c.find(cipher) >= 0 {
+		return true
 	}
-}
-
-// A flight is a question that has been asked.
-type flight struct {
-	question
-	cn *conn
-}
-
-// send asks for the first of ciphers.
-func (c *Client) send(ciphers []string) []flight {
-	if c.down.Load() {
-		return nil
+	if len(c.pending) >= c.window {
+		return false
 	}
-	sent := make([]flight, 0, Window)
-	for _, cipher := range ciphers {
-		// What is too long to be remembered would be asked for twice.
-		if len(cipher) > cacheBytes/2 || c.cache.Contains(cipher) ||
-			slices.ContainsFunc(sent, func(f flight) bool { return f.path == cipher }) {
-			continue
-		}
-		q, ok := newQuestion(decryptPath, cipher)
-		if !ok {
-			continue
-		}
-		cn, err := c.get()
-		if err != nil {
-			break
-		}
-		if err := cn.send(q); err != nil {
-			cn.Close() // it may have lain idle for too long
-			continue
-		}
-		sent = append(sent, flight{q, cn})
-		if len(sent) == Window {
-			break
-		}
+	q, ok := newQuestion(cipher)
+	if !ok || c.isDown() {
+		return true
 	}
-	return sent
-}
-
-// receive remembers the answer to a question.
-func (c *Client) receive(f flight, deadline time.Time) {
-	r, err := f.cn.receive(f.question, deadline)
-	if err != nil {
-		f.cn.Close()
-		if isTimeout(err) {
-			c.suspend(f.question)
-			c.report(err)
-		}
-		return
-	}
-	c.put(f.cn)
-	plain, ok := name(r)
-	c.learn(f.path, plain, ok)
-	c.hits.Add(-1) // Decrypt is going to count it
-}
-
-// name returns the name that the server has answered with, if it has.
-func name(r *wire.ResponseStruct) (plain string, ok bool) {
-	if r.ErrNo != 0 || isBadName(r.Result) {
-		return "", false
-	}
-	return r.Result, true
-}
-
-// Encrypt returns the cipher path of a plain path, with the conditions of
-// Decrypt. The answer is not remembered.
-func (c *Client) Encrypt(plain string) (cipher string, ok bool) {
-	cipher, ok, err := c.ask(encryptPath, plain)
-	return cipher, ok && err == nil
-}
-
-// Stats says what the questions so far have cost.
-type Stats struct {
-	Hits int64         // answered from the cache
-	Wait time.Duration // spent waiting for gocryptfs, all connections together
-}
-
-// Stats returns the counts so far.
-func (c *Client) Stats() Stats {
-	return Stats{Hits: c.hits.Load(), Wait: time.Duration(c.wait.Load())}
-}
-
-// learn remembers an answer and, if it is a name, those of its parents.
-func (c *Client) learn(cipher, plain string, ok bool) {
-	if len(cipher)+len(plain) <= cacheBytes {
-		c.cache.Add(cipher, answer{plain, ok})
-	}
-	for ok {
-		i, j := strings.LastIndexByte(cipher, '/'), strings.LastIndexByte(plain, '/')
-		if i < 0 {
-			return
-		}
-		cipher, plain = cipher[:i], plain[:j]
-		if _, known := c.cache.Get(cipher); known || len(cipher)+len(plain) > cacheBytes {
-			return // and so are its parents
-		}
-		// A part of a path would keep all of it in memory.
-		c.cache.Add(strings.Clone(cipher), answer{strings.Clone(plain), true})
-	}
-}
-
-var errDown = errors.New("gocryptfs does not answer")
-
-// ask asks the server. ok is false if it answered that there is no such name; an
-// error means that there is no answer.
-func (c *Client) ask(what, path string) (got string, ok bool, err error) {
-	if c.down.Load() {
-		return "", false, errDown
-	}
-	q, ok := newQuestion(what, path)
-	if !ok {
-		return "", false, nil
-	}
-	start := time.Now()
-	a, err := c.roundTrip(q)
-	c.wait.Add(int64(time.Since(start)))
-	if err != nil {
-		c.report(err)
-		return "", false, err
-	}
-	got, ok = name(a)
-	return got, ok, nil
-}
-
-// roundTrip asks over an idle connection or a new one. An idle one may have been
-// closed since, by an unmount or a server that limits them: then a new one gets
-// the question once more.
-func (c *Client) roundTrip(q question) (*wire.ResponseStruct, error) {
 	cn, err := c.get()
 	if err != nil {
-		c.suspend(q)
-		return nil, err
+		return true // Decrypt is going to report it
 	}
-	r, err := cn.query(q, c.timeout)
-	if cn.idle && isHangup(err) {
-		cn.Close()
-		if cn, err = dial(c.path, c.timeout); err != nil {
-			c.suspend(q)
-			return nil, err
-		}
-		r, err = cn.query(q, c.timeout)
+	deadline := time.Now().Add(c.timeout)
+	if err := cn.send(q, deadline); err != nil {
+		cn.Close() // it may have lain idle for too long
+		return true
 	}
-	if err != nil {
-		cn.Close()
-		if isTimeout(err) {
-			c.suspend(q)
-		}
-		return nil, err
-	}
-	c.put(cn)
-	return r, nil
+	c.stats.Asked++
+	c.pending = append(c.pending, pending{q, cn, deadline})
+	return true
 }
 
+// find returns the place of cipher among the pending questions, or -1.
+func (c *Client) find(cipher string) int {
+	return slices.IndexFunc(c.pending, func(p pending) bool { return p.path == cipher })
+}
+
+// take takes the answers up to number last, and returns that one, if there is one.
+func (c *Client) take(last int) (a answer, ok bool) {
+	for range last + 1 {
+		p := c.pending[0]
+		c.pending = slices.Delete(c.pending, 0, 1)
+		a, ok = c.receive(p)
+	}
+	return a, ok
+}
+
+// receive waits for the answer to a question that was pending.
+func (c *Client) receive(p pending) (answer, bool) {
+	if last := time.Now().Add(grace); c.probe != nil || p.deadline.Before(last) {
+		p.cn.SetReadDeadline(last)
+	}
+	a, err := p.cn.receive(p.question)
+	if err != nil {
+		p.cn.Close()
+		if isTimeout(err) {
+			c.fail(err, p.question)
+		}
+		return answer{}, false
+	}
+	c.put(p.cn)
+	c.learn(p.path, a)
+	return a, true
+}
+
+// learn remembers an answer, unless it is too long, and, if it is a name, those of
+// its parents.
+func (c *Client) learn(cipher string, a answer) {
+	for {
+		if len(cipher)+len(a.plain) <= cacheBytes {
+			// A part of a path would keep all of it in memory.
+			c.cache.Add(strings.Clone(cipher), answer{strings.Clone(a.plain), a.ok})
+		}
+		i, j := strings.LastIndexByte(cipher, '/'), strings.LastIndexByte(a.plain, '/')
+		if !a.ok || i < 0 {
+			return
+		}
+		cipher, a.plain = cipher[:i], a.plain[:j]
+		if c.cache.Contains(cipher) {
+			return // and so are its parents
+		}
+	}
+}
+
+// ask asks over an idle connection or a new one. An idle one may have been closed
+// since, by an unmount or a server that limits them: then a new one gets the
+// question once more.
+func (c *Client) ask(q question) (answer, error) {
+	deadline := time.Now().Add(c.timeout)
+	for {
+		cn, err := c.get()
+		if err != nil {
+			return answer{}, err
+		}
+		c.stats.Asked++
+		var a answer
+		if err = cn.send(q, deadline); err == nil {
+			a, err = cn.receive(q)
+		}
+		if err == nil {
+			c.put(cn)
+			return a, nil
+		}
+		cn.Close()
+		if !cn.idle || !isHangup(err) {
+			return answer{}, err
+		}
+	}
+}
+
+// get returns a connection. Where there are too few descriptors for a new one,
+// half of what there are has to do.
 func (c *Client) get() (*conn, error) {
-	c.mu.Lock()
 	if n := len(c.idle); n > 0 {
 		cn := c.idle[n-1]
 		c.idle = c.idle[:n-1]
-		c.mu.Unlock()
 		return cn, nil
 	}
-	c.mu.Unlock()
-	return dial(c.path, c.timeout)
+	cn, err := c.dial(c.path, c.timeout)
+	if n := len(c.pending); errors.Is(err, syscall.EMFILE) && n > 0 {
+		c.report(err)
+		c.window = max(1, n/2)
+		c.take(n - c.window)
+		return c.get()
+	}
+	return cn, err
 }
 
+// put takes back a connection, unless there are too few descriptors for it.
 func (c *Client) put(cn *conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if len(c.pending)+len(c.idle) > c.window {
+		cn.Close()
+		return
+	}
 	cn.idle = true
 	c.idle = append(c.idle, cn)
 }
 
-// report warns of err, once for each thing there is to say.
-func (c *Client) report(err error) {
-	p := explain(err, c.path, c.timeout)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.warned[p.Hint] {
-		c.warned[p.Hint] = true
-		c.warn(p)
+// fail reports err. Unless the server has answered, nothing else is asked before it
+// has answered q.
+func (c *Client) fail(err error, q question) {
+	c.report(err)
+	if c.probe == nil && !isHangup(err) && !errors.Is(err, errBadReply) {
+		c.probe = startProbe(c.path, c.timeout, c.retry, q)
 	}
 }
 
-// suspend stops all questions until a probe has got an answer to q.
-func (c *Client) suspend(q question) {
-	if c.down.CompareAndSwap(false, true) {
-		c.probes.Add(1)
-		go c.probe(q)
+// isDown reports whether to ask would not work.
+func (c *Client) isDown() bool {
+	if c.probe == nil {
+		return false
 	}
-}
-
-// probe looks now and then whether the server answers again. It repeats the
-// question that had no answer: a simpler one may have an answer even where the
-// file system hangs, and the next name would wait as long again.
-func (c *Client) probe(q question) {
-	defer c.probes.Done()
-	tick := time.NewTicker(c.retry)
-	defer tick.Stop()
-	for {
-		select {
-		case <-c.ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if cn, err := c.knock(q); err == nil {
-			c.put(cn)
-			c.down.Store(false)
-			return
-		}
+	select {
+	case cn := <-c.probe.found:
+		c.put(cn)
+		c.probe = nil
+		return false
+	default:
+		return true
 	}
-}
-
-// knock asks over a new connection, and returns it if it has got an answer.
-func (c *Client) knock(q question) (*conn, error) {
-	cn, err := dial(c.path, c.timeout)
-	if err != nil {
-		return nil, err
-	}
-	defer context.AfterFunc(c.ctx, cn.hangUp)()
-	if _, err := cn.query(q, c.timeout); err != nil {
-		cn.Close()
-		return nil, err
-	}
-	return cn, nil
 }

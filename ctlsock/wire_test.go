@@ -19,16 +19,16 @@ func TestNamesInJSON(t *testing.T) {
 		"\xff", "a\xc3", "\xed\xa0\x80", `","ErrNo":0,"ErrText":"","WarnText":""}`, `{"Result":"`,
 	} {
 		for _, path := range []string{name, "dir/" + name + "/x"} {
-			if got, ok := c.Encrypt(path); got != string([]rune(path)) || !ok {
-				t.Errorf("Encrypt(%q) = %q, %v", path, got, ok)
+			if got, ok := c.Decrypt(path); got != string([]rune(path)) || !ok {
+				t.Errorf("Decrypt(%q) = %q, %v", path, got, ok)
 			}
 		}
 	}
 	wantProblems(t, p)
 }
 
-// FuzzParse compares parse, which knows a short cut, with the JSON decoder.
-func FuzzParse(f *testing.F) {
+// FuzzUnmarshal compares unmarshal, which knows a short cut, with the JSON decoder.
+func FuzzUnmarshal(f *testing.F) {
 	for _, seed := range []string{
 		ctlsocktest.Name("a/b c"), ctlsocktest.Name("a\"\\\n\x00&ä\u2028"), ctlsocktest.NoName(),
 		`{"Result":"a\u0062","ErrNo":0,"ErrText":"","WarnText":""}`,
@@ -45,9 +45,9 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line []byte) {
 		var want wire.ResponseStruct
 		wantErr := json.Unmarshal(line, &want)
-		got, err := parse(line)
-		if (err == nil) != (wantErr == nil) || err == nil && *got != want {
-			t.Errorf("parse(%q) = %+v, %v, want %+v, %v", line, got, err, want, wantErr)
+		got, err := unmarshal(line)
+		if (err == nil) != (wantErr == nil) || err == nil && got != want {
+			t.Errorf("unmarshal(%q) = %+v, %v, want %+v, %v", line, got, err, want, wantErr)
 		}
 	})
 }
@@ -57,12 +57,12 @@ func FuzzQuestion(f *testing.F) {
 	f.Add("a/b")
 	f.Add("\"\\\n\x00&ä\u2028\xff")
 	f.Fuzz(func(t *testing.T, path string) {
-		q, ok := newQuestion(encryptPath, path)
+		q, ok := newQuestion(path)
 		var got wire.RequestStruct
 		if err := json.Unmarshal(q.msg, &got); err != nil {
 			t.Fatalf("the request %q: %v", q.msg, err)
 		}
-		if want := string([]rune(path)); got.EncryptPath != want || got.DecryptPath != "" {
+		if want := string([]rune(path)); got.DecryptPath != want || got.EncryptPath != "" {
 			t.Errorf("the request for %q says %+v", path, got)
 		}
 		if ok != (len(q.msg) <= maxRequest) {
