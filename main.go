@@ -13,13 +13,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/mattn/go-isatty"
+	"golang.org/x/sys/unix"
 
 	"gocryptfs-rsync-pretty/ctlsock"
 	"gocryptfs-rsync-pretty/decode"
@@ -35,49 +36,55 @@ const (
 	exitEncrypted = 3 // with -strict: a name stayed encrypted
 )
 
-// workers is how many parts of a long text are decoded at the same time. A replay of
-// 100,000 names takes a tenth to a sixth less time with 3 than with 1; with 4 it
-// takes more CPU time and no less time (2 cores).
-const workers = 3
+const (
+	usageLine = "rsync ... 2>&1 | " + program + " CTLSOCK MOUNT"
+	seeHelp   = "usage: " + usageLine + "; see -help"
+)
 
-const usage = `usage: rsync ... 2>&1 | gocryptfs-rsync-pretty [flags] CTLSOCK MOUNT
+const usage = `usage: rsync ... 2>&1 |
+         gocryptfs-rsync-pretty [flags] CTLSOCK MOUNT
+       gocryptfs-rsync-pretty [flags] -map FILE < rsync.log
 
-Show the real names where a gocryptfs-encrypted backup shows ciphertext.
-CTLSOCK is the socket given to gocryptfs -ctlsock, MOUNT what rsync reads.
+Show the real names where a gocryptfs-encrypted backup
+shows ciphertext. CTLSOCK is the socket given to gocryptfs
+-ctlsock, MOUNT the directory that rsync reads.
 
 What is shown:
-  -color WHEN        colour by kind of change: auto, always or never (auto)
-  -hide-meta         leave out housekeeping files and their progress lines
-  -map FILE          also append CIPHERPATH<tab>PLAINPATH for every name decoded
-  -v                 summary on stderr at the end
+  -color WHEN  color by kind of change: auto, always or
+               never (auto)
+  -hide-meta   leave out housekeeping files and their
+               progress lines
+  -v           summary on stderr at the end
 
 How names are found:
-  -plain DIR         where the plain files are (from the mount table)
-  -strict            exit 3 if any name stayed encrypted
-  -timeout DURATION  longest wait for one answer (10s)
+  -map FILE    remember names: look them up in FILE first,
+               append CIPHERPATH<tab>PLAINPATH of new ones
+  -plain DIR   where the plain files are (from the mount
+               table)
+  -strict      exit 3 if any name stayed encrypted
+  -timeout DURATION
+               longest wait for one answer (10s)
 
-  -version, -h       print the version, or this help
-Exit status: 0 input copied, 1 read or write failed, 2 wrong usage, 3 -strict.
+  -version     print the version
+  -h, -help    print this help
 
-Examples:
-  rsync -ai mnt/ host:dir 2>&1 | gocryptfs-rsync-pretty /run/enc.sock mnt
-  gocryptfs-rsync-pretty -map names.tsv /run/enc.sock mnt < rsync.log
+Exit status: 0 input copied, 1 read or write failed,
+2 wrong usage, 3 -strict.
 `
 
 // version is set by the linker; otherwise it is that of the module.
 var version string
 
 func main() {
-	// Workers wait in the kernel, and the runtime would take their Ps away meanwhile
-	// if no other one were idle. That would be a third more CPU time.
-	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), workers+2))
-	surviveInterrupt()
-	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	surviveSignals()
+	os.Exit(run(os.Args[1:], patient{os.Stdin}, patient{os.Stdout}, os.Stderr))
 }
 
-// surviveInterrupt ignores the first Ctrl-C: it goes to the whole pipeline, and
-// rsync still has something to say. The second one ends the program.
-func surviveInterrupt() {
+// surviveSignals ignores the first Ctrl-C: it goes to the whole pipeline, and
+// rsync still has something to say. The second one ends the program. It also ignores
+// SIGPIPE: that the reader of stderr is gone is no reason to stop.
+func surviveSignals() {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // what comes there is of no interest
 	if signal.Ignored(os.Interrupt) {
 		return
 	}
@@ -91,9 +98,49 @@ func surviveInterrupt() {
 	}()
 }
 
+// A patient file waits where another process that shares it has made it
+// non-blocking.
+type patient struct{ *os.File }
+
+func (p patient) Read(b []byte) (int, error) {
+	for {
+		n, err := p.File.Read(b)
+		if !errors.Is(err, syscall.EAGAIN) {
+			return n, err
+		}
+		p.wait(unix.POLLIN)
+	}
+}
+
+// Write dies quietly, like any filter, when the reader is gone.
+func (p patient) Write(b []byte) (done int, err error) {
+	for done < len(b) || err != nil {
+		switch {
+		case errors.Is(err, syscall.EPIPE):
+			signal.Reset(syscall.SIGPIPE)
+			_, err = p.File.Write(b[done:]) // Go does it, for standard output (os/signal)
+			return done, err
+		case errors.Is(err, syscall.EAGAIN):
+			p.wait(unix.POLLOUT)
+		case err != nil:
+			return done, err
+		}
+		var n int
+		n, err = p.File.Write(b[done:])
+		done += n
+	}
+	return done, nil
+}
+
+func (p patient) wait(events int16) {
+	fds := []unix.PollFd{{Fd: int32(p.Fd()), Events: events}}
+	unix.Poll(fds, -1) // whatever it returns, the next call says what is wrong
+}
+
 // config is the command line.
 type config struct {
 	sock, mount string
+	alone       bool // there are no operands: names come from the index alone
 	color       string
 	hideMeta    bool
 	mapFile     string
@@ -112,31 +159,19 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case errors.Is(err, flag.ErrHelp):
 		return m.print(stdout, usage)
 	case err != nil:
-		m.error(err.Error(), "see "+program+" -help")
+		m.error(err.Error(), seeHelp)
 		return exitUsage
 	case c.version:
 		return m.print(stdout, program+" "+versionString()+"\n")
 	}
-	var index io.WriteCloser
-	if c.mapFile != "" {
-		f, err := os.OpenFile(c.mapFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		if err != nil {
-			m.error("-map: "+err.Error(), "give a file that can be written, or leave out -map")
-			return exitUsage
-		}
-		index = f
+	if isTerminal(stdin) {
+		m.hint("reading from the terminal; usage: " + usageLine)
 	}
-	switch {
-	case isClosed(stdin):
-		m.error("standard input is closed", "usage: rsync ... 2>&1 | "+program+" CTLSOCK MOUNT")
-		return exitFailed
-	case isTerminal(stdin):
-		m.hint("reading from the terminal; usage: rsync ... 2>&1 | " + program + " CTLSOCK MOUNT")
-	}
-	return filter(c, stdin, stdout, index, m)
+	return filter(c, stdin, stdout, m)
 }
 
-func parse(args []string) (c config, err error) {
+// newFlags returns the flags, which set c.
+func newFlags(c *config) *flag.FlagSet {
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&c.color, "color", "auto", "")
@@ -146,105 +181,180 @@ func parse(args []string) (c config, err error) {
 	flags.BoolVar(&c.strict, "strict", false, "")
 	c.timeout = ctlsock.DefaultTimeout
 	flags.Func("timeout", "", func(s string) (err error) {
-		c.timeout, err = time.ParseDuration(s)
+		if seconds, err := strconv.ParseFloat(s, 64); err == nil {
+			s = strconv.FormatFloat(seconds, 'f', -1, 64) + "s"
+		}
+		if c.timeout, err = time.ParseDuration(s); err == nil && c.timeout <= 0 {
+			err = errors.New("it is not positive")
+		}
 		return err
 	})
 	flags.BoolVar(&c.verbose, "v", false, "")
 	flags.BoolVar(&c.version, "version", false, "")
-	if err := flags.Parse(args); err != nil || c.version {
-		return c, err
-	}
-	switch {
-	case c.color != "auto" && c.color != "always" && c.color != "never":
-		return c, fmt.Errorf("-color is auto, always or never, not %q", c.color)
-	case c.timeout <= 0:
-		return c, fmt.Errorf("-timeout has to be positive, as in 10s, not %v", c.timeout)
-	case flags.NArg() != 2:
-		for _, arg := range flags.Args() {
-			if strings.HasPrefix(arg, "-") {
-				return c, fmt.Errorf("flags stand in front of the operands: %s", arg)
-			}
-		}
-		return c, fmt.Errorf("two operands are needed, CTLSOCK and MOUNT, not %d", flags.NArg())
-	}
-	c.sock, c.mount = flags.Arg(0), flags.Arg(1)
-	return c, nil
+	return flags
 }
 
-// filter copies stdin to stdout, decoded. index may be nil.
-func filter(c config, stdin io.Reader, stdout io.Writer, index io.WriteCloser, m messages) int {
-	start := time.Now()
-	client := ctlsock.New(c.sock, c.timeout, func(p *ctlsock.Problem) { m.warning(p.What, p.Hint) })
-	defer client.Close()
-	connected := client.Connect()
-	tree, err := decode.OpenTree(c.mount, c.plain, c.timeout)
-	// Without gocryptfs there is no mount either, and one warning is enough.
-	if e := (*decode.MountError)(nil); connected && errors.As(err, &e) {
-		m.warning(e.What, e.Hint)
+func parse(args []string) (c config, err error) {
+	flags := newFlags(&c)
+	var operands []string
+	for len(args) > 0 {
+		n, err := 1, error(nil)
+		switch arg := args[0]; {
+		case arg == "--":
+			operands, n = append(operands, args[1:]...), len(args)
+		case len(arg) < 2 || arg[0] != '-':
+			operands = append(operands, arg)
+		default:
+			if n, err = width(flags, args); err == nil {
+				err = flags.Parse(args[:n])
+			}
+		}
+		if err != nil {
+			return c, err
+		}
+		args = args[n:]
 	}
+	switch n := len(operands); {
+	case c.version:
+	case c.color != "auto" && c.color != "always" && c.color != "never":
+		err = fmt.Errorf("-color is auto, always or never, not %q", c.color)
+	case n == 2:
+		c.sock, c.mount = operands[0], operands[1]
+	case n == 0 && c.mapFile != "":
+		c.alone = true
+	case n == 0:
+		err = errors.New("CTLSOCK and MOUNT are missing")
+	case n == 1:
+		err = errors.New("MOUNT is missing: the operands are CTLSOCK and MOUNT")
+	default:
+		err = errors.New("too many operands: a log is read from standard input, as in < " + operands[2])
+	}
+	return c, err
+}
+
+// width returns how many arguments the flag takes that args begins with.
+func width(flags *flag.FlagSet, args []string) (int, error) {
+	name, _, valued := strings.Cut(strings.TrimPrefix(args[0][1:], "-"), "=")
+	f := flags.Lookup(name)
+	switch {
+	case name == "h" || name == "help":
+		return 0, flag.ErrHelp
+	case f == nil:
+		return 0, errors.New("unknown flag -" + name + nearest(flags, name))
+	case isBool(f) && valued:
+		return 0, errors.New("-" + name + " takes no value")
+	case isBool(f) || valued:
+		return 1, nil
+	case len(args) == 1:
+		return 0, errors.New("-" + name + " needs a value")
+	}
+	return 2, nil
+}
+
+func isBool(f *flag.Flag) bool {
+	b, ok := f.Value.(interface{ IsBoolFlag() bool })
+	return ok && b.IsBoolFlag()
+}
+
+// nearest suggests a flag for one that there is not.
+func nearest(flags *flag.FlagSet, name string) (suggestion string) {
+	best := min(3, len(name))
+	flags.VisitAll(func(f *flag.Flag) {
+		if d := distance(strings.ToLower(name), f.Name); d < best {
+			best, suggestion = d, "; did you mean -"+f.Name+"?"
+		}
+	})
+	return suggestion
+}
+
+// distance returns how many bytes have to be inserted, deleted or replaced to make
+// a of b (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		corner := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := corner
+			if a[i] != b[j] {
+				replaced++
+			}
+			corner = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// filter copies stdin to stdout, decoded.
+func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
+	start := time.Now()
 	o := decode.Options{
-		Names:    client,
-		Tree:     tree,
-		Window:   ctlsock.Window,
-		Workers:  workers,
-		Colour:   c.color == "always" || c.color == "auto" && wantsColour(stdout),
+		Timeout:  c.timeout,
+		Color:    c.color == "always" || c.color == "auto" && wantsColor(stdout),
 		HideMeta: c.hideMeta,
 	}
-	if index != nil {
-		o.Index = decode.NewIndex(index)
+	var client *ctlsock.Client
+	reached := false
+	if !c.alone {
+		client = ctlsock.New(c.sock, c.timeout, m.warning)
+		defer client.Close()
+		reached = client.Connect()
+		warn := m.warning
+		if !reached {
+			warn = func(what, hint string) {} // there is no mount either, and one warning is enough
+		}
+		o.Names, o.Tree = client, decode.OpenTree(c.mount, c.plain, c.timeout, warn)
+	}
+	if c.mapFile != "" {
+		o.Index = decode.OpenIndex(c.mapFile, !c.alone, m.warning)
 	}
 	stats, err := decode.Copy(stdout, stdin, o)
 	status := exitOK
 	if c.strict && stats.Encrypted > 0 {
 		status = exitEncrypted
+		m.error(fmt.Sprintf("%s stayed encrypted, the first of them %s", names(stats.Encrypted), stats.First), "")
 	}
 	if err != nil {
 		m.error(err.Error(), "")
 		status = exitFailed
 	}
-	if index != nil {
-		if err := errors.Join(o.Index.Flush(), index.Close()); err != nil {
-			m.error("-map: "+err.Error(), "the index in "+c.mapFile+" is not complete")
-			status = exitFailed
-		}
+	if !o.Index.Close() {
+		status = exitFailed
+	}
+	if reached && stats.Decoded == 0 && stats.Encrypted > 1 {
+		m.hint(fmt.Sprintf("none of %s could be decoded; is CTLSOCK the one that MOUNT was mounted with?", names(stats.Encrypted)))
 	}
 	if c.verbose {
-		asked := client.Stats()
-		fmt.Fprintf(m.w, "%s: %d names decoded, %d left encrypted, %d answers from the cache, %v waiting for gocryptfs, %v in all\n",
-			program, stats.Decoded, stats.Encrypted, asked.Hits,
+		var asked ctlsock.Stats
+		if client != nil {
+			asked = client.Stats()
+		}
+		fmt.Fprintf(m.w, "%s: %s decoded, %d left encrypted, %d answers from the index, %d from the cache, %v waiting for gocryptfs, %v in all\n",
+			program, names(stats.Decoded), stats.Encrypted, stats.Indexed, asked.Hits,
 			asked.Wait.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
 	}
 	return status
 }
 
-// wantsColour decides for -color auto. See https://no-color.org for NO_COLOR.
-func wantsColour(stdout io.Writer) bool {
+func names(n int64) string {
+	if n == 1 {
+		return "1 name"
+	}
+	return fmt.Sprint(n, " names")
+}
+
+// wantsColor decides for -color auto. See https://no-color.org for NO_COLOR.
+func wantsColor(stdout io.Writer) bool {
 	return isTerminal(stdout) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
 func isTerminal(file any) bool {
-	f, ok := file.(*os.File)
+	f, ok := file.(interface{ Fd() uintptr })
 	return ok && isatty.IsTerminal(f.Fd())
-}
-
-// isClosed reports whether a standard input was closed when the program started:
-// Go has put /dev/null in its place then, open for writing too, which `</dev/null`
-// is not (runtime, checkfds).
-func isClosed(stdin any) bool {
-	f, ok := stdin.(*os.File)
-	if !ok {
-		return false
-	}
-	null, err := os.Stat(os.DevNull)
-	if err != nil {
-		return false
-	}
-	fi, err := f.Stat()
-	if err != nil || !os.SameFile(fi, null) {
-		return false
-	}
-	_, err = f.Write([]byte{0})
-	return err == nil
 }
 
 func versionString() string {
@@ -258,7 +368,8 @@ func versionString() string {
 }
 
 // messages speaks to the user: a line each, in lower case and without a full stop,
-// `name: kind: what`, and one more with what to do about it.
+// `name: kind: what`, and one more with what to do about it. What comes from outside
+// is escaped.
 type messages struct{ w io.Writer }
 
 func (m messages) error(what, hint string)   { m.say("error", what, hint) }
@@ -266,9 +377,9 @@ func (m messages) warning(what, hint string) { m.say("warning", what, hint) }
 func (m messages) hint(what string)          { m.say("hint", what, "") }
 
 func (m messages) say(kind, what, hint string) {
-	text := fmt.Sprintf("%s: %s: %s\n", program, kind, what)
+	text := fmt.Sprintf("%s: %s: %s\n", program, kind, decode.Escape(what))
 	if hint != "" {
-		text += fmt.Sprintf("%s: hint: %s\n", program, hint)
+		text += fmt.Sprintf("%s: hint: %s\n", program, decode.Escape(hint))
 	}
 	io.WriteString(m.w, text)
 }

@@ -11,7 +11,7 @@ import (
 // everyName knows each cipher path: its names are all the same.
 type everyName struct{}
 
-func (everyName) Prepare([]string) func() { return nil }
+func (everyName) Prepare(string) bool { return true }
 
 func (everyName) Decrypt(cipher string) (string, bool) {
 	switch strings.Count(cipher, "/") {
@@ -22,8 +22,6 @@ func (everyName) Decrypt(cipher string) (string, bool) {
 	}
 	return "Projects/Photos of the summer/IMG_0001 at the sea.jpg", true
 }
-
-func (everyName) Encrypt(string) (string, bool) { return "", false }
 
 // plainRecords returns about n bytes of lines and of progress, without a name.
 func plainRecords(n int) []byte {
@@ -67,7 +65,7 @@ func BenchmarkCopyPlain(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		out := checked{b, text}
-		if _, err := Copy(&out, bytes.NewReader(text), Options{Names: everyName{}, Window: 8, Workers: 3}); err != nil {
+		if _, err := Copy(&out, bytes.NewReader(text), Options{Names: everyName{}}); err != nil {
 			b.Fatal(err)
 		}
 		if len(out.want) > 0 {
@@ -82,7 +80,7 @@ func BenchmarkCopyPlain(b *testing.B) {
 func TestCopyPlainAllocs(t *testing.T) {
 	allocs := func(text []byte) float64 {
 		return testing.AllocsPerRun(3, func() {
-			if _, err := Copy(io.Discard, bytes.NewReader(text), Options{Names: everyName{}, Window: 4, Workers: 3}); err != nil {
+			if _, err := Copy(io.Discard, bytes.NewReader(text), Options{Names: everyName{}}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -102,7 +100,7 @@ func BenchmarkCopyNames(b *testing.B) {
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
-		s, err := Copy(io.Discard, bytes.NewReader(text), Options{Names: everyName{}, Window: 8, Workers: 3})
+		s, err := Copy(io.Discard, bytes.NewReader(text), Options{Names: everyName{}})
 		if err != nil || s.Decoded != names {
 			b.Fatalf("%d of %d names, %v", s.Decoded, names, err)
 		}
@@ -140,11 +138,12 @@ func BenchmarkScan(b *testing.B) {
 // BenchmarkRewrite rewrites one line.
 func BenchmarkRewrite(b *testing.B) {
 	line := encryptedRecords(1)
-	w := rewriter{names: everyName{}}
+	w := rewriter{lookup: newLookup(Options{Names: everyName{}})}
 	var out []byte
 	b.SetBytes(int64(len(line)))
 	b.ReportAllocs()
 	for b.Loop() {
+		w.begin(line, 0)
 		out = w.rewrite(out[:0], line, 0)
 	}
 	if want := ">f+++++++++ Projects/Photos of the summer/IMG_0001 at the sea.jpg\n"; string(out) != want {

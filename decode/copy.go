@@ -5,148 +5,117 @@
 // It promises, for any bytes however they are cut:
 //
 //   - Bytes outside of a decoded token come out unchanged and in order.
-//   - The input is read to its end, whatever becomes of the questions.
-//   - No control character of a name comes out raw.
+//   - The input is read to its end, whatever becomes of the questions, even if
+//     decoding should panic.
+//   - No name plays a trick on a terminal.
 //   - A wrong name is never shown. When in doubt the token stays as it is.
-//   - Memory is bounded.
+//   - Memory and work are bounded.
 //   - Only bytes that could still become part of a token wait for more.
 //
-// token.go finds tokens, rewrite.go replaces them, and tree.go looks at the files
-// behind the names; line.go knows kinds of records, for colour and what is left out;
-// index.go writes names down. This file reads and writes.
+// One goroutine goes through the text. A second one was measured to bring nothing
+// to a live rsync.
 package decode
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"time"
 )
 
 const (
 	// readSize is the most that is read at once: what a pipe holds on Linux.
 	readSize = 64 << 10
 
-	// partSize is the least that is given to a helper: two windows of names or so.
-	partSize = 8 << 10
+	// pieceSize is how much text is decoded, to the end of its last line, before it
+	// is written.
+	pieceSize = 4 << 10
 
-	// maxContext is how much of a record in front of a text its rewriter sees: a
-	// link's own path of maxToken, the arrow, and some more.
+	// maxContext is how much of a record stays in sight when its start has been
+	// written: a link's own path of maxToken, the arrow, and some more.
 	maxContext = 2 * maxToken
 )
 
-// Options say how to copy.
+// Options say how to copy. Whatever may be nil is done without.
 type Options struct {
-	Names Names
+	Names Names  // may be nil
 	Tree  *Tree  // may be nil
-	Index *Index // gets every name that is decoded; may be nil
+	Index *Index // is asked before Names, and gets what they answer; may be nil
 
-	Window  int // names to prepare at the same time, at least 1
-	Workers int // parts of a long text to decode at the same time, at least 1
+	Timeout time.Duration // for the questions about one token; without end if 0
 
-	// Colour shows records by the kind of change, with ANSI sequences.
-	Colour bool
-	// HideMeta leaves out records that tell of housekeeping files, and the
-	// progress that follows them. A record then waits for its end, unless it is
-	// progress itself.
+	// Color shows records by the kind of change, with ANSI sequences.
+	Color bool
+	// HideMeta leaves out records about housekeeping files, and the progress that
+	// follows them. A record then waits for its end, unless it is progress itself.
 	HideMeta bool
 }
 
 // Stats counts what was found.
 type Stats struct {
-	Decoded   int64 // names shown in plain, a path being one name
-	Encrypted int64 // names that stayed as they were, in part or whole
+	Decoded   int64  // names shown in plain, a path being one name
+	Encrypted int64  // names that stayed as they were, in part or whole
+	First     string // the first of these
+	Indexed   int64  // answers from the index
 }
 
 // Copy copies src to dst, decoded, until the end of src or an error of either.
-// It writes what can be written before it waits for more.
-//
-// What rsync says at a time is decoded by a single goroutine, which costs a third
-// less CPU time than to hand it to another one. Only where that falls behind, or
-// where the input is a file, the text is long enough to be shared.
+// It writes what can be written before it waits for more. Should decoding panic,
+// the rest is copied unchanged, and the error says so.
 func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 	c := copier{
-		rewriter: rewriter{names: o.Names, tree: o.Tree, index: o.Index},
 		dst:      dst,
-		window:   max(o.Window, 1),
-		look:     look{colour: o.Colour, hideMeta: o.HideMeta},
+		buf:      make([]byte, 0, maxContext+2*maxToken+readSize),
+		rewriter: rewriter{lookup: newLookup(o)},
+		style:    style{color: o.Color, hideMeta: o.HideMeta},
 	}
-	var helpers []*helper
-	if o.Index == nil && !o.HideMeta { // these go by the order of the text
-		for range o.Workers - 1 {
-			h := &helper{copier: c, parts: make(chan part), done: make(chan struct{})}
-			h.dst = &h.text
-			helpers = append(helpers, h)
-			go h.help()
-			defer close(h.parts)
+	defect, err := c.copy(src)
+	if defect != nil {
+		if _, err = dst.Write(c.buf[c.from:]); err == nil {
+			_, err = io.Copy(dst, src)
+		}
+		if err == nil {
+			err = fmt.Errorf("a defect stopped the decoding (%v); the rest passed unchanged", defect)
 		}
 	}
-	err := c.copy(src, helpers)
-	for _, h := range helpers {
-		c.count.Decoded += h.count.Decoded
-		c.count.Encrypted += h.count.Encrypted
-	}
-	return c.count, err
+	c.rewriter.count.Indexed = c.rewriter.lookup.indexed
+	return c.rewriter.count, err
 }
 
 // A copier decodes text and writes it.
 type copier struct {
-	rewriter
-	dst    io.Writer
-	window int
-	look   look
-	out    []byte // what is written next
-
-	hiding bool // the last file was a housekeeping file
-	totals bool // progress is that of the whole run
+	dst      io.Writer
+	buf      []byte // what has been read, but for what is of no use any more
+	from     int    // the context ends here, and text not yet written begins
+	out      []byte // what is written next
+	rewriter rewriter
+	style    style
 }
 
-// A helper decodes parts of a long text, each of which is written when those in
-// front of it are.
-type helper struct {
-	copier
-	parts chan part
-	text  bytes.Buffer
-	done  chan struct{} // has an element when the text of a part is ready
-}
-
-// A part is text[from:].
-type part struct {
-	text []byte
-	from int
-}
-
-func (h *helper) help() {
-	for p := range h.parts {
-		h.text.Reset()
-		h.decode(p.text, p.from) // to memory, without an error
-		h.done <- struct{}{}
-	}
-}
-
-// copy reads, and has written whatever is settled.
-func (c *copier) copy(src io.Reader, helpers []*helper) error {
-	buf := make([]byte, 0, maxContext+2*maxToken+readSize)
-	from := 0 // the context ends here, and text not yet written begins
+// copy reads, and has written whatever is settled. defect is what it panicked with.
+func (c *copier) copy(src io.Reader) (defect any, err error) {
+	defer func() { defect = recover() }()
 	for {
-		n := len(buf)
-		m, err := src.Read(buf[n : n+readSize])
-		buf = buf[:n+m]
-		end := len(buf)
+		n := len(c.buf)
+		m, err := src.Read(c.buf[n : n+readSize])
+		c.buf = c.buf[:n+m]
+		end := len(c.buf)
 		if err == nil {
-			end = c.look.waits(buf, from, c.settled(buf, from))
+			end = c.style.ready(c.buf, c.from, c.rewriter.scan.settled(c.buf, c.from))
 		}
-		if end > from {
-			if err := c.share(buf[:end], from, helpers); err != nil {
-				return err
-			}
-			start := contextStart(buf[:end])
-			buf = buf[:copy(buf, buf[start:])]
-			from = end - start
+		c.style.final = err != nil
+		if err := c.write(end); err != nil {
+			return nil, err
 		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
+		start := contextStart(c.buf[:c.from])
+		c.buf = c.buf[:copy(c.buf, c.buf[start:])]
+		c.from -= start
+		switch err {
+		case nil:
+		case io.EOF:
+			return nil, nil
+		default:
+			return nil, err
 		}
 	}
 }
@@ -155,32 +124,22 @@ func (c *copier) copy(src io.Reader, helpers []*helper) error {
 // what follows.
 func contextStart(b []byte) int { return max(lastRecord(b), len(b)-maxContext) }
 
-// lastRecord returns where the record begins that has not ended yet.
-func lastRecord(b []byte) int { return bytes.LastIndexAny(b, "\r\n") + 1 }
-
-// share writes b[from:] with its names decoded. If it is long, helpers decode parts
-// of it.
-func (c *copier) share(b []byte, from int, helpers []*helper) error {
-	helpers = helpers[:min(len(helpers), max((len(b)-from)/partSize-1, 0))]
-	size := (len(b) - from) / (len(helpers) + 1)
-	end := lineEnd(b, from+size)
-	start := end
-	for i, h := range helpers {
-		next := len(b)
-		if i < len(helpers)-1 {
-			next = lineEnd(b, min(start+size, len(b)))
+// write writes the text up to end, decoded, piece by piece.
+func (c *copier) write(end int) error {
+	text := c.buf[:end]
+	c.rewriter.begin(text, c.from)
+	for c.from < end {
+		stop := lineEnd(text, min(c.from+pieceSize, end))
+		c.out = c.lines(c.out[:0], text[:stop], c.from)
+		if len(c.out) > 0 {
+			if _, err := c.dst.Write(c.out); err != nil {
+				return err
+			}
 		}
-		h.parts <- part{b[:next], start}
-		start = next
+		c.from = stop
+		c.rewriter.lookup.index.Flush()
 	}
-	err := c.decode(b[:end], from)
-	for _, h := range helpers {
-		<-h.done
-		if err == nil {
-			_, err = c.dst.Write(h.text.Bytes())
-		}
-	}
-	return err
+	return nil
 }
 
 // lineEnd returns where the line of b[i:] ends.
@@ -189,32 +148,4 @@ func lineEnd(b []byte, i int) int {
 		return i + n + 1
 	}
 	return len(b)
-}
-
-// decode writes b[from:] with its names decoded, window by window. While one is
-// written, the answers to the next are under way.
-func (c *copier) decode(b []byte, from int) error {
-	next := c.prepare(b, from, c.window)
-	for from < len(b) {
-		this := next
-		if this.end < len(b) {
-			next = c.prepare(b, this.end, c.window)
-		}
-		if this.wait != nil {
-			this.wait()
-		}
-		text := b[from:this.end]
-		if this.tokens || c.look != (look{}) {
-			c.out = c.lines(c.out[:0], b[:this.end], from)
-			text = c.out
-		}
-		if len(text) > 0 {
-			if _, err := c.dst.Write(text); err != nil {
-				return err
-			}
-		}
-		c.index.Flush() // which keeps its error
-		from = this.end
-	}
-	return nil
 }

@@ -2,166 +2,109 @@ package decode
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
+	"testing/iotest"
+	"time"
 )
 
-// An observer is a server that writes down what is done.
-type observer struct{ events []string }
+// defect is a server that makes decoding panic at the name encB.
+type defect struct{ paths }
 
-func (o *observer) add(what string, paths ...string) {
-	o.events = append(o.events, what+" "+strings.Join(paths, " "))
-}
-
-func (o *observer) Prepare(ciphers []string) func() {
-	list := slices.Clone(ciphers)
-	o.add("prepare", list...)
-	return func() { o.add("wait for", list...) }
-}
-
-func (o *observer) Decrypt(cipher string) (string, bool) {
-	o.add("decrypt", cipher)
-	return strings.ToLower(cipher[:1]), true
-}
-
-func (o *observer) Encrypt(string) (string, bool) { return "", false }
-
-func (o *observer) Write(p []byte) (int, error) {
-	o.add("write", fmt.Sprintf("%q", p))
-	return len(p), nil
-}
-
-// TestWindows has the names of a window asked for together, and those of the next
-// before the answers are waited for. A window ends with its line.
-func TestWindows(t *testing.T) {
-	name := func(c byte) string { return strings.Repeat(string(c), 21) + "A" }
-	a, b, c, d, e := name('A'), name('B'), name('C'), name('D'), name('E')
-	text := "one " + a + "\ntwo " + b + " " + c + "\nno name\nthree " + d + "\n" + e + "\nthe end\n"
-	two := []string{
-		"prepare " + a + " " + b + " " + c,
-		"prepare " + d + " " + e,
-		"wait for " + a + " " + b + " " + c,
-		"decrypt " + a, "decrypt " + b, "decrypt " + c, `write "one a\ntwo b c\n"`,
-		"wait for " + d + " " + e,
-		"decrypt " + d, "decrypt " + e, `write "no name\nthree d\ne\n"`,
-		`write "the end\n"`,
+func (d defect) Decrypt(cipher string) (string, bool) {
+	if cipher == encB {
+		panic("a defect")
 	}
-	for _, tt := range []struct {
-		about string
-		Options
-		want []string
-	}{
-		{"a name", Options{Window: 1}, []string{
-			"prepare " + b + " " + c, // one by itself need not be
-			"decrypt " + a, `write "one a\n"`,
-			"wait for " + b + " " + c,
-			"decrypt " + b, "decrypt " + c, `write "two b c\n"`,
-			"decrypt " + d, `write "no name\nthree d\n"`,
-			"decrypt " + e, `write "e\n"`,
-			`write "the end\n"`,
-		}},
-		{"two names", Options{Window: 2}, two},
-		{"two names, in colour", Options{Window: 2, Colour: true}, two},
-	} {
-		t.Run(tt.about, func(t *testing.T) {
-			var o observer
-			tt.Names = &o
-			if _, err := Copy(&o, strings.NewReader(text), tt.Options); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tt.want, o.events); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-		})
+	return d.paths.Decrypt(cipher)
+}
+
+// TestPanic has the rest of the text pass unchanged.
+func TestPanic(t *testing.T) {
+	names := defect{paths{encA: "a", encC: "c"}}
+	in := encA + "\n" + strings.Repeat("x", 2*pieceSize) + "\n" + encC + "\n" + encB + "\n" + strings.Repeat(encA+"\n", 10_000)
+	var out strings.Builder
+	_, err := Copy(&out, strings.NewReader(in), Options{Names: names})
+	if err == nil || !strings.Contains(err.Error(), "a defect") {
+		t.Errorf("error %v", err)
+	}
+	want := "a" + in[len(encA):]
+	if got := out.String(); got != want {
+		t.Errorf("got %.200q, of %d bytes, want %d", got, len(got), len(want))
 	}
 }
 
-// TestPrepared asks for nothing that has not been prepared, in text of every kind,
-// but for what a name is that does not decrypt as a whole.
-func TestPrepared(t *testing.T) {
+// recorder is a server that has a window of two, and knows nothing.
+type recorder struct{ events, pending []string }
+
+func (r *recorder) Prepare(cipher string) bool {
+	if len(r.pending) == 2 {
+		return false
+	}
+	r.pending = append(r.pending, cipher)
+	return true
+}
+
+func (r *recorder) Decrypt(cipher string) (string, bool) {
+	r.events = append(r.events, cipher)
+	if len(r.pending) > 0 && r.pending[0] == cipher {
+		r.pending = r.pending[1:]
+	} else {
+		r.events = append(r.events, "not prepared")
+	}
+	return "x", true
+}
+
+// TestPrepare has names asked for in the order in which they are needed.
+func TestPrepare(t *testing.T) {
+	r := &recorder{}
+	var want []string
+	for i := range 300 {
+		want = append(want, encryptedName(i))
+	}
+	copyAll(t, strings.NewReader(strings.Join(want, "\n")), Options{Names: r})
+	if got := strings.Join(r.events, " "); got != strings.Join(want, " ") || len(r.pending) > 0 {
+		t.Errorf("asked %.500s", got)
+	}
+}
+
+// junk is a server to which every word decrypts, as valid UTF-8 with a control
+// character.
+type junk struct{}
+
+func (junk) Prepare(string) bool { return true }
+
+func (junk) Decrypt(cipher string) (string, bool) {
+	return strings.Repeat("O\u00dcg\t0\r/", strings.Count(cipher, "/")) + "O\u00dcg\t0\r", true
+}
+
+// TestDoubt never shows a word as such junk: no file, line of the index, or
+// directory above it proves it to be a name.
+func TestDoubt(t *testing.T) {
 	var text strings.Builder
-	for _, s := range []string{encName, "mount/" + encName + "/" + encDashes, encName + "/.~tmp~/" + encDashes,
-		"." + encName + ".Xa81bQ", encName + "/gocryptfs.diriv", encName + "==/" + encDashes, encName + " => " + encDashes} {
-		fmt.Fprintf(&text, ">f+++++++++ %s\ndeleting %s/\n", s, s)
+	for i := range 1000 {
+		text.WriteString(encryptedName(i) + " " + encryptedName(i) + "-old " + encA + "/" + encryptedName(i) + ": x\n")
 	}
-	var o observer
-	if _, err := Copy(io.Discard, strings.NewReader(text.String()), Options{Names: &o, Window: 8}); err != nil {
-		t.Fatal(err)
-	}
-	prepared := map[string]bool{}
-	n := 0
-	for _, e := range o.events {
-		what, paths, _ := strings.Cut(e, " ")
-		switch what {
-		case "prepare":
-			for _, p := range strings.Fields(paths) {
-				prepared[p] = true
-			}
-		case "decrypt":
-			n++
-			if !prepared[paths] {
-				t.Errorf("%s was not prepared", paths)
-			}
-		}
-	}
-	if n < 14 {
-		t.Errorf("%d questions, want one for each name at least", n)
-	}
-}
-
-// TestWorkers has the same text and the same counts however many workers there are.
-func TestWorkers(t *testing.T) {
-	var text strings.Builder
-	for i := range 10_000 {
-		switch i % 97 {
-		case 0:
-			fmt.Fprintf(&text, "\r%15d  50%%    1.00MB/s    0:00:01 \r", i)
-		case 1:
-			text.WriteString(strings.Repeat("x ", i%7000) + encDashes + strings.Repeat("y", i%300) + "\n")
-		case 2:
-			fmt.Fprintf(&text, "%s/%s -> %s\n", encName, encDashes, strings.Repeat("Q", 50))
-		default:
-			fmt.Fprintf(&text, ">f+++++++++ %s/%021dA\n", encName, i)
-		}
-	}
-	for _, o := range []Options{{}, {Colour: true}, {HideMeta: true}} {
-		o.Names, o.Window = anybody{}, 8
-		copied := func(workers int) (string, Stats) {
-			var out strings.Builder
-			o.Workers = workers
-			s, err := Copy(&out, strings.NewReader(text.String()), o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return out.String(), s
-		}
-		want, counts := copied(1)
-		if counts.Decoded < 5000 || counts.Encrypted < 1000 {
-			t.Fatalf("%+v: too few to tell", counts)
-		}
-		for workers := 2; workers < 6; workers++ {
-			got, n := copied(workers)
-			if got != want || n != counts {
-				t.Errorf("%d workers, colour %v, %d bytes, %+v, want %d, %+v", workers, o.Colour, len(got), n, len(want), counts)
-			}
+	tree := OpenTree(t.TempDir(), t.TempDir(), time.Minute, func(string, string) {})
+	for _, tree := range []*Tree{nil, tree} {
+		got := copyAll(t, strings.NewReader(text.String()), Options{Names: junk{}, Tree: tree})
+		if got != text.String() {
+			t.Errorf("got %.200q", got)
 		}
 	}
 }
 
-// TestWorkersWriteError ends with the error of a write, of whichever part it is.
-func TestWorkersWriteError(t *testing.T) {
-	text := strings.Repeat(encName+"\n", 20_000)
-	for _, left := range []int{0, 10_000, 30_000, 60_000, 100_000} {
-		first := errors.New("disk full")
-		w := &failing{left: left, err: first}
-		_, err := Copy(w, strings.NewReader(text), Options{Names: nobody{}, Window: 8, Workers: 3})
-		if !errors.Is(err, first) || w.writes != 1 {
-			t.Errorf("after %d bytes: %v, %d writes", left, err, w.writes)
-		}
+// TestErrors returns the errors of both sides.
+func TestErrors(t *testing.T) {
+	broken := errors.New("broken")
+	in := io.MultiReader(strings.NewReader(encA+" x"), iotest.ErrReader(broken))
+	var out strings.Builder
+	if _, err := Copy(&out, in, Options{Names: paths{encA: "a"}}); !errors.Is(err, broken) || out.String() != "a x" {
+		t.Errorf("read: %v, %q", err, out.String())
+	}
+	pr, pw := io.Pipe()
+	pr.CloseWithError(broken)
+	if _, err := Copy(pw, strings.NewReader("x"), Options{}); !errors.Is(err, broken) {
+		t.Errorf("write: %v", err)
 	}
 }

@@ -1,19 +1,26 @@
 package decode
 
-import "unicode/utf8"
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+)
+
+// Escape returns text from outside as it is fit for a terminal: in the way of names
+// in the output.
+func Escape(s string) string { return string(appendEscaped(nil, s)) }
 
 // appendEscaped appends a plain name as rsync prints it (rsync log.c,
 // filtered_fwrite): valid UTF-8 as it is, and `\#ooo`, three octal digits, for
-// each other byte, for control characters, and for a backslash that would
-// otherwise look like the start of such an escape.
+// each other byte, for control characters other than a tab, and for a backslash
+// that would otherwise look like the start of such an escape.
 //
-// Unlike rsync it escapes tab, DEL and U+0080 to U+009F too: no control
-// character of a file name is to reach the terminal.
+// Unlike rsync it escapes all that a terminal may obey (isTrick).
 func appendEscaped(dst []byte, s string) []byte {
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c < utf8.RuneSelf {
-			if isControl(rune(c)) || c == '\\' && looksEscaped(s[i:]) {
+			if isTrick(rune(c)) || c == '\\' && looksEscaped(s[i:]) {
 				dst = appendOctal(dst, c)
 			} else {
 				dst = append(dst, c)
@@ -22,7 +29,7 @@ func appendEscaped(dst []byte, s string) []byte {
 			continue
 		}
 		r, n := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && n == 1 || isControl(r) {
+		if r == utf8.RuneError && n == 1 || isTrick(r) {
 			for ; n > 0; n-- {
 				dst = appendOctal(dst, s[i])
 				i++
@@ -35,7 +42,13 @@ func appendEscaped(dst []byte, s string) []byte {
 	return dst
 }
 
-func isControl(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }
+// isTrick reports whether a terminal, or who reads it, may take r for something
+// else than a part of a name: a control character, a line end, or a change of the
+// direction of text (Unicode TR36, 2.10).
+func isTrick(r rune) bool {
+	return r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 ||
+		r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+}
 
 // looksEscaped reports whether s begins like `\#123`. rsync takes any three
 // decimal digits.
@@ -43,8 +56,28 @@ func looksEscaped(s string) bool {
 	return len(s) >= 5 && s[1] == '#' && isDigit(s[2]) && isDigit(s[3]) && isDigit(s[4])
 }
 
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }
-
 func appendOctal(dst []byte, c byte) []byte {
 	return append(dst, '\\', '#', '0'+c>>6, '0'+c>>3&7, '0'+c&7)
+}
+
+// unescape undoes appendEscaped.
+func unescape(b []byte) string {
+	if !bytes.Contains(b, []byte(`\#`)) {
+		return string(b)
+	}
+	var s strings.Builder
+	for i := 0; i < len(b); i++ {
+		if r := b[i:]; len(r) >= 5 && r[0] == '\\' && r[1] == '#' && isOctal(r[2:5]) {
+			s.WriteByte((r[2]-'0')<<6 | (r[3]-'0')<<3 | (r[4] - '0'))
+			i += 4
+			continue
+		}
+		s.WriteByte(b[i])
+	}
+	return s.String()
+}
+
+// isOctal reports whether the digits are those of a byte.
+func isOctal(d []byte) bool {
+	return d[0] >= '0' && d[0] <= '3' && d[1] >= '0' && d[1] <= '7' && d[2] >= '0' && d[2] <= '7'
 }

@@ -34,7 +34,10 @@ var escapes = []struct {
 	{"ESC", "\x1b[31m", `\#033[31m`, ""},
 	{"first and last control", "\x01\x1f", `\#001\#037`, ""},
 	{"bell, backspace", "\a\b", `\#007\#010`, ""},
-	{"tab", "a\tb", "a\tb", `a\#011b`},
+	{"tab", "a\tb", "a\tb", ""},
+	{"overrides", "\u202a\u202e", "\u202a\u202e", `\#342\#200\#252\#342\#200\#256`},
+	{"isolates", "\u2066\u2069", "\u2066\u2069", `\#342\#201\#246\#342\#201\#251`},
+	{"line and paragraph", "\u2028\u2029", "\u2028\u2029", `\#342\#200\#250\#342\#200\#251`},
 	{"DEL", "a\x7fb", "a\x7fb", `a\#177b`},
 	{"NEL", "\u0085", "\u0085", `\#302\#205`},
 	{"C1, first and last", "\u0080\u009f", "\u0080\u009f", `\#302\#200\#302\#237`},
@@ -92,28 +95,14 @@ func TestEscapeEveryByte(t *testing.T) {
 		for b := range 256 {
 			name := string([]byte{'x', byte(a), byte(b), '1', '2', '3'})
 			shown := string(appendEscaped(nil, name))
-			if !utf8.ValidString(shown) || strings.ContainsFunc(shown, isControl) {
+			if !utf8.ValidString(shown) || strings.ContainsFunc(shown, isTrick) {
 				t.Fatalf("%q is shown as %q", name, shown)
 			}
-			if back := unescape(shown); back != name {
+			if back := unescape([]byte(shown)); back != name {
 				t.Fatalf("%q is shown as %s, which is %q", name, shown, back)
 			}
 		}
 	}
-}
-
-// unescape undoes `\#ooo`.
-func unescape(s string) string {
-	var b []byte
-	for len(s) > 0 {
-		var c byte
-		if n, _ := fmt.Sscanf(s, `\#%3o`, &c); n == 1 && len(s) >= 5 && isDigit(s[4]) && isDigit(s[3]) {
-			b, s = append(b, c), s[5:]
-			continue
-		}
-		b, s = append(b, s[0]), s[1:]
-	}
-	return string(b)
 }
 
 // TestEscapeAsRsync compares with what rsync prints for files of these names, and

@@ -13,16 +13,15 @@ import (
 // nobody is a server that knows no name.
 type nobody struct{}
 
-func (nobody) Prepare([]string) func() { return nil }
+func (nobody) Prepare(string) bool { return true }
 
 func (nobody) Decrypt(string) (string, bool) { return "", false }
-func (nobody) Encrypt(string) (string, bool) { return "", false }
 
 // anybody is a server that decrypts most paths to something that tells which
 // question was asked.
 type anybody struct{}
 
-func (anybody) Prepare([]string) func() { return nil }
+func (anybody) Prepare(string) bool { return true }
 
 func (anybody) Decrypt(cipher string) (string, bool) {
 	names := strings.Split(cipher, "/")
@@ -40,8 +39,6 @@ func (anybody) Decrypt(cipher string) (string, bool) {
 	return strings.Join(names, "/"), true
 }
 
-func (anybody) Encrypt(plain string) (string, bool) { return plain, len(plain)%2 == 0 }
-
 // pieces are what a byte below 32 stands for in the input of a fuzz target, so
 // that tokens and their neighbours are a mutation away.
 var pieces = []string{
@@ -55,18 +52,31 @@ var pieces = []string{
 	strings.Repeat(".x/", 1000), strings.Repeat("Q", 8<<10),
 }
 
+// more are what the letters from A on stand for after a backslash.
+var more = []string{
+	"-2026-11-23", "_bak", "\x1b[01;34m", "\x1b[K", "\x1b(B", "\x9b1G", "\x1bM", ":\n", "'", ": ", "Only in ",
+	"gocryptfs.longname.gocryptfs5DfCpwm4Myx-3TAimzeAOOgEnocI27OWHXA", "go", "gocryptfs.longname.g",
+	"ikFrxDZ5DfCpwm4Myx-3TA-2026", "\",\"name\":\"",
+}
+
 // expand makes up to 64 KiB of text.
 func expand(data []byte) []byte {
 	var b []byte
+	escaped := false
 	for _, c := range data {
 		if len(b) > 56<<10 {
 			break
 		}
-		if int(c) < len(pieces) {
+		letter := int(c) - 'A'
+		switch {
+		case escaped && letter >= 0 && letter < len(more):
+			b = append(b, more[letter]...)
+		case int(c) < len(pieces):
 			b = append(b, pieces[c]...)
-		} else {
+		default:
 			b = append(b, c)
 		}
+		escaped = c == '\\'
 	}
 	return b
 }
@@ -109,6 +119,8 @@ func addSeeds(f *testing.F) {
 	f.Add([]byte("\x0d\x0e\x00\x0f\x14\x0c\x0c\x0b\x01\x14\x00\x02\x0d\x02ab\x01\x08"), []byte{1, 9})
 	f.Add([]byte("\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x08\x1d\x08\x1d\x01\x08\x00"), []byte{200, 1})
 	f.Add([]byte("\x08\x01\x1e\x1e\x1e\x08\x05\x1f\x08\x05\x1fQ\x01"), []byte{255, 3})
+	f.Add([]byte("\\L\x0b\\M\x09\\N\x00\x08\\A\x01\x09\\B\x00\\O\x00"), []byte{1})
+	f.Add([]byte("\\C\x08\\D\x01\\E\x09\\F\x0a\\G\x00\x08\x01\x09\\H\x0a\x00\\K\x08\\J\x09\x08\\P\x09"), []byte{1, 30})
 	f.Add([]byte("\x08\x02\x09\x15\x01\x0a\x08\x13\x09\x18\x0a\x02\x09"), []byte{22, 1})
 }
 
@@ -117,7 +129,7 @@ func FuzzPassThrough(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, data, cuts []byte) {
 		text := expand(data)
-		got := copyAll(t, &cutReader{data: text, cuts: cuts}, Options{Names: nobody{}, Window: 2, Workers: 3})
+		got := copyAll(t, &cutReader{data: text, cuts: cuts}, Options{Names: nobody{}})
 		if diff := cmp.Diff(string(text), got); diff != "" {
 			t.Errorf("output is not the input (-want +got):\n%s", diff)
 		}
@@ -129,7 +141,7 @@ func FuzzCut(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, data, cuts []byte) {
 		text := expand(data)
-		o := Options{Names: anybody{}, Window: 2, Workers: 3}
+		o := Options{Names: anybody{}}
 		want := copyAll(t, bytes.NewReader(text), o)
 		all := [][]byte{cuts}
 		if len(text) < 1<<10 {

@@ -1,67 +1,401 @@
 package decode
 
 import (
-	"bufio"
+	"bytes"
+	"errors"
 	"hash/maphash"
 	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"strings"
+	"syscall"
 )
 
-// indexRecent bounds the names that an Index remembers: two sets of so many
-// hashes, at most 10 MiB.
-const indexRecent = 1 << 18
+const (
+	// maxLine bounds a line of the index. The longest one that is written has a
+	// cipher path of maxToken and a plain one with four bytes for each of its own.
+	maxLine = 64 << 10
 
-// An Index writes down what was decoded, a line for each file or directory:
+	// A table has up to maxSlots slots of eight bytes, three quarters of them in use.
+	// There are two tables, so the newest 0.75 to 1.5 million paths count.
+	minSlots = 1 << 12
+	maxSlots = 1 << 20
+
+	// A slot has the place of a line in the file, plus one, in its lower bits: files
+	// of up to 16 GiB.
+	offsetBits = 34
+)
+
+// An Index is a memory of names: a file of lines
 //
 //	CIPHERPATH<tab>PLAINPATH
 //
-// Both are paths from the root of the tree, the plain one escaped as in the text,
-// so that it has no tab or newline. A path comes once; only after more than
-// indexRecent others may it come again. It belongs to one goroutine; a nil Index
-// takes nothing.
+// Both are paths from the root of the view, the plain one escaped as in the text,
+// and its tabs too. What a cipher path stands for never changes, so a line is true
+// for ever; it also tells of the parents. A path is written once. Several
+// processes may write to one file.
+//
+// In memory there is a hash for each path. The line is read back, and compared,
+// when it is asked for. An Index belongs to one goroutine; a nil one is empty.
 type Index struct {
-	w           *bufio.Writer
-	line        []byte
-	seed        maphash.Seed
-	recent, old map[uint64]struct{}
-	err         error
+	path   string
+	file   *os.File // nil: it cannot be used
+	append bool
+	warn   func(what, hint string)
+	failed bool
+
+	seed   maphash.Seed
+	recent table
+	old    table
+	end    int64  // the file has been read up to here, the end of a line
+	dir    []byte // of the line that was read last
+	buf    []byte
+
+	lines   []byte // to be appended
+	pending map[string]string
 }
 
-// NewIndex returns an Index that writes to w.
-func NewIndex(w io.Writer) *Index {
-	return &Index{w: bufio.NewWriter(w), seed: maphash.MakeSeed(), recent: map[uint64]struct{}{}}
+// OpenIndex loads the index at path. With add it is created if need be, with mode
+// 0600, and new names are appended. Only a regular file that nobody else can have
+// written is used. Trouble is reported once, by a call of warn with what is wrong and
+// what to do about it; the Index then does what it still can.
+func OpenIndex(path string, add bool, warn func(what, hint string)) *Index {
+	x := &Index{path: path, warn: warn, append: add, seed: maphash.MakeSeed(),
+		buf: make([]byte, 2*maxLine), pending: map[string]string{}}
+	fi, err := os.Stat(path)
+	if err == nil && !x.isMine(fi) {
+		return x
+	}
+	const nonblock = syscall.O_NONBLOCK // it may be a FIFO by now
+	if add {
+		x.file, err = os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|nonblock, 0o600)
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+			x.append = false
+			x.trouble("-map: "+err.Error(), "names are looked up there, but new ones are not added")
+		}
+	}
+	if !x.append {
+		x.file, err = os.OpenFile(path, os.O_RDONLY|nonblock, 0)
+	}
+	if err == nil {
+		fi, err = x.file.Stat()
+	}
+	if err != nil {
+		x.trouble("-map: "+err.Error(), "give a file that can be read and written; names are shown without it")
+	}
+	if err != nil || !x.isMine(fi) {
+		x.close()
+		return x
+	}
+	x.load()
+	if end := x.size(); end > x.end && x.append {
+		x.lines = append(x.lines, "\t\n"...) // so that a torn line is never taken for a whole one
+	}
+	return x
 }
 
-// Flush writes what is still buffered. It returns the first error of any write;
-// there is none after it.
-func (x *Index) Flush() error {
+// isMine reports whether a file is a regular one that no other user, except root, can
+// have written.
+func (x *Index) isMine(fi fs.FileInfo) bool {
+	const hint = "it is not used; give a file of your own that only you can write"
+	if !fi.Mode().IsRegular() {
+		x.trouble("-map: "+x.path+" is not a regular file", hint)
+		return false
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if fi.Mode()&0o022 != 0 || !ok || st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+		x.trouble("-map: another user may have written "+x.path, hint+" (chmod go-w)")
+		return false
+	}
+	return true
+}
+
+// trouble reports what is wrong, unless something was before.
+func (x *Index) trouble(what, hint string) {
+	if !x.failed {
+		x.failed = true
+		x.warn(what, hint)
+	}
+}
+
+// Close closes the file. It reports false if there has been trouble with it, so that
+// it may not be complete.
+func (x *Index) Close() (ok bool) {
 	if x == nil {
-		return nil
-	}
-	if x.err == nil {
-		x.err = x.w.Flush()
-	}
-	return x.err
-}
-
-// add writes down that cipher is plain.
-func (x *Index) add(cipher, plain string) {
-	if x == nil || x.err != nil || x.seen(maphash.String(x.seed, cipher)) {
-		return
-	}
-	x.line = append(append(x.line[:0], cipher...), '\t')
-	x.line = append(appendEscaped(x.line, plain), '\n')
-	_, x.err = x.w.Write(x.line)
-}
-
-// seen reports whether it was called with h before.
-func (x *Index) seen(h uint64) bool {
-	if _, ok := x.recent[h]; ok {
 		return true
 	}
-	_, ok := x.old[h]
-	if len(x.recent) == indexRecent {
-		x.old, x.recent = x.recent, map[uint64]struct{}{}
+	x.Flush()
+	if x.file != nil && x.append {
+		opened, err := x.file.Stat()
+		named, nameErr := os.Stat(x.path)
+		if err != nil || nameErr != nil || !os.SameFile(opened, named) {
+			x.trouble("-map: "+x.path+" was deleted or replaced meanwhile", "names of this run are not in it")
+		}
 	}
-	x.recent[h] = struct{}{}
-	return ok
+	x.close()
+	return !x.failed
+}
+
+func (x *Index) close() {
+	if x.file != nil {
+		x.file.Close() // the data was written before
+		x.file = nil
+	}
+}
+
+// Flush appends what is new, in one write, and takes note of what other processes
+// have appended.
+func (x *Index) Flush() {
+	if x == nil || len(x.pending) == 0 || x.file == nil {
+		return
+	}
+	if x.size() < x.end {
+		x.trouble("-map: "+x.path+" became shorter meanwhile", "names of this run may be missing in it")
+		x.recent, x.old, x.end, x.dir = table{}, table{}, 0, nil
+	}
+	if _, err := x.file.Write(x.lines); err != nil {
+		x.trouble("-map: "+err.Error(), "no more names are added")
+		x.append = false
+	}
+	x.lines = x.lines[:0]
+	clear(x.pending)
+	x.load()
+}
+
+// add has it written that cipher is plain.
+func (x *Index) add(cipher, plain string) {
+	if x == nil || !x.append || x.file == nil {
+		return
+	}
+	if _, known := x.pending[cipher]; known {
+		return
+	}
+	cipher = strings.Clone(cipher)
+	x.pending[cipher] = plain
+	x.lines = append(append(x.lines, cipher...), '\t')
+	start := len(x.lines)
+	x.lines = appendEscaped(x.lines, plain)
+	if bytes.IndexByte(x.lines[start:], '\t') >= 0 {
+		tail := bytes.ReplaceAll(x.lines[start:], []byte("\t"), []byte(`\#011`))
+		x.lines = append(x.lines[:start], tail...)
+	}
+	x.lines = append(x.lines, '\n')
+}
+
+// find returns the plain path of a cipher path.
+func (x *Index) find(cipher string) (plain string, ok bool) {
+	if x == nil || x.file == nil {
+		return "", false
+	}
+	if plain, ok = x.pending[cipher]; ok {
+		return plain, true
+	}
+	for at := range x.offsets(maphash.String(x.seed, cipher)) {
+		if plain, ok = x.read(cipher, at); ok {
+			return plain, true
+		}
+	}
+	return "", false
+}
+
+// has reports whether find will probably know the path. It does not read the file.
+func (x *Index) has(cipher string) bool {
+	if x == nil || x.file == nil {
+		return false
+	}
+	for range x.offsets(maphash.String(x.seed, cipher)) {
+		return true
+	}
+	return false
+}
+
+// offsets returns where the lines of a path may be.
+func (x *Index) offsets(hash uint64) iter.Seq[int64] {
+	return func(yield func(int64) bool) {
+		_ = x.recent.each(hash, yield) && x.old.each(hash, yield)
+	}
+}
+
+// read returns the plain path of a cipher path if it is that of the line at offset at
+// or of one of its parents.
+func (x *Index) read(cipher string, at int64) (plain string, ok bool) {
+	before := min(at, 1) // the end of the line before it
+	for _, size := range []int{1024, maxLine} {
+		n, _ := x.file.ReadAt(x.buf[:size], at-before)
+		line, ok := bytes.CutPrefix(x.buf[:n], []byte("\n")[:before])
+		line, _, ended := bytes.Cut(line, []byte("\n"))
+		if !ok || !bytes.HasPrefix(line, []byte(cipher)) {
+			return "", false
+		}
+		if ended {
+			return prefixOf(line, cipher)
+		}
+	}
+	return "", false
+}
+
+// prefixOf returns the plain path of cipher, with which line begins.
+func prefixOf(line []byte, cipher string) (plain string, ok bool) {
+	long, escaped, ok := splitLine(line)
+	rest, found := bytes.CutPrefix(long, []byte(cipher))
+	if !ok || !found || len(rest) > 0 && rest[0] != '/' {
+		return "", false
+	}
+	for range bytes.Count(rest, []byte("/")) {
+		escaped = escaped[:bytes.LastIndexByte(escaped, '/')]
+	}
+	plain = unescape(escaped)
+	return plain, arePlain(plain, strings.Count(cipher, "/")+1)
+}
+
+// splitLine returns the columns of a line, the second one escaped, if both have the
+// form of paths of the same file.
+func splitLine(line []byte) (cipher, plain []byte, ok bool) {
+	cipher, plain, ok = bytes.Cut(line, []byte("\t"))
+	if !ok || bytes.ContainsFunc(plain, func(r rune) bool { return r < ' ' || r == 0x7f }) ||
+		bytes.Count(cipher, []byte("/")) != bytes.Count(plain, []byte("/")) {
+		return nil, nil, false
+	}
+	for name := range bytes.SplitSeq(cipher, []byte("/")) {
+		if !isEncrypted(name) {
+			return nil, nil, false
+		}
+	}
+	return cipher, plain, true
+}
+
+// arePlain reports whether path can be that of a file, and has n names.
+func arePlain(path string, n int) bool {
+	for name := range strings.SplitSeq(path, "/") {
+		if n--; name == "" || name == "." || name == ".." || len(name) > maxPart || strings.Contains(name, "\x00") {
+			return false
+		}
+	}
+	return n == 0
+}
+
+// load reads the lines that have been appended since it was called last.
+func (x *Index) load() {
+	held := 0 // bytes of a line whose end is still to come
+	long := false
+	for at := x.end; ; {
+		n, err := x.file.ReadAt(x.buf[held:], at)
+		at += int64(n)
+		text := x.buf[:held+n]
+		start := at - int64(len(text))
+		for {
+			i := bytes.IndexByte(text, '\n')
+			if i < 0 {
+				break
+			}
+			if !long && i < maxLine {
+				x.insertLine(text[:i], start)
+			}
+			text, long = text[i+1:], false
+			start += int64(i) + 1
+			x.end = start
+		}
+		if len(text) >= maxLine {
+			text, long = nil, true
+		}
+		held = copy(x.buf, text)
+		if err != nil {
+			if err != io.EOF {
+				x.trouble("-map: "+err.Error(), "names that could not be read are looked up elsewhere")
+			}
+			return
+		}
+	}
+}
+
+func (x *Index) size() int64 {
+	fi, err := x.file.Stat()
+	if err != nil {
+		return 0
+	}
+	return fi.Size()
+}
+
+// insertLine takes note of the line at offset at.
+func (x *Index) insertLine(line []byte, at int64) {
+	cipher, _, ok := splitLine(line)
+	if !ok {
+		return
+	}
+	x.insert(cipher, at)
+	for i := bytes.LastIndexByte(cipher, '/'); i > 0; i = bytes.LastIndexByte(cipher, '/') {
+		cipher = cipher[:i]
+		if bytes.Equal(cipher, x.dir) || x.has(string(cipher)) {
+			break // and so are its parents
+		}
+		x.insert(cipher, at)
+	}
+	x.dir = append(x.dir[:0], cipher...)
+}
+
+// insert takes note that the line at offset at tells of cipher.
+func (x *Index) insert(cipher []byte, at int64) {
+	if at+1 >= 1<<offsetBits {
+		return
+	}
+	if x.recent.used >= maxSlots/4*3 {
+		x.old, x.recent = x.recent, table{}
+	}
+	x.recent.insert(maphash.Bytes(x.seed, cipher), at)
+}
+
+// A table has the offsets of lines by the hashes of their paths. A slot has the first
+// bits of the hash, which also say where it would be if all slots were free, and
+// the offset plus one. A slot that is free is 0.
+type table struct {
+	slots []uint64
+	used  int
+}
+
+// home returns the slot where the search for a hash begins.
+func (t *table) home(hash uint64) int {
+	return int(hash >> offsetBits * uint64(len(t.slots)) >> (64 - offsetBits))
+}
+
+func (t *table) insert(hash uint64, at int64) {
+	if t.used >= len(t.slots)/4*3 {
+		t.grow()
+	}
+	t.put(hash>>offsetBits<<offsetBits | uint64(at+1))
+	t.used++
+}
+
+func (t *table) put(slot uint64) {
+	i := t.home(slot)
+	for t.slots[i] != 0 {
+		i = (i + 1) % len(t.slots)
+	}
+	t.slots[i] = slot
+}
+
+func (t *table) grow() {
+	all := t.slots
+	t.slots = make([]uint64, max(2*len(all), minSlots))
+	for _, slot := range all {
+		if slot != 0 {
+			t.put(slot)
+		}
+	}
+}
+
+// each calls f with the offsets of lines that may be those of a hash, until it
+// returns false.
+func (t *table) each(hash uint64, f func(at int64) bool) bool {
+	if t.used == 0 {
+		return true
+	}
+	for i := t.home(hash); t.slots[i] != 0; i = (i + 1) % len(t.slots) {
+		if slot := t.slots[i]; slot>>offsetBits == hash>>offsetBits {
+			if !f(int64(slot&(1<<offsetBits-1)) - 1) {
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -2,180 +2,263 @@ package decode
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestIndex(t *testing.T) {
-	var out bytes.Buffer
-	x := NewIndex(&out)
-	for _, e := range [][2]string{
-		{"A", "a file"}, {"A/B", "a file/tab\tnew\nline"}, {"A", "a file"},
-		{"A/B", "a file/tab\tnew\nline"}, {"C", "latin1 \xe4 \\#123 ä"}, {"A/D", "a file"},
-	} {
-		x.add(e[0], e[1])
-	}
-	if err := x.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	want := "A\ta file\nA/B\ta file/tab\\#011new\\#012line\nC\tlatin1 \\#344 \\#134#123 ä\nA/D\ta file\n"
-	if diff := cmp.Diff(want, out.String()); diff != "" {
-		t.Errorf("index (-want +got):\n%s", diff)
-	}
-}
+// paths is a server that knows these.
+type paths map[string]string
 
-func TestIndexNil(t *testing.T) {
-	var x *Index
-	x.add("A", "a")
-	if err := x.Flush(); err != nil {
-		t.Error(err)
-	}
-}
+func (paths) Prepare(string) bool { return true }
 
-// TestIndexForgets has a name again only after more than indexRecent others, and no
-// more than two sets of so many in memory.
-func TestIndexForgets(t *testing.T) {
-	x := NewIndex(io.Discard)
-	add := func(i int) (written bool) {
-		before := x.w.Buffered()
-		x.add(fmt.Sprint(i), "x")
-		written = x.w.Buffered() != before
-		if err := x.Flush(); err != nil {
-			t.Fatal(err)
-		}
-		if len(x.recent) > indexRecent || len(x.old) > indexRecent {
-			t.Fatalf("after %d: %d and %d names in memory", i, len(x.recent), len(x.old))
-		}
-		return written
-	}
-	const n = 2*indexRecent + 2
-	for i := range n {
-		if !add(i) {
-			t.Fatalf("number %d is not written", i)
-		}
-	}
-	for i := n - indexRecent; i < n; i += 100 {
-		if add(i) {
-			t.Fatalf("number %d is written again, after %d others", i, n-i)
-		}
-	}
-	if !add(0) {
-		t.Error("the first is still known")
-	}
-}
-
-// TestIndexKeepsUsed has a name that comes again and again once only, however many
-// others there are.
-func TestIndexKeepsUsed(t *testing.T) {
-	var out bytes.Buffer
-	x := NewIndex(&out)
-	for i := range 2*indexRecent + 2 {
-		if i%(indexRecent/2) == 0 {
-			x.add("again", "x")
-		}
-		x.add(fmt.Sprint(i), "x")
-	}
-	if err := x.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(out.String(), "again\tx\n"); n != 1 {
-		t.Errorf("%d times", n)
-	}
-}
-
-// failing fails after some bytes.
-type failing struct {
-	left   int
-	err    error
-	writes int // after the error
-}
-
-func (w *failing) Write(p []byte) (int, error) {
-	if w.left < len(p) {
-		n := w.left
-		w.left = 0
-		w.writes++
-		return n, w.err
-	}
-	w.left -= len(p)
-	return len(p), nil
-}
-
-// TestIndexWriteError keeps the first error, and writes nothing after it.
-func TestIndexWriteError(t *testing.T) {
-	for name, size := range map[string]int{"in Flush": 10, "in add": 100_000} {
-		t.Run(name, func(t *testing.T) {
-			first := errors.New("disk full")
-			w := &failing{left: 5, err: first}
-			x := NewIndex(w)
-			for i := range size / 10 {
-				x.add(fmt.Sprintf("%07d", i), "x")
-			}
-			for range 3 {
-				if err := x.Flush(); !errors.Is(err, first) {
-					t.Errorf("error %v, want %v", err, first)
-				}
-				x.add("more", "x")
-				w.err = errors.New("another error")
-			}
-			if w.writes != 1 {
-				t.Errorf("%d writes at the error and after it", w.writes)
-			}
-		})
-	}
-}
-
-// TestCopyIndexError copies all of the text though the index cannot be written.
-func TestCopyIndexError(t *testing.T) {
-	first := errors.New("disk full")
-	x := NewIndex(&failing{err: first})
-	text := strings.Repeat("ikFrxDZ5DfCpwm4Myx-3TA/imzeAOOgEnocI27OWHX1BQ\n", 1000)
-	want := copyAll(t, strings.NewReader(text), Options{Names: anybody{}})
-	got := copyAll(t, strings.NewReader(text), Options{Names: anybody{}, Index: x})
-	if want == text || got != want {
-		t.Errorf("%d bytes are copied, want %d", len(got), len(want))
-	}
-	if err := x.Flush(); !errors.Is(err, first) {
-		t.Errorf("error %v, want %v", err, first)
-	}
-}
-
-// TestCopyIndex has in the index what is shown, from the root of the tree, in the
-// order of the text, and nothing that stayed encrypted.
-func TestCopyIndex(t *testing.T) {
-	const a, b, c = "ikFrxDZ5DfCpwm4Myx-3TA", "imzeAOOgEnocI27OWHX1BQ", "m91YAV0v95v-ak-wALAQAg"
-	known := table{a: "a", a + "/" + b: "a/b", c: "c"}
-	var out bytes.Buffer
-	x := NewIndex(&out)
-	text := "x/" + a + "/" + b + "\n" + c + " is uptodate\n" + a + "/" + c + "\n" + b + "\n" +
-		"*deleting   " + a + "/gocryptfs.diriv\n" + c + "\n"
-	got := copyAll(t, strings.NewReader(text), Options{Names: known, Index: x, Window: 4})
-	if err := x.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	shown := "x/a/b\nc is uptodate\na/" + c + "\n" + b + "\n*deleting   a/gocryptfs.diriv\nc\n"
-	if diff := cmp.Diff(shown, got); diff != "" {
-		t.Errorf("text (-want +got):\n%s", diff)
-	}
-	want := a + "/" + b + "\ta/b\n" + c + "\tc\n" + a + "\ta\n"
-	if diff := cmp.Diff(want, out.String()); diff != "" {
-		t.Errorf("index (-want +got):\n%s", diff)
-	}
-}
-
-// table is a server that knows some paths.
-type table map[string]string
-
-func (table) Prepare([]string) func() { return nil }
-
-func (m table) Decrypt(cipher string) (string, bool) {
-	plain, ok := m[cipher]
+func (p paths) Decrypt(cipher string) (string, bool) {
+	plain, ok := p[cipher]
 	return plain, ok
 }
 
-func (m table) Encrypt(string) (string, bool) { return "", false }
+const (
+	encA = "ikFrxDZ5DfCpwm4Myx-3TA"
+	encB = "imzeAOOgEnocI27OWHX1BQ"
+	encC = "m91YAV0v95v-ak-wALAQAg"
+)
+
+// quiet takes notice of trouble with an index.
+type quiet []string
+
+func (q *quiet) warn(what, hint string) { *q = append(*q, what+"; "+hint) }
+
+func openIndex(t *testing.T, path string, add bool) (*Index, *quiet) {
+	t.Helper()
+	q := &quiet{}
+	return OpenIndex(path, add, q.warn), q
+}
+
+// TestIndex writes paths of any bytes and reads them back, also after a restart, and
+// with them the parents.
+func TestIndex(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	x, _ := openIndex(t, path, true)
+	known := map[string]string{
+		encA + "/" + encB + "/" + encC: "a dir/b\t\n\\#011/\xff\u202e" + strings.Repeat("x", 240),
+		encC:                           "\\",
+		longPrefix + "7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI": "long",
+	}
+	check := func(when string) {
+		t.Helper()
+		for cipher, plain := range known {
+			if got, ok := x.find(cipher); !ok || got != plain {
+				t.Errorf("%s: %s is %q, %v, want %q", when, cipher, got, ok, plain)
+			}
+		}
+		for _, cipher := range []string{encB, encA + "/" + encC, encA[:21], encA + "/"} {
+			if got, ok := x.find(cipher); ok {
+				t.Errorf("%s: %s is %q", when, cipher, got)
+			}
+		}
+	}
+	for cipher, plain := range known {
+		x.add(cipher, plain)
+	}
+	check("before it is written")
+	x.Flush()
+	known[encA], known[encA+"/"+encB] = "a dir", "a dir/b\t\n\\#011"
+	check("written")
+	if !x.Close() {
+		t.Error("trouble")
+	}
+	x, _ = openIndex(t, path, false)
+	defer x.Close()
+	check("read again")
+}
+
+// TestIndexOnce adds nothing in a second run over the same log, and asks nobody.
+func TestIndexOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	log := encA + "/" + encB + "\n" + encA + "/" + encC + "\n" + encA + "\n" + encC + "\n"
+	var texts, files []string
+	for _, names := range []Names{
+		paths{encA: "a", encA + "/" + encB: "a/b", encA + "/" + encC: "a/\x01"}, nobody{}, nil,
+	} {
+		x, q := openIndex(t, path, true)
+		texts = append(texts, copyAll(t, strings.NewReader(log), Options{Names: names, Index: x}))
+		if !x.Close() {
+			t.Error(*q)
+		}
+		b, _ := os.ReadFile(path)
+		files = append(files, string(b))
+	}
+	want := "a/b\na/\\#001\na\n" + encC + "\n"
+	if diff := cmp.Diff([]string{want, want, want}, texts); diff != "" {
+		t.Error(diff)
+	}
+	if files[0] == "" || files[1] != files[0] || files[2] != files[0] {
+		t.Errorf("%q", files)
+	}
+}
+
+// TestIndexLines has lines that cost nobody but themselves.
+func TestIndexLines(t *testing.T) {
+	good := encA + "/" + encB + "\ta/b\n"
+	for about, line := range map[string]string{
+		"none":                     "",
+		"empty":                    "\n",
+		"no tab":                   encC + "\n",
+		"two tabs":                 encC + "\tx\ty\n",
+		"another number of names":  encC + "\tx/y\n",
+		"an empty name":            encC + "\t\n",
+		"a step":                   encC + "\t..\n",
+		"an escaped step":          encC + "\t\\#056.\n",
+		"an escaped slash":         encC + "\tx\\#057y\n",
+		"a control byte":           encC + "\tx\x00\n",
+		"too long a name":          encC + "\t" + strings.Repeat("x", 256) + "\n",
+		"a line of 1 MB":           strings.Repeat("x", 1<<20) + encC + "\tx\n",
+		"1 MB behind a tab":        encC + "\t" + strings.Repeat("x", 1<<20) + "\n",
+		"what encrypts to no name": "x" + encC + "\tx\n",
+	} {
+		path := filepath.Join(t.TempDir(), "index")
+		if err := os.WriteFile(path, []byte(line+good+line), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		x, q := openIndex(t, path, false)
+		if got, ok := x.find(encC); ok {
+			t.Errorf("%s: %q", about, got)
+		}
+		if got, ok := x.find(encA + "/" + encB); !ok || got != "a/b" {
+			t.Errorf("%s: the good line is %q, %v", about, got, ok)
+		}
+		if !x.Close() {
+			t.Error(about, *q)
+		}
+	}
+}
+
+// TestIndexTorn never takes a part of a name for a whole one.
+func TestIndexTorn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	if err := os.WriteFile(path, []byte(encA+"\ta\n"+encB+"\tbro"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		x, q := openIndex(t, path, true)
+		if got, ok := x.find(encB); ok {
+			t.Errorf("torn: %q", got)
+		}
+		if _, ok := x.find(encA); !ok {
+			t.Error("lost what is whole")
+		}
+		x.add(encC, "c")
+		x.Flush()
+		if got, _ := x.find(encC); got != "c" {
+			t.Errorf("new: %q", got)
+		}
+		if !x.Close() {
+			t.Error(*q)
+		}
+	}
+}
+
+// TestIndexTrouble says once what is wrong, and goes on.
+func TestIndexTrouble(t *testing.T) {
+	for about, spoil := range map[string]func(path string) error{
+		"deleted":   os.Remove,
+		"truncated": func(path string) error { return os.Truncate(path, 1) },
+		"replaced": func(path string) error {
+			os.WriteFile(path+"2", []byte(encB+"\twrong\n"), 0o600)
+			return os.Rename(path+"2", path)
+		},
+	} {
+		path := filepath.Join(t.TempDir(), "index")
+		x, q := openIndex(t, path, true)
+		x.add(encA, "a")
+		x.add(encB, "b")
+		x.Flush()
+		if err := spoil(path); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := x.find(encB); ok && got != "b" {
+			t.Errorf("%s: %q", about, got)
+		}
+		x.add(encC, "c")
+		x.Flush()
+		x.add(encA+"/"+encC, "a/c")
+		if x.Close() || len(*q) != 1 {
+			t.Errorf("%s: %q", about, *q)
+		}
+	}
+}
+
+// TestIndexForeign does not use what another user may have written.
+func TestIndexForeign(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "index")
+	if err := os.WriteFile(path, []byte(encA+"\ta\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(path, 0o620)
+	for _, p := range []string{path, dir, os.DevNull} {
+		x, q := openIndex(t, p, true)
+		_, known := x.find(encA)
+		x.add(encB, "b")
+		x.Flush()
+		if known || x.Close() || len(*q) != 1 {
+			t.Errorf("%s: %v, %q", p, known, *q)
+		}
+	}
+}
+
+// TestIndexShared has two processes add to one file.
+func TestIndexShared(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	x, _ := openIndex(t, path, true)
+	y, _ := openIndex(t, path, true)
+	for i := range 1000 {
+		for j, z := range []*Index{x, y} {
+			z.add(encryptedName(2*i+j), fmt.Sprint(2*i+j))
+			if i%7 == j {
+				z.Flush()
+			}
+		}
+	}
+	if !x.Close() || !y.Close() {
+		t.Error("trouble")
+	}
+	x, _ = openIndex(t, path, false)
+	for i := range 2000 {
+		if got, _ := x.find(encryptedName(i)); got != fmt.Sprint(i) {
+			t.Fatalf("%d is %q", i, got)
+		}
+	}
+	if b, _ := os.ReadFile(path); bytes.Count(b, []byte("\n")) != 2000 {
+		t.Error("lines are lost or repeated")
+	}
+}
+
+func encryptedName(i int) string { return fmt.Sprintf("%021dA", i) }
+
+// TestIndexNewest remembers the newest lines.
+func TestIndexNewest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	var b []byte
+	const n = 1_700_000
+	for i := range n {
+		b = fmt.Appendf(b, "%s\t%d\n", encryptedName(i), i)
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	x, _ := openIndex(t, path, false)
+	defer x.Close()
+	for i := n - maxSlots/4*3; i < n; i += 997 {
+		if got, _ := x.find(encryptedName(i)); got != fmt.Sprint(i) {
+			t.Fatalf("%d is %q", i, got)
+		}
+	}
+	if size := len(x.recent.slots) + len(x.old.slots); size > 2*maxSlots {
+		t.Errorf("%d slots", size)
+	}
+}

@@ -2,330 +2,326 @@ package decode
 
 import (
 	"bytes"
+	"fmt"
+	"hash/maphash"
+	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
+	"path"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 	"unicode/utf8"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-	"github.com/moby/sys/mountinfo"
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/djherbis/times"
+)
+
+const (
+	// stale is how long the kernel may remember what a gocryptfs mount has said of a
+	// file: a second (go-fuse, EntryTimeout), and some more. A listing is fresh.
+	stale = 2 * time.Second
+
+	// tick is longer than the clock of any file system takes to advance. What has
+	// not changed for so long shows its next change by another change time.
+	tick = 20 * time.Millisecond
+
+	// lookAgain is the pause before a directory that could not be used is tried
+	// again.
+	lookAgain = time.Second
+
+	// The listings of so many directories are kept, with so many bytes of names each.
+	maxListings  = 4
+	listingBytes = 2 << 20
 )
 
 // Tree is the encrypted view that MOUNT belongs to, and the plain directory that
-// it shows or is shown as. Its methods may be called from any number of
-// goroutines; those of a nil Tree know nothing.
+// it shows or is shown as. It belongs to one goroutine; a nil Tree knows nothing.
 //
 // It reads only below the two directories (os.Root), and keeps neither of them
-// open, so that they can be unmounted. A look that takes longer than the timeout
-// is the last one: a file system that hangs must not stop the stream.
+// open, so that they can be unmounted. While a look takes longer than the timeout,
+// there is no other one: a file system that hangs must not stop the stream.
 type Tree struct {
-	view    view
-	timeout time.Duration
-	hung    atomic.Bool
+	mount, given string // the operand and -plain
+	timeout      time.Duration
+	view         view
+	found        time.Time // when the view was looked for last
 
-	exact *lru.Cache[string, confirmed] // by cipher path
+	mu   sync.Mutex
+	hung bool
 
-	mu      sync.Mutex
-	listing listing // the last one read
+	same     func(encrypted, plain fs.FileInfo) bool // sameFile, except in tests
+	listings *lru.LRU[string, *listing]              // by plain directory
+	seed     maphash.Seed
 }
-
-// confirmed is what became of a doubtful answer.
-type confirmed struct {
-	plain string
-	ok    bool
-}
-
-// exactEntries bounds the doubtful names remembered, and listingEntries the names
-// that are not UTF-8 of one directory.
-const (
-	exactEntries   = 1024
-	listingEntries = 1 << 16
-)
-
-// A MountError says why MOUNT is not the encrypted side of a gocryptfs mount.
-type MountError struct {
-	What, Hint string
-}
-
-func (e *MountError) Error() string { return e.What }
 
 // OpenTree finds the encrypted view that mount lies in, and the plain directory
 // in the mount table, unless plain names it. A look at either of them takes at
-// most the timeout. It always returns a Tree: with an error, a *MountError, one
-// that knows what can be known.
-func OpenTree(mount, plain string, timeout time.Duration) (*Tree, error) {
-	exact, err := lru.New[string, confirmed](exactEntries)
+// most the timeout. What cannot be found is reported by a call of warn, with what
+// is wrong and what to do about it, and looked for again when it is needed.
+func OpenTree(mount, plain string, timeout time.Duration, warn func(what, hint string)) *Tree {
+	listings, err := lru.NewLRU[string, *listing](maxListings, nil)
 	if err != nil {
 		panic(err) // only for a size below one
 	}
-	t := &Tree{timeout: timeout, exact: exact}
-	type result struct {
-		view
-		err error
+	t := &Tree{mount: mount, given: plain, timeout: timeout, same: sameFile, listings: listings, seed: maphash.MakeSeed()}
+	if p := t.find(); p != nil {
+		warn(p.what, p.hint)
 	}
-	r, ok := within(t, func() (r result) {
-		r.view, r.err = findView(mount, plain)
+	return t
+}
+
+// find looks for the view.
+func (t *Tree) find() *problem {
+	type result struct {
+		view view
+		p    *problem
+	}
+	t.found = time.Now()
+	r, ok := look(t, func() (r result) {
+		r.view, r.p = findView(t.mount, t.given)
 		return r
 	})
 	if !ok {
-		r.err = &MountError{mount + " does not answer", "is gocryptfs stopped?"}
+		return &problem{t.mount + " does not answer", "is gocryptfs stopped? targets of links stay encrypted until it goes on"}
 	}
 	t.view = r.view
-	return t, r.err
+	return r.p
 }
 
-// bases returns the directories that a path in the text may be relative to, each
-// with a slash behind it: MOUNT, if that is inside of the view, and the root. A
-// path that begins with the last names of MOUNT's own comes from above these, as
-// with a source that has no slash at its end; that one is the first.
-func (t *Tree) bases(path []byte) []string {
-	if t == nil || t.view.sub == "" {
-		return []string{""}
-	}
-	bases := []string{t.view.sub + "/", ""}
-	for i := 0; ; {
-		if tail := t.view.sub[i:]; bytes.HasPrefix(append(path, '/'), []byte(tail+"/")) {
-			return slices.Insert(bases, 0, t.view.sub[:i])
-		}
-		n := strings.IndexByte(t.view.sub[i:], '/')
-		if n < 0 {
-			break
-		}
-		i += n + 1
-	}
-	return bases
-}
-
-// A view is an encrypted directory, as the mount table has it.
-type view struct {
-	dir   string // its root
-	plain string // the plain directory, empty if it is not known
-	sub   string // MOUNT's own cipher path, empty if MOUNT is the root
-}
-
-// findView returns the view that mount lies in. The mount table need not know it
-// if the plain directory is given.
-func findView(mount, plain string) (view, error) {
-	v := view{dir: mount, plain: plain}
-	if mount == "" {
-		return v, &MountError{"MOUNT is empty", "is a variable of the script not set?"}
-	}
-	if err := checkDir(mount, "give the encrypted directory that rsync reads"); err != nil {
-		return v, err
-	}
-	listed, err := lookUp(mount)
-	if plain == "" {
-		return listed, err
-	}
-	if err == nil {
-		v.dir, v.sub = listed.dir, listed.sub
-	}
-	return v, checkDir(plain, "give the directory that gocryptfs encrypts")
-}
-
-// lookUp searches the mount table for the gocryptfs that has mount on its
-// encrypted side: below the mount point in reverse mode, below the source in
-// forward mode.
-func lookUp(mount string) (view, error) {
-	v := view{dir: mount}
-	dir, err := filepath.EvalSymlinks(mount)
-	if err == nil {
-		dir, err = filepath.Abs(dir)
-	}
-	if err != nil {
-		return v, &MountError{err.Error(), "give the directory that rsync reads"}
-	}
-	table, err := mountinfo.GetMounts(nil)
-	if err != nil {
-		return v, &MountError{"no mount table: " + err.Error(), "give the plain directory with -plain"}
-	}
-	err = &MountError{mount + " is no gocryptfs mount",
-		"give the directory that rsync reads, or -plain for the targets of links"}
-	longest := -1
-	for _, m := range table {
-		encrypted, plain := m.Mountpoint, m.Source
-		switch {
-		case strings.HasSuffix(m.FSType, "gocryptfs-reverse"):
-		case strings.HasSuffix(m.FSType, "gocryptfs"):
-			encrypted, plain = plain, encrypted
-		default:
-			continue
-		}
-		if sub, ok := below(encrypted, dir); ok && len(encrypted) >= longest {
-			v, longest, err = view{dir: encrypted, plain: plain, sub: sub}, len(encrypted), nil
-		} else if _, ok := below(plain, dir); ok && longest < 0 {
-			err = &MountError{mount + " is the plain side of a gocryptfs mount",
-				"give the encrypted one: " + encrypted}
-		}
-	}
-	return v, err
-}
-
-// checkDir explains why dir is no directory, with a hint if it is something else.
-func checkDir(dir, hint string) error {
-	fi, err := os.Stat(dir)
-	switch {
-	case err != nil:
-		return &MountError{err.Error(), "targets of symbolic links will stay encrypted"}
-	case fi.Mode().Type() == fs.ModeSocket:
-		return &MountError{dir + " is a socket", "the operands are CTLSOCK and MOUNT, in this order"}
-	case !fi.IsDir():
-		return &MountError{dir + " is not a directory", hint}
-	}
-	return nil
-}
-
-// below returns the path of dir relative to root, empty if they are the same.
-func below(root, dir string) (string, bool) {
-	if dir == root {
-		return "", true
-	}
-	return strings.CutPrefix(dir, strings.TrimSuffix(root, "/")+"/")
-}
-
-// target returns the plain target of the symbolic link f if text begins with its
-// encrypted one, which takes n bytes of it. n is 0 if it does not.
-func (t *Tree) target(f found, text []byte) (plain string, n int) {
-	if t == nil || t.view.plain == "" {
-		return "", 0
-	}
-	links, ok := within(t, func() (links [2]string) {
-		links[0], _ = inRoot(t.view.dir, f.cipher, (*os.Root).Readlink)
-		links[1], _ = inRoot(t.view.plain, f.plain, (*os.Root).Readlink)
-		return links
-	})
-	if !ok || links[0] == "" || links[1] == "" || !bytes.HasPrefix(text, []byte(links[0])) {
-		return "", 0
-	}
-	return links[1], len(links[0])
-}
-
-// confirm checks a doubtful answer, and returns it with the exact bytes of the
-// names in it that are not UTF-8.
-func (t *Tree) confirm(names Names, cipher, plain string) (string, bool) {
+// ready reports whether both directories are known.
+func (t *Tree) ready() bool {
 	if t == nil {
-		return plain, encrypts(names, cipher, plain)
+		return false
 	}
-	if c, known := t.exact.Get(cipher); known {
-		return c.plain, c.ok
+	if t.view.plain == "" && time.Since(t.found) > lookAgain {
+		t.find()
 	}
-	c := confirmed{plain, true}
-	i, j := strings.LastIndexByte(cipher, '/'), strings.LastIndexByte(plain, '/')
-	dir, leaf := "", plain[j+1:]
-	if j >= 0 {
-		if dir = plain[:j]; isDoubtful(dir) {
-			dir, c.ok = t.confirm(names, cipher[:i], dir)
-		}
-		dir += "/"
-	}
-	if c.ok && isDoubtful(leaf) {
-		leaf, c.ok = t.confirmLeaf(dir, leaf, cipher)
-		c.ok = c.ok || encrypts(names, cipher, plain)
-	}
-	c.plain = dir + leaf
-	t.exact.Add(cipher, c)
-	return c.plain, c.ok
+	return t.view.plain != "" && t.view.dir != ""
 }
 
-// encrypts reports whether plain is what cipher stands for. It cannot be told of
-// names that are not UTF-8.
-func encrypts(names Names, cipher, plain string) bool {
-	back, ok := names.Encrypt(plain)
-	return ok && back == cipher
+// Sub returns the cipher path of MOUNT, empty if that is the root of the view.
+func (t *Tree) Sub() string {
+	if t == nil {
+		return ""
+	}
+	return t.view.sub
 }
 
-// confirmLeaf looks for the name leaf in the plain directory dir, and returns it
-// with its exact bytes. Failing that, it is enough if the view has its cipher
-// path.
-func (t *Tree) confirmLeaf(dir, leaf, cipher string) (string, bool) {
-	c, ok := within(t, func() confirmed {
-		view, viewErr := inRoot(t.view.dir, cipher, (*os.Root).Lstat)
-		exact := t.spellings(dir, leaf)
-		if len(exact) > 1 && viewErr == nil {
-			exact = slices.DeleteFunc(exact, func(s string) bool {
-				fi, err := inRoot(t.view.plain, dir+s, (*os.Root).Lstat)
-				return err != nil || inode(fi) != inode(view)
-			})
-		}
-		switch {
-		case len(exact) == 1:
-			return confirmed{exact[0], true}
-		case len(exact) > 1:
-			return confirmed{leaf, false} // nothing tells which one
-		}
-		return confirmed{leaf, viewErr == nil}
+// Exists reports whether the view has a file with that cipher path.
+func (t *Tree) Exists(cipher string) bool {
+	if t == nil || t.view.dir == "" {
+		return false
+	}
+	exists, ok := look(t, func() bool {
+		_, err := inRoot(t.view.dir, cipher, (*os.Root).Lstat)
+		return err == nil
 	})
-	return c.plain, ok && c.ok
+	return ok && exists
 }
 
-// inode identifies a file on both sides: gocryptfs hands inode numbers through.
+// Target returns the plain target of the symbolic link whose paths are given if text
+// begins with its encrypted target, which takes n bytes. n is 0 if it does not.
+func (t *Tree) Target(cipher, plain string, text []byte) (target string, n int) {
+	if !t.ready() {
+		return "", 0
+	}
+	type links struct{ plain, encrypted string }
+	r, ok := look(t, func() (r links) {
+		encrypted, err := inRoot(t.view.dir, cipher, (*os.Root).Readlink)
+		if err != nil || encrypted == "" || !bytes.HasPrefix(text, []byte(encrypted)) {
+			return r
+		}
+		before, ok := t.trail(cipher, plain)
+		if !ok {
+			return r
+		}
+		target, err := inRoot(t.view.plain, plain, (*os.Root).Readlink)
+		again, againErr := inRoot(t.view.dir, cipher, (*os.Root).Readlink)
+		after, ok := t.trail(cipher, plain)
+		if err == nil && againErr == nil && again == encrypted && ok && after == before {
+			return links{target, encrypted}
+		}
+		return r
+	})
+	if !ok {
+		return "", 0
+	}
+	return r.plain, len(r.encrypted)
+}
+
+// Spelling returns the exact plain path of a cipher path whose last name is not
+// UTF-8, given one that has U+FFFD in that name, and only there.
+func (t *Tree) Spelling(cipher, plain string) (exact string, ok bool) {
+	if !t.ready() {
+		return "", false
+	}
+	dir, leaf := path.Split(plain)
+	exact, ok = look(t, func() string {
+		l := t.list(path.Dir(cipher), dir)
+		if l == nil {
+			return ""
+		}
+		file, err := inRoot(t.view.dir, cipher, (*os.Root).Lstat)
+		if err != nil {
+			return ""
+		}
+		spellings := strings.Split(l.names[leaf], "/")
+		if time.Since(l.changed) < stale {
+			// What the kernel says of that file may tell of the past.
+			if !l.view[maphash.String(t.seed, path.Base(cipher))] || len(spellings) > 1 {
+				return ""
+			}
+		}
+		found := ""
+		for _, s := range spellings {
+			if s == "" {
+				continue
+			}
+			if fi, err := inRoot(t.view.plain, dir+s, (*os.Root).Lstat); err == nil && inode(fi) == inode(file) {
+				if found != "" {
+					return "" // nothing tells which one
+				}
+				found = s
+			}
+		}
+		if now, ok := t.changed(dir); found == "" || !ok || !now.Equal(l.changed) {
+			return ""
+		}
+		return dir + found
+	})
+	return exact, ok && exact != ""
+}
+
+// A listing has those names of a plain directory that are not UTF-8, and others that
+// look the same, by what JSON makes of them, joined by slashes.
+type listing struct {
+	changed time.Time // the change time of the directory
+	read    time.Time
+	names   map[string]string
+	view    map[uint64]bool // hashes of the names in the view; nil if they do not matter
+}
+
+// list returns the listing of a directory, or nil if it is changing or too big.
+func (t *Tree) list(cipherDir, dir string) *listing {
+	changed, ok := t.changed(dir)
+	if !ok || time.Since(changed) < tick {
+		return nil
+	}
+	l, known := t.listings.Get(dir)
+	if known && l.changed.Equal(changed) && (l.names != nil || time.Since(l.read) < lookAgain) {
+		if l.names == nil {
+			return nil
+		}
+		return l
+	}
+	l = &listing{changed: changed, read: time.Now()}
+	t.listings.Add(strings.Clone(dir), l)
+	names, size := map[string]string{}, 0
+	ok = t.each(t.view.plain, dir+".", func(s string) bool {
+		// JSON has U+FFFD for every byte that is no UTF-8, as []rune has.
+		if r := string([]rune(s)); strings.ContainsRune(r, utf8.RuneError) {
+			size += len(r) + len(s)
+			if names[r] != "" {
+				s = names[r] + "/" + s
+			}
+			names[r] = s
+		}
+		return size <= listingBytes
+	})
+	if ok && time.Since(changed) < stale {
+		l.view = map[uint64]bool{}
+		ok = t.each(t.view.dir, cipherDir, func(s string) bool {
+			l.view[maphash.String(t.seed, s)] = true
+			return len(l.view) <= listingBytes/32
+		})
+	}
+	if !ok {
+		return nil
+	}
+	l.names = names
+	return l
+}
+
+// each calls f with the names in a directory below root. It reports false if f did, or if
+// the directory cannot be read.
+func (t *Tree) each(root, dir string, f func(name string) bool) bool {
+	d, err := inRoot(root, dir, (*os.Root).Open)
+	if err != nil {
+		return false
+	}
+	defer d.Close()
+	for {
+		names, err := d.Readdirnames(1024)
+		for _, name := range names {
+			if !f(name) {
+				return false
+			}
+		}
+		if err != nil {
+			return err == io.EOF
+		}
+	}
+}
+
+// changed returns the change time of a plain directory.
+func (t *Tree) changed(dir string) (time.Time, bool) {
+	fi, err := inRoot(t.view.plain, dir+".", (*os.Root).Stat)
+	if err != nil {
+		return time.Time{}, false
+	}
+	return changeTime(fi), true
+}
+
+// trail describes both files and the directories above them, as far as the roots. It
+// reports false if they are not the same, or may be about to be moved. Two trails
+// that are equal show that nothing was moved between them.
+func (t *Tree) trail(cipher, plain string) (trail string, ok bool) {
+	var b strings.Builder
+	cipherEnds, plainEnds := append(slashes(cipher), len(cipher)), append(slashes(plain), len(plain))
+	if len(cipherEnds) != len(plainEnds) {
+		return "", false
+	}
+	for i := range cipherEnds {
+		encrypted, err := inRoot(t.view.dir, cipher[:cipherEnds[i]], (*os.Root).Lstat)
+		if err != nil {
+			return "", false
+		}
+		clear, err := inRoot(t.view.plain, plain[:plainEnds[i]], (*os.Root).Lstat)
+		if err != nil || !t.same(encrypted, clear) {
+			return "", false
+		}
+		for _, fi := range []fs.FileInfo{encrypted, clear} {
+			changed := changeTime(fi)
+			if time.Since(changed) < tick {
+				return "", false
+			}
+			fmt.Fprintln(&b, inode(fi), changed.UnixNano())
+		}
+	}
+	return b.String(), true
+}
+
+// sameFile reports whether two entries of the two sides are the same file.
+func sameFile(encrypted, plain fs.FileInfo) bool { return inode(encrypted) == inode(plain) }
+
+// inode identifies a file on both sides: gocryptfs hands inode numbers through, with a
+// tag in the upper 16 bits for files that are not on the device of the root
+// (gocryptfs internal/inomap).
 func inode(fi fs.FileInfo) uint64 {
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
-		return uint64(st.Ino)
+		return uint64(st.Ino) & (1<<48 - 1)
 	}
 	return 0
 }
 
-// A listing has those names of a directory that hold U+FFFD or bytes that are no
-// UTF-8, by what JSON makes of them.
-type listing struct {
-	dir   string
-	mtime time.Time
-	names map[string][]string
-}
-
-// spellings returns the names in the plain directory dir that JSON turns into
-// leaf.
-func (t *Tree) spellings(dir, leaf string) []string {
-	if t.view.plain == "" {
-		return nil
+func changeTime(fi fs.FileInfo) time.Time {
+	if ts := times.Get(fi); ts.HasChangeTime() {
+		return ts.ChangeTime()
 	}
-	if !strings.ContainsRune(leaf, utf8.RuneError) {
-		if _, err := inRoot(t.view.plain, dir+leaf, (*os.Root).Lstat); err != nil {
-			return nil
-		}
-		return []string{leaf}
-	}
-	f, err := inRoot(t.view.plain, dir+".", (*os.Root).Open)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return nil
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.listing.dir != dir || !t.listing.mtime.Equal(fi.ModTime()) {
-		t.listing = listing{dir, fi.ModTime(), list(f)}
-	}
-	return slices.Clone(t.listing.names[leaf])
-}
-
-// list reads a directory, up to listingEntries names that matter.
-func list(dir *os.File) map[string][]string {
-	names := map[string][]string{}
-	for n := 0; n < listingEntries; {
-		some, err := dir.Readdirnames(1024)
-		if err != nil {
-			break
-		}
-		for _, s := range some {
-			// JSON has U+FFFD for every byte that is no UTF-8, as []rune has.
-			if r := string([]rune(s)); strings.ContainsRune(r, utf8.RuneError) {
-				names[r] = append(names[r], s)
-				n++
-			}
-		}
-	}
-	return names
+	return fi.ModTime()
 }
 
 // inRoot calls a method of the root directory dir for one path in it.
@@ -339,20 +335,43 @@ func inRoot[T any](dir, path string, f func(*os.Root, string) (T, error)) (T, er
 	return f(root, path)
 }
 
-// within returns what f does, if it does in time.
-func within[T any](t *Tree, f func() T) (result T, ok bool) {
-	if t.hung.Load() {
+// look returns what f does, if it does in time, and no other look hangs.
+func look[T any](t *Tree, f func() T) (result T, ok bool) {
+	t.mu.Lock()
+	hung := t.hung
+	t.mu.Unlock()
+	if hung {
 		return result, false
 	}
-	done := make(chan T, 1)
-	go func() { done <- f() }()
+	var defect any
+	done := make(chan struct{})
+	var r T // is written before done is closed
+	go func() {
+		defer func() {
+			defect = recover()
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.hung = false
+			close(done)
+		}()
+		r = f()
+	}()
 	timer := time.NewTimer(t.timeout)
 	defer timer.Stop()
 	select {
-	case result = <-done:
-		return result, true
+	case <-done:
 	case <-timer.C:
-		t.hung.Store(true)
-		return result, false
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		select {
+		case <-done:
+		default:
+			t.hung = true
+			return result, false
+		}
 	}
+	if defect != nil {
+		panic(defect)
+	}
+	return r, true
 }

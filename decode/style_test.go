@@ -22,6 +22,7 @@ var kinds = []struct {
 	{added, []string{
 		">f+++++++++ name", "<f+++++++++ name", "cd+++++++++ name/", "cL+++++++++ name -> x",
 		"hf+++++++++ name => x", "cD+++++++++ name", "cS+++++++++ name", ".d+++++++++ name/",
+		">f+++++++ name", ">f++++++++++ name", ">f+++++++++++ name", // of macOS
 	}},
 	{changed, []string{
 		">f.st...... name", "<f..t...... name", ">fcstpoguax name", ".d..t...... ./", ".f...p..... name",
@@ -71,7 +72,7 @@ var kinds = []struct {
 		"sent 1,234 bytes  received 56 bytes  860.00 bytes/sec", "total size is 100  speedup is 1.00",
 		"Number of files: 3 (reg: 2, dir: 1)", "name exists", "name is newer", "deleted by hand",
 		"rsync", "rsyncd.conf", "rsync.log is uptodate", "error", "errors/name", "warnings", "skipping",
-		">f", ">f+++++", ">f++++++++", ">f+++++++++", ">f++++++++++ name", ">x+++++++++ name", "=f+++++++++ name",
+		">f", ">f+++++", ">f++++++++", ">f+++++++++", ">f++++++++++++ name", ">x+++++++++ name", "=f+++++++++ name",
 		">f.st..z... name", "100% name", "12 monkeys", "  12 50 % off", "name 100% 1.00MB/s",
 		"2026-11-22 17:24:40 timemachine: [INFO]  Starting full backup",
 		"[sender] hiding file name because of pattern name", "send name", "-rw-r--r--  4 2026/11/22 17:29:36 name",
@@ -92,7 +93,13 @@ func TestClassify(t *testing.T) {
 			if k.kind == progress || strings.Contains(line, "openrsync(") || strings.Contains(line, "timemachine: ") {
 				continue
 			}
-			for _, prefix := range []string{"2026/11/22 17:29:36 [12345] ", "openrsync(123): ", "2026-11-22 17:24:40 timemachine: "} {
+			for _, prefix := range []string{
+				"2026/11/22 17:29:36 [12345] ", "openrsync(123): ", "2026-11-22 17:24:40 timemachine: ",
+				"Nov 23 03:10:00 ", "Nov  3 03:10:00.123456 ", "00:00:05 ", "00:00:05.123456 ", // ts, ts -s
+				"2026-11-23T03:10:00Z ", "2026-11-23T03:10:00+0100 ", "2026-11-23T03:10:00.5+01:00 ",
+				"Nov 23 03:10:00 host backup[123]: ", "2026-11-23T03:10:00+0100 host backup[123]: ", // journalctl
+				"[2026-11-23 03:10:00] ", "[03:10:00] ", "Nov 23 03:10:00 2026/11/22 17:29:36 [12345] ",
+			} {
 				if got := classify([]byte(prefix + line)); got != k.kind {
 					t.Errorf("%q is %v, want %v", prefix+line, got, k.kind)
 				}
@@ -212,9 +219,9 @@ func figures(n, percent int) string {
 }
 
 func TestHideMeta(t *testing.T) {
-	known := table{encName: "gocryptfs.conf"}
+	known := paths{encName: "gocryptfs.conf"}
 	for _, tt := range hidden {
-		o := Options{Names: known, HideMeta: true, Window: 4}
+		o := Options{Names: known, HideMeta: true}
 		if diff := cmp.Diff(tt.want, copyAll(t, strings.NewReader(tt.in), o)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.about, diff)
 		}
@@ -248,7 +255,7 @@ func everywhere(t *testing.T, about, text, want string, o Options) {
 // TestHideMetaMiddle has lines that follow progress without a newline, as when
 // rsync pulls and two processes write (-vv --progress).
 func TestHideMetaMiddle(t *testing.T) {
-	o := Options{Names: nobody{}, HideMeta: true, Window: 2}
+	o := Options{Names: nobody{}, HideMeta: true}
 	for _, tt := range []struct{ about, in, want string }{
 		{"a name behind hidden progress is lost", "gocryptfs.conf\n" + figures(0, 0) + "A is uptodate\n", "A is uptodate\n"},
 		{"housekeeping behind progress is left", "A\n" + figures(0, 0) + "gocryptfs.conf is uptodate\n", "A\n" + figures(0, 0)},
@@ -261,16 +268,16 @@ func TestHideMetaMiddle(t *testing.T) {
 
 // TestHideMetaCRLF has lines as a terminal session records them (script).
 func TestHideMetaCRLF(t *testing.T) {
-	o := Options{Names: nobody{}, HideMeta: true, Window: 2}
+	o := Options{Names: nobody{}, HideMeta: true}
 	got := copyAll(t, strings.NewReader("A\r\ngocryptfs.conf\r\n"+figures(6, 100)+"\r\nB\r\n"), o)
 	if want := "A\r\nB\r\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
 
-// TestColourChangesNothing has the same text with colour but for the sequences,
+// TestColorChangesNothing has the same text with color but for the sequences,
 // each of which ends in its record, before what ends that.
-func TestColourChangesNothing(t *testing.T) {
+func TestColorChangesNothing(t *testing.T) {
 	var text strings.Builder
 	for _, k := range kinds {
 		for _, line := range k.lines {
@@ -282,18 +289,18 @@ func TestColourChangesNothing(t *testing.T) {
 	}
 	text.WriteString("no end")
 	for name, names := range map[string]Names{"nobody": nobody{}, "anybody": anybody{}} {
-		want := copyAll(t, strings.NewReader(text.String()), Options{Names: names, Window: 2})
+		want := copyAll(t, strings.NewReader(text.String()), Options{Names: names})
 		for _, cuts := range [][]byte{nil, {1}, {2}, {50, 3}} {
-			got := copyAll(t, &cutReader{data: []byte(text.String()), cuts: cuts}, Options{Names: names, Window: 2, Colour: true})
+			got := copyAll(t, &cutReader{data: []byte(text.String()), cuts: cuts}, Options{Names: names, Color: true})
 			if !strings.Contains(got, reset) {
-				t.Errorf("%s: no colour", name)
+				t.Errorf("%s: no color", name)
 			}
 			if diff := cmp.Diff(want, sequences.Replace(got)); diff != "" {
 				t.Errorf("%s, cut into %v, without sequences (-want +got):\n%s", name, cuts, diff)
 			}
 			for _, rec := range strings.FieldsFunc(got, func(r rune) bool { return r == '\r' || r == '\n' }) {
 				if i := strings.LastIndex(rec, "\x1b"); i >= 0 && !strings.HasPrefix(rec[i:], reset) {
-					t.Errorf("%s, cut into %v: colour goes on after %q", name, cuts, rec)
+					t.Errorf("%s, cut into %v: color goes on after %q", name, cuts, rec)
 				}
 			}
 		}
@@ -309,11 +316,11 @@ var sequences = func() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }()
 
-// TestLongLinesAreNotClassified has no colour in a record of more than maxToken,
+// TestLongLinesAreNotClassified has no color in a record of more than maxToken,
 // which nobody looks at as a whole.
 func TestLongLinesAreNotClassified(t *testing.T) {
 	text := "*deleting   " + strings.Repeat("x ", maxToken) + "\n*deleting   y\n"
-	got := copyAll(t, strings.NewReader(text), Options{Names: nobody{}, Colour: true})
+	got := copyAll(t, strings.NewReader(text), Options{Names: nobody{}, Color: true})
 	if !strings.HasPrefix(got, "*deleting   x") || !strings.HasSuffix(got, palette[deleted]+"*deleting   y"+reset+"\n") {
 		t.Errorf("begins %q, ends %q", got[:20], got[len(got)-30:])
 	}

@@ -1,0 +1,151 @@
+package decode
+
+import (
+	"slices"
+	"strings"
+)
+
+// maxStarts bounds the names of a chain that are tried as the first one below the
+// root: foreign directories in front of it may look encrypted.
+const maxStarts = 8
+
+// A part of a chain, names[first:last], has been decrypted.
+type part struct {
+	first, last   int
+	padded        bool   // the `=` behind its names belong to them
+	cipher, plain string // of the last name, from the root of the view
+	unsure        bool   // this may not be where it is
+	known         bool   // from the index
+}
+
+// A chain is what is being decrypted: the names of b. Where a name proves to have a
+// suffix, a shorter one takes its place.
+type chain struct {
+	lookup *lookup
+	b      []byte
+	names  []name
+}
+
+// decrypt returns the part of the chain that decrypts: the whole of it or, failing
+// that, the longest part from the first name that decrypts below the root or,
+// failing that, in one of the directories near it.
+func (c chain) decrypt(near *vicinity) (part, bool) {
+	c.lookup.begin()
+	n := len(c.names)
+	bases := c.lookup.bases(c.cipher(0, n, true))
+	var whole part
+	for _, base := range bases {
+		p, ok := c.try(base, 0, n, false)
+		if ok && c.lookup.isPlace(p, bases) {
+			return p, true
+		}
+		if ok && whole.last == 0 {
+			whole = p
+		}
+	}
+	if whole.last > 0 {
+		whole.unsure = true
+		return whole, true
+	}
+	for first := range min(n, maxStarts) {
+		for _, base := range bases {
+			if p, ok := c.grow(base, first, false); ok {
+				p.unsure = !c.lookup.isPlace(p, bases)
+				return p, true
+			}
+		}
+	}
+	for _, dir := range near.dirs() {
+		if p, ok := c.grow(dir+"/", 0, true); ok {
+			return p, true
+		}
+	}
+	return part{}, false
+}
+
+// first returns the path that decrypt asks for at first.
+func (c chain) first() string {
+	cipher := c.cipher(0, len(c.names), true)
+	return c.lookup.bases(cipher)[0] + cipher
+}
+
+// grow decrypts as many names from first on as lie in the directory base: all, one,
+// or what halving finds. alone says that the text does not have them in there.
+func (c chain) grow(base string, first int, alone bool) (best part, ok bool) {
+	n := len(c.names)
+	// names[first:good] is known to decrypt, and names[first:bad] not to.
+	for good, bad := first, n+1; good+1 < bad && c.lookup.more(); {
+		last := (good + bad) / 2
+		switch {
+		case bad > n:
+			last = n
+		case good == first:
+			last = first + 1
+		}
+		p, ok := c.try(base, first, last, alone)
+		suffix := !ok && last == good+1
+		if suffix {
+			p, ok = c.shorten(base, first, last, alone)
+		}
+		switch {
+		case !ok:
+			bad = last
+		case suffix:
+			best, good, bad = p, last, n+1
+		default:
+			best, good = p, last
+		}
+	}
+	return best, best.last > 0
+}
+
+// shorten tries names[first:last] with the shorter ones that the last of them may
+// have a suffix on.
+func (c chain) shorten(base string, first, last int, alone bool) (part, bool) {
+	whole := c.names[last-1]
+	for short, ok := whole.shorter(c.b); ok && c.lookup.more(); short, ok = short.shorter(c.b) {
+		c.names[last-1] = short
+		if p, ok := c.try(base, first, last, alone); ok {
+			return p, true
+		}
+	}
+	c.names[last-1] = whole
+	return part{}, false
+}
+
+// try decrypts names[first:last] in the directory base: with padding, if there is
+// any, and without.
+func (c chain) try(base string, first, last int, alone bool) (part, bool) {
+	own := strings.Count(base, "/")
+	if alone {
+		own = last - first + own
+	}
+	padded := slices.ContainsFunc(c.names[first:last], func(n name) bool { return n.pad > 0 })
+	for _, pad := range []bool{true, false} {
+		if pad && !padded {
+			continue
+		}
+		cipher := base + c.cipher(first, last, pad)
+		if plain, ok := c.lookup.decrypt(cipher, own); ok {
+			return part{first: first, last: last, padded: pad, cipher: cipher, plain: plain, known: c.lookup.known}, true
+		}
+	}
+	return part{}, false
+}
+
+// cipher returns the path of names[first:last].
+func (c chain) cipher(first, last int, pad bool) string {
+	dst := c.lookup.path[:0]
+	for i, n := range c.names[first:last] {
+		if i > 0 {
+			dst = append(dst, '/')
+		}
+		end := n.end
+		if pad {
+			end += n.pad
+		}
+		dst = append(dst, c.b[n.start:end]...)
+	}
+	c.lookup.path = dst
+	return string(dst)
+}

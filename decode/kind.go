@@ -1,0 +1,127 @@
+package decode
+
+import (
+	"bytes"
+	"regexp"
+)
+
+// A kind is what a record tells, as far as its first bytes show it.
+type kind int
+
+const (
+	ordinary kind = iota // anything else
+	added                // a file or directory that is new at the destination
+	changed              // one whose content or attributes are brought up to date
+	deleted              // one that is deleted there
+	warning              // something was left out, or is odd
+	failure              // something went wrong
+	progress             // figures of a transfer under way, or a lone CR
+)
+
+var (
+	// What programs write before a record: rsync --log-file, timemachine, openrsync,
+	// ts, journalctl, and scripts that print the time in brackets. There may be
+	// several, as in the output of timemachine in a journal.
+	prefixForm = regexp.MustCompile(`^(?:` +
+		`(?:\d{4}[-/]\d\d[-/]\d\d[ T]|[A-Z][a-z][a-z] [ \d]\d )?` +
+		`\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)? (?:\[\d+\] |timemachine: |[^\s:]+ [^\s:]+\[\d+\]: )?` +
+		`|\[(?:\d{4}-\d\d-\d\d[ T])?\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\] ` +
+		`|openrsync\(\d+\): )+`)
+
+	// YXcstpoguax of -i, where c to x are all `+` for a new file, and all blank for
+	// one that is the same. The rsync of macOS has more attributes, older ones have
+	// fewer.
+	itemForm = regexp.MustCompile(`^[<>ch.][fdLDS](?:(\+{7,11})|[.?cstTpogunabxf]{7,11}) `)
+
+	// rsync progress.c: bytes, per cent, rate, time; at the end of a file the counts.
+	figuresForm = regexp.MustCompile(`^ *[0-9][0-9.,]*[KMGTP]? +([0-9]+)%(?: +[0-9.,]+[kMGT]?B/s)?` +
+		` +[0-9?]+:[0-9?]+:[0-9?]+ *(\(xfe?r#[^()\r\n]*\) *)?`)
+
+	// The files that exist only in the encrypted view. A `=` before one makes it the
+	// value of a setting.
+	metaForm = regexp.MustCompile(`(?:^|[^A-Za-z0-9_=-])gocryptfs\.` +
+		`(?:conf|diriv|longname\.[A-Za-z0-9_-]{43}=?\.name)(?:$|[^A-Za-z0-9_-])`)
+
+	// An option in an echoed command.
+	optionForm = regexp.MustCompile(` --[a-z][a-z-]*(?:[= ]|$)`)
+)
+
+// starts are the words that records of some kind begin with.
+var starts = []struct {
+	text string
+	kind kind
+}{
+	{"*deleting ", deleted},
+	{"deleting in ", ordinary}, // says where it looks
+	{"deleting ", deleted},
+	{"rsync: ", failure},
+	{"rsync error: ", failure},
+	{"ERROR: ", failure},
+	{"@ERROR: ", failure},
+	{"[ERROR] ", failure}, // timemachine
+	{"error: ", failure},  // openrsync
+	{"IO error ", failure},
+	{"could not make way ", failure},
+	{"cannot delete ", failure},
+	{"rsync warning: ", warning},
+	{"WARNING: ", warning},
+	{"[WARN] ", warning},
+	{"warning: ", warning},
+	{"file has vanished: ", warning},
+	{"directory has vanished: ", warning},
+	{"symlink has no referent: ", warning},
+	{"skipped diminished file: ", warning},
+	{"skipping ", warning},
+	{"ignoring unsafe symlink ", warning},
+	{"Deletions stopped ", warning},
+	{"*** Skipping ", warning},
+}
+
+// classify returns the kind of a record, which may not be whole yet.
+func classify(b []byte) kind {
+	b = b[prefixLen(b):]
+	if string(b) == "\r" || figuresForm.Match(b) {
+		return progress
+	}
+	if m := itemForm.FindSubmatchIndex(b); m != nil {
+		if m[2] >= 0 {
+			return added
+		}
+		return changed
+	}
+	for _, s := range starts {
+		if bytes.HasPrefix(b, []byte(s.text)) {
+			return s.kind
+		}
+	}
+	return ordinary
+}
+
+// prefixLen returns the length of the prefix that another program wrote.
+func prefixLen(b []byte) int { return len(prefixForm.Find(b)) }
+
+// figuresLen returns the length of the progress figures, and of the prefix before
+// them, that b begins with, or 0. Another process may have written a line right
+// after them.
+func figuresLen(b []byte) int {
+	n := prefixLen(b)
+	if m := len(figuresForm.Find(b[n:])); m > 0 {
+		return n + m
+	}
+	return 0
+}
+
+// isTotal reports whether progress is that of the whole run (--info=progress2),
+// not of a file: it counts files before it has come to 100 per cent.
+func isTotal(b []byte) bool {
+	m := figuresForm.FindSubmatch(b[prefixLen(b):])
+	return m != nil && string(m[1]) != "100" && len(m[2]) > 0
+}
+
+// isMeta reports whether a record of kind k speaks of a housekeeping file.
+// Trouble with one is trouble with the backup, and an echoed command is no news
+// of one.
+func isMeta(b []byte, k kind) bool {
+	return k != failure && k != warning && bytes.Contains(b, []byte("gocryptfs.")) &&
+		metaForm.Match(b) && !optionForm.Match(b)
+}

@@ -1,0 +1,37 @@
+package decode
+
+// self returns the name that the link target t of b begins with if it is the one
+// that points to it. Then it is a path after all:
+// `rename "/dst/.NAME.XXXXXX" -> "NAME"`.
+func (v *vicinity) self(b []byte, t token) (name, bool) {
+	if t.names != nil || !t.arrow {
+		return name{}, false
+	}
+	n, ok := nameAt(b, t.start, wordEnd(b, t.start))
+	return n, ok && string(b[n.start:n.end]) == v.leaf
+}
+
+// target appends the word t of b, in plain if it is the target of the link in front
+// of it, and returns where b goes on.
+func (w *rewriter) target(dst, b []byte, t token) ([]byte, int) {
+	target, n := w.readLink(b, t)
+	switch {
+	case n > 0:
+		return appendEscaped(dst, target), t.start + n
+	case t.arrow:
+		return w.appendEncrypted(dst, b[t.start:t.end]), t.end
+	}
+	return append(dst, b[t.start:t.end]...), t.end
+}
+
+// readLink returns the plain target of the link whose path the text has in front of
+// t in the same record, if t begins with its encrypted one, which takes n bytes. n is
+// 0 if it does not. gocryptfs encrypts targets like the content of files, and
+// cannot be asked for them.
+func (w *rewriter) readLink(b []byte, t token) (target string, n int) {
+	v := &w.near
+	if !v.whole || t.end-t.start < minTarget || !w.lookup.more() {
+		return "", 0
+	}
+	return w.lookup.target(v.cipher, v.plain, b[t.start:t.end])
+}

@@ -1,0 +1,242 @@
+package decode
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+)
+
+// A view is an encrypted directory, and the plain one that it belongs to.
+type view struct {
+	dir   string // its root, empty if it cannot be reached
+	plain string // the plain directory, empty if it is not known
+	sub   string // MOUNT's own cipher path, empty if MOUNT is the root
+}
+
+// A problem is something wrong, in words, and what to do about it.
+type problem struct{ what, hint string }
+
+// maxSpellings bounds the directories that a source in the mount table may mean.
+const maxSpellings = 16
+
+// findView returns the view that mount lies in.
+func findView(mount, plain string) (view, *problem) {
+	v := view{dir: mount, plain: plain}
+	if mount == "" {
+		return v, &problem{"MOUNT is empty", "is a variable of the script not set? names are decoded, targets of links are not"}
+	}
+	if p := checkDir("MOUNT", mount, "give the encrypted directory that rsync reads"); p != nil {
+		return v, p
+	}
+	dir, err := filepath.EvalSymlinks(mount)
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if err != nil {
+		return v, &problem{err.Error(), "give the directory that rsync reads"}
+	}
+	mounts, err := mountinfo.GetMounts(nil)
+	if err != nil && plain == "" {
+		return v, &problem{"no mount table: " + err.Error(), "give the plain directory with -plain"}
+	}
+	listed, p := mountTable(mounts).lookUp(dir)
+	if plain == "" {
+		if p == nil || listed.dir != "" {
+			v = listed
+		}
+		return v, p
+	}
+	if listed.dir != "" {
+		v = listed
+	}
+	v.plain = ""
+	if p := checkDir("-plain", plain, "give the directory that gocryptfs encrypts"); p != nil {
+		return v, p
+	}
+	v.plain = plain
+	for _, name := range []string{"gocryptfs.conf", "gocryptfs.diriv"} {
+		if _, err := os.Lstat(filepath.Join(plain, name)); err == nil {
+			v.plain = ""
+			return v, &problem{"-plain " + plain + " is the encrypted side", "give the directory with the real names"}
+		}
+	}
+	if !sameRoot(v.dir, plain) {
+		return v, &problem{"-plain " + plain + " is not the directory that " + mount + " shows",
+			"give that one; otherwise targets of links stay encrypted"}
+	}
+	return v, nil
+}
+
+// checkDir explains why dir, an operand, is no directory, with a hint if it is
+// something else.
+func checkDir(operand, dir, hint string) *problem {
+	const rest = "; names are decoded, targets of links are not"
+	fi, err := os.Stat(dir)
+	switch {
+	case os.IsNotExist(err):
+		return &problem{operand + " " + dir + " does not exist", hint + rest}
+	case err != nil:
+		return &problem{operand + " cannot be used: " + err.Error(), hint + rest}
+	case fi.Mode().Type() == fs.ModeSocket:
+		return &problem{operand + " " + dir + " is a socket", "the operands are CTLSOCK and MOUNT, in this order"}
+	case !fi.IsDir():
+		return &problem{operand + " " + dir + " is not a directory", hint + rest}
+	}
+	return nil
+}
+
+// A mountTable has all mounts, the newest last.
+type mountTable []*mountinfo.Info
+
+// A spot is a place in a file system, however that is mounted.
+type spot struct {
+	fs   string
+	path string
+}
+
+// lookUp returns the view that dir, an absolute path, lies in. The table is a hint, not
+// a proof: a view is taken if its root and that of the plain directory have the same
+// change time, which gocryptfs hands through.
+func (t mountTable) lookUp(dir string) (v view, p *problem) {
+	p = &problem{dir + " is no gocryptfs mount",
+		"give the directory that rsync reads, or -plain; names are decoded, targets of links are not"}
+	here := t.locate(dir)
+	for _, m := range slices.Backward(t) {
+		typed := strings.Contains(m.FSType, "gocryptfs")
+		if !typed && !isFuse(m.FSType) || insideOf(m) != "/" {
+			continue
+		}
+		at := t.locate(m.Mountpoint)
+		sub, within := below(at.path, here.path)
+		within = within && at.fs == here.fs
+		for _, source := range spellings(m.Source) {
+			there := t.locate(source)
+			cipherSub, forward := below(there.path, here.path)
+			forward = forward && there.fs == here.fs
+			switch reverse := strings.HasSuffix(m.FSType, "reverse"); {
+			case within && (reverse || !typed) && sameRoot(m.Mountpoint, source):
+				return view{dir: m.Mountpoint, plain: source, sub: sub}, nil
+			case forward && !reverse && sameRoot(source, m.Mountpoint):
+				return view{dir: source, plain: m.Mountpoint, sub: cipherSub}, nil
+			case typed && reverse && forward:
+				p = &problem{dir + " is the plain side of a gocryptfs mount",
+					"give the encrypted one: " + m.Mountpoint + "; names are decoded, targets of links are not"}
+			case typed && !reverse && within:
+				p = &problem{dir + " is the plain side of a gocryptfs mount",
+					"give the encrypted one: " + source + "; names are decoded, targets of links are not"}
+			}
+		}
+		if typed && within && strings.HasSuffix(m.FSType, "reverse") && v.dir == "" {
+			v = view{dir: m.Mountpoint, sub: sub}
+			p = &problem{"the plain directory of " + m.Mountpoint + " was not found",
+				"name it with -plain; names are decoded, targets of links are not"}
+		}
+	}
+	return v, p
+}
+
+// locate returns where path lies: in the file system that is mounted last at the
+// longest part of it.
+func (t mountTable) locate(dir string) spot {
+	var best *mountinfo.Info
+	for _, m := range t {
+		if _, ok := below(m.Mountpoint, dir); ok && (best == nil || len(m.Mountpoint) >= len(best.Mountpoint)) {
+			best = m
+		}
+	}
+	if best == nil {
+		return spot{path: dir}
+	}
+	sub, _ := below(best.Mountpoint, dir)
+	id := best.Mountpoint // where the system does not tell more, as on macOS and FreeBSD
+	if best.Root != "" {
+		id = fmt.Sprint(best.Major, ":", best.Minor)
+	}
+	return spot{id, path.Join(insideOf(best), sub)}
+}
+
+// insideOf returns which directory of its file system is mounted.
+func insideOf(m *mountinfo.Info) string {
+	if m.Root == "" {
+		return "/"
+	}
+	return m.Root
+}
+
+// isFuse reports whether the type of a mount is one that gocryptfs has on macOS or
+// FreeBSD, where its own is not in the table.
+func isFuse(fstype string) bool {
+	return slices.Contains([]string{"macfuse", "osxfuse", "fusefs", "fuse"}, fstype)
+}
+
+// below returns the path of dir relative to root, empty if they are the same.
+func below(root, dir string) (string, bool) {
+	if dir == root {
+		return "", true
+	}
+	return strings.CutPrefix(dir, strings.TrimSuffix(root, "/")+"/")
+}
+
+// spellings returns the directories that a source in the mount table may mean:
+// gocryptfs writes each `,` in it as `_` (gocryptfs mount.go).
+func spellings(source string) []string {
+	if !filepath.IsAbs(source) {
+		return nil
+	}
+	found := []string{"/"}
+	for name := range strings.SplitSeq(strings.Trim(source, "/"), "/") {
+		var next []string
+		for _, dir := range found {
+			next = append(next, filepath.Join(dir, name))
+			if !strings.Contains(name, "_") {
+				continue
+			}
+			entries, _ := os.ReadDir(dir)
+			for _, e := range entries {
+				if e.Name() != name && strings.ReplaceAll(e.Name(), ",", "_") == name && len(next) < maxSpellings {
+					next = append(next, filepath.Join(dir, e.Name()))
+				}
+			}
+		}
+		found = next
+	}
+	var dirs []string
+	for _, dir := range found {
+		if dir, err := filepath.EvalSymlinks(dir); err == nil {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+// sameRoot reports whether the roots of a view and of a plain directory have the same
+// change time. If it is recent, the kernel may not know it yet, or it may be changing.
+func sameRoot(view, plain string) bool {
+	for deadline := time.Now().Add(stale); ; time.Sleep(tick) {
+		before, err := os.Stat(plain)
+		if err != nil {
+			return false
+		}
+		root, err := os.Stat(view)
+		if err != nil {
+			return false
+		}
+		if changeTime(root).Equal(changeTime(before)) {
+			return true
+		}
+		newest := changeTime(before)
+		if t := changeTime(root); t.After(newest) {
+			newest = t
+		}
+		if now := time.Now(); now.Sub(newest) > stale || now.After(deadline) {
+			return false
+		}
+	}
+}

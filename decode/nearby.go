@@ -1,0 +1,65 @@
+package decode
+
+import (
+	"bytes"
+	"strings"
+)
+
+// A vicinity is what the text has told of directories, where a name may lie that is
+// written without its own. It depends on the order of the text alone, not on how
+// the text is cut.
+//
+//	Only in 2KjA…Q/x0Q7…w: pB7j…A             the path in front of it
+//	{"path":"2KjA…Q/x0Q7…w","name":"x0Q7…w"}  its parent
+//	2KjA…Q/x0Q7…w:                            the last record that was a path and a colon
+type vicinity struct {
+	// The last path of this record, as far as it decrypts; empty if there is none.
+	cipher, plain string
+	whole         bool   // it decrypts to its end
+	leaf          string // its last name, as it stands in the text
+	since         int    // bytes of this record behind it
+
+	header string // the cipher path of the last record that was a path and a colon
+}
+
+// dirs returns the cipher paths of the directories to try for a name, the most
+// likely first.
+func (v *vicinity) dirs() (dirs []string) {
+	if v.cipher != "" {
+		dirs = append(dirs, v.cipher)
+		if i := strings.LastIndexByte(v.cipher, '/'); i >= 0 {
+			dirs = append(dirs, v.cipher[:i])
+		}
+	}
+	if v.header != "" {
+		dirs = append(dirs, v.header)
+	}
+	return dirs
+}
+
+// pass moves on over b[i:j], which holds no path.
+func (v *vicinity) pass(b []byte, i, j int) {
+	end := bytes.IndexAny(b[i:j], "\r\n")
+	if end < 0 {
+		v.since += j - i
+		return
+	}
+	v.since += end
+	v.endRecord(b[:i+end])
+	if rest := b[i+end : j]; bytes.Contains(rest, []byte(":\n")) || bytes.Contains(rest, []byte(":\r")) {
+		v.header = "" // of a directory that is not in the view, perhaps
+	}
+}
+
+// endRecord takes note of the end of a record, which is that of b.
+func (v *vicinity) endRecord(b []byte) {
+	header := v.header
+	if b, colon := bytes.CutSuffix(b, []byte(":")); colon {
+		header = ""
+		quoted := v.since == 2 && isQuote(b[len(b)-1])
+		if v.whole && (v.since == 1 || quoted) {
+			header = v.cipher
+		}
+	}
+	*v = vicinity{header: header}
+}

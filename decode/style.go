@@ -1,0 +1,168 @@
+package decode
+
+import "bytes"
+
+// ANSI sequences: the eight basic colors, which every terminal theme keeps apart
+// from its background, and none of the two that are close to white or black.
+const (
+	dim   = "\x1b[2m"
+	reset = "\x1b[0m"
+)
+
+var palette = map[kind]string{
+	added:   "\x1b[32m", // green
+	changed: "\x1b[36m", // cyan
+	deleted: "\x1b[31m", // red
+	warning: "\x1b[35m", // magenta
+	failure: "\x1b[1;31m",
+}
+
+// A style says what is done to records beyond decoding, and knows what that
+// depends on.
+type style struct {
+	color, hideMeta bool
+
+	final  bool // no text follows
+	long   bool // in a record that is too long to be left out
+	hiding bool // the last file was a housekeeping file
+	totals bool // progress is that of the whole run
+}
+
+// showing says when a record is shown with -hide-meta.
+type showing int
+
+const (
+	always     showing = iota
+	never              // a housekeeping file: what belongs to it is left out, too
+	withFile           // progress
+	totalsOnly         // progress of the whole run, which belongs to no file
+)
+
+// ready returns how much of b, settled up to end, may go out if housekeeping lines
+// are to be left out: not the last record, before it is known what it is.
+func (s *style) ready(b []byte, from, end int) int {
+	if !s.hideMeta {
+		return end
+	}
+	last := lastRecord(b)
+	if last == len(b) && last > 0 && b[last-1] == '\r' {
+		last = lastRecord(b[:last-1]) // its `\n` may follow
+	}
+	if s.long && last < from {
+		return end
+	}
+	if n := figuresLen(b[last:]); last+n <= end {
+		last += n // progress goes out as soon as it is known to be that
+	}
+	if last < from || len(b)-last > maxToken || string(b[last:]) == "\r" {
+		return end
+	}
+	return min(end, last)
+}
+
+// lines appends b[from:] to dst, decoded, each record in its style.
+func (c *copier) lines(dst, b []byte, from int) []byte {
+	s := &c.style
+	if !s.color && !s.hideMeta {
+		return c.rewriter.rewrite(dst, b, from)
+	}
+	for start, end := lastRecord(b[:from]), 0; from < len(b); start, from = end, end {
+		if s.long {
+			end = recordEnd(b, from)
+		} else {
+			start, end = recordAt(b, start, from)
+		}
+		ended := end < len(b) || s.final || b[end-1] == '\n' || b[end-1] == '\r'
+		k, show := s.see(b[start:end], ended)
+		keep, count := len(dst), c.rewriter.count
+		dst = c.paint(dst, b[:end], from, palette[k], show == never)
+		if s.hideMeta && !s.shows(show) {
+			// It was rewritten all the same: what follows may depend on it.
+			dst, c.rewriter.count = dst[:keep], count
+		}
+	}
+	return dst
+}
+
+// see returns the kind of a record and when it is shown. One that is let go of
+// before its end, and no progress, is longer than any that is left out.
+func (s *style) see(rec []byte, ended bool) (k kind, show showing) {
+	if s.long = s.long || len(rec) > maxToken; !s.long {
+		k = classify(rec)
+		s.long = s.hideMeta && !ended && k != progress
+	}
+	switch {
+	case s.long:
+		s.long = !ended
+	case isMeta(rec, k):
+		show = never
+	case k == progress && isTotal(rec):
+		show = totalsOnly
+	case k == progress:
+		show = withFile
+	}
+	return k, show
+}
+
+// shows reports whether the next record is shown, and keeps in mind what that
+// means for the progress after it.
+func (s *style) shows(show showing) bool {
+	switch show {
+	case always, never:
+		s.hiding = show == never
+	case totalsOnly:
+		s.totals = true
+	}
+	return !s.hiding || s.totals && show != never
+}
+
+// paint appends the record b[from:], or what is left of one, decoded; with color,
+// in that of sgr.
+func (c *copier) paint(dst, b []byte, from int, sgr string, meta bool) []byte {
+	w := &c.rewriter
+	if !c.style.color {
+		return w.rewrite(dst, b, from)
+	}
+	if meta {
+		sgr = dim
+	}
+	w.before, w.after = reset+dim, reset+sgr
+	body := max(from, len(bytes.TrimRight(b, "\r\n")))
+	dst = append(dst, sgr...)
+	dst = w.rewrite(dst, b[:body], from)
+	if sgr != "" {
+		dst = append(dst, reset...)
+	}
+	return w.rewrite(dst, b, body)
+}
+
+// recordAt returns where the record of b[from] begins and ends, given where the
+// line does. Progress and what follows it in a line are two.
+func recordAt(b []byte, line, from int) (start, end int) {
+	end = recordEnd(b, from)
+	text := len(bytes.TrimRight(b[line:end], "\r\n"))
+	switch n := figuresLen(b[line:end]); {
+	case n == 0 || n >= text:
+		return line, end
+	case line+n > from:
+		return line, line + n
+	default:
+		return line + n, end
+	}
+}
+
+// recordEnd returns where the record of b[from] ends.
+func recordEnd(b []byte, from int) int {
+	i := bytes.IndexAny(b[from:], "\r\n")
+	if i < 0 {
+		return len(b)
+	}
+	end := from + i + 1
+	if i > 0 && b[end-1] == '\r' && end < len(b) && b[end] == '\n' {
+		end++
+	}
+	return end
+}
+
+// lastRecord returns where the record begins that has not ended yet.
+func lastRecord(b []byte) int { return bytes.LastIndexAny(b, "\r\n") + 1 }
