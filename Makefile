@@ -33,8 +33,8 @@ lint: deps .tools/staticcheck ## check code, man page and scripts, for every pla
 	mandoc -Tlint $(NAME).1 2>/dev/null # findings go to stdout; stderr is about the system's index
 
 fuzz: ## fuzz each target for FUZZTIME
-	for f in FuzzCut FuzzPassThrough; do \
-		go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 0 ./decode || exit; done
+	for f in decode/FuzzCut decode/FuzzPassThrough ctlsock/FuzzUnmarshal ctlsock/FuzzQuestion; do \
+		go test -run '^$$' -fuzz "^$${f#*/}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 0 ./$${f%/*} || exit; done
 
 bench: .tools/gocryptfs ## measure: each part, then whole runs as a table
 	go test -run '^$$' -bench . -benchmem ./...

@@ -22,7 +22,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"gocryptfs-rsync-pretty/ctlsock"
 	"gocryptfs-rsync-pretty/decode"
 )
 
@@ -354,7 +353,7 @@ func allocations(t *testing.T, text []byte) float64 {
 	records := bytes.Count(text, []byte("\n")) + bytes.Count(text, []byte("\r"))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if _, err := decode.Copy(io.Discard, bytes.NewReader(text), decode.Options{Window: ctlsock.Window, Workers: workers}); err != nil {
+	if _, err := decode.Copy(io.Discard, bytes.NewReader(text), decode.Options{}); err != nil {
 		t.Error(err)
 	}
 	runtime.ReadMemStats(&after)

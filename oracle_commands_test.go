@@ -149,7 +149,7 @@ var commands = []comparison{
 
 	// Lists of files.
 	{sh: "printf '%s\\n' {" + umlautFile + "} {" + deepDir + "/seven} {gone.txt} >list; rsync -av --files-from=list src/ new/"},
-	{sh: "printf '%s\\0' {" + spaceDir + "}/ {new\nline} {gone\nwith newline} | rsync -avvr0 --files-from=- src/ dst/"},
+	{sh: "printf '%s\\0' {" + spaceDir + "}/ {new\nline} {kept/gone\nwith newline} | rsync -avvr0 --files-from=- src/ dst/"},
 	{sh: "rsync -av --files-from=list src/ new/"},
 
 	// rsync at both ends of a pipe, and a daemon.

@@ -143,7 +143,8 @@ func nastyTree(hard []string) []row {
 		// encrypted view. The commands that fail have it.
 		{"gone.txt", "file 1", ""},
 		{"gone Ä 日本 🎈", "file 1", ""},
-		{"gone\nwith newline", "file 1", ""},
+		{"kept/gone\nwith newline", "file 1", ""},
+		{"kept/stays", "file 1", "file 1"},
 		{`gone\#123`, "file 1", ""},
 		{goneDir + "/one", "file 1", ""},
 		{goneDir + "/zwei ü/three", "file 1", ""},

@@ -69,7 +69,7 @@ func randomWords(n int) []byte {
 func TestPass(t *testing.T) {
 	sock := ctlsocktest.Path(t)
 	ctlsocktest.Start(t, sock, ctlsocktest.Answer(func(string) string { return "" }))
-	args := []string{"-plain", t.TempDir(), sock, t.TempDir()}
+	args := []string{sock, t.TempDir()}
 	for name, text := range strangers(t) {
 		t.Run(name, func(t *testing.T) {
 			wantSame(t, text, replay(t, args, bytes.NewReader(text)))
