@@ -46,9 +46,9 @@ func knock(ctx context.Context, path string, timeout time.Duration, q question) 
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { cn.Close() })
-	if err = cn.send(q, time.Now().Add(timeout)); err == nil {
-		_, err = cn.receive(q)
+	stop := context.AfterFunc(ctx, func() { cn.hangUp() })
+	if err = cn.send(q); err == nil {
+		_, err = cn.receive(q, timeout)
 	}
 	if !stop() && err == nil {
 		err = ctx.Err() // it is being closed
