@@ -16,7 +16,7 @@ const (
 	bytesPerCredit = 32
 	maxCredit      = 4096
 
-	// exactEntries bounds the doubtful names that are remembered.
+	// exactEntries bounds the doubtful names and the targets that are remembered.
 	exactEntries = 1024
 )
 
@@ -141,20 +141,41 @@ func (l *lookup) confirm(cipher, plain string, own int) (string, bool) {
 			return "", false
 		}
 	}
-	if len(l.exact) >= exactEntries {
-		clear(l.exact)
-	}
-	l.exact[strings.Clone(cipher)] = exact
+	l.remember(cipher, exact)
 	return exact, true
 }
 
 // target returns the plain target of a symbolic link if text begins with its
-// encrypted one, which takes n bytes. To look at files costs more than to ask.
+// encrypted one, which takes n bytes. What that stands for never changes.
+//
+// A look at files costs more than a question, and the more the deeper they are: 44 ms
+// of CPU time below 100 directories.
 func (l *lookup) target(cipher, plain string, text []byte) (target string, n int) {
-	if target, n = l.tree.Target(cipher, plain, text); n == 0 {
-		l.credit -= min(l.credit, (1+strings.Count(cipher, "/"))*bytesPerCredit)
+	key := cipher + "\x00" + string(text)
+	if target, known := l.exact[key]; known {
+		return target, len(text)
+	}
+	depth := 1 + strings.Count(cipher, "/")
+	cost := bytesPerCredit + 4*depth*depth
+	if l.credit < cost {
+		return "", 0
+	}
+	l.credit -= cost
+	if target, n = l.tree.Target(cipher, plain, text); n == len(text) {
+		l.remember(key, target)
+	}
+	if n > 0 {
+		l.credit += cost
 	}
 	return target, n
+}
+
+// remember takes note of the exact bytes of a name or a target.
+func (l *lookup) remember(key, exact string) {
+	if len(l.exact) >= exactEntries {
+		clear(l.exact)
+	}
+	l.exact[strings.Clone(key)] = exact
 }
 
 // slashes returns where the slashes of a path are.

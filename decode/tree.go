@@ -164,16 +164,19 @@ func (t *Tree) Spelling(cipher, plain string) (exact string, ok bool) {
 		if l == nil {
 			return ""
 		}
+		spellings := strings.Split(l.names[leaf], "/")
+		if !l.view[maphash.String(t.seed, path.Base(cipher))] {
+			return "" // what the kernel says of that file may tell of the past
+		}
+		if len(spellings) == 1 && l.same && spellings[0] != "" {
+			return dir + spellings[0]
+		}
+		if len(spellings) > 1 && time.Since(l.changed) < stale {
+			return ""
+		}
 		file, err := inRoot(t.view.dir, cipher, (*os.Root).Lstat)
 		if err != nil {
 			return ""
-		}
-		spellings := strings.Split(l.names[leaf], "/")
-		if time.Since(l.changed) < stale {
-			// What the kernel says of that file may tell of the past.
-			if !l.view[maphash.String(t.seed, path.Base(cipher))] || len(spellings) > 1 {
-				return ""
-			}
 		}
 		found := ""
 		for _, s := range spellings {
@@ -201,7 +204,8 @@ type listing struct {
 	changed time.Time // the change time of the directory
 	read    time.Time
 	names   map[string]string
-	view    map[uint64]bool // hashes of the names in the view; nil if they do not matter
+	view    map[uint64]bool // hashes of the names in the view
+	same    bool            // the directory of the view is this one, by its inode
 }
 
 // list returns the listing of a directory, or nil if it is changing or too big.
@@ -217,7 +221,7 @@ func (t *Tree) list(cipherDir, dir string) *listing {
 		}
 		return l
 	}
-	l = &listing{changed: changed, read: time.Now()}
+	l = &listing{changed: changed, read: time.Now(), view: map[uint64]bool{}}
 	t.listings.Add(strings.Clone(dir), l)
 	names, size := map[string]string{}, 0
 	ok = t.each(t.view.plain, dir+".", func(s string) bool {
@@ -231,15 +235,18 @@ func (t *Tree) list(cipherDir, dir string) *listing {
 		}
 		return size <= listingBytes
 	})
-	if ok && time.Since(changed) < stale {
-		l.view = map[uint64]bool{}
-		ok = t.each(t.view.dir, cipherDir, func(s string) bool {
-			l.view[maphash.String(t.seed, s)] = true
-			return len(l.view) <= listingBytes/32
-		})
-	}
-	if !ok {
+	ok = ok && t.each(t.view.dir, cipherDir, func(s string) bool {
+		l.view[maphash.String(t.seed, s)] = true
+		return len(l.view) <= listingBytes/32
+	})
+	if now, still := t.changed(dir); !ok || !still || !now.Equal(changed) {
+		l.view = nil
 		return nil
+	}
+	if cipherDir != "." { // the root has another inode
+		encrypted, err := inRoot(t.view.dir, cipherDir, (*os.Root).Lstat)
+		clear, plainErr := inRoot(t.view.plain, path.Clean(dir), (*os.Root).Lstat)
+		l.same = err == nil && plainErr == nil && t.same(encrypted, clear)
 	}
 	l.names = names
 	return l
