@@ -5,7 +5,7 @@ DIST    ?= dist
 
 FUZZTIME  ?= 30s
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 freebsd/arm64
-SCRIPTS   := $(wildcard .ci/run .ci/*.sh testdata/*.sh)
+SCRIPTS   := $(wildcard .ci/run .ci/*.sh testdata/*.sh testdata/*/*.sh)
 
 .PHONY: help build demo picture test lint fuzz bench install uninstall dist dist-test deps clean
 .DELETE_ON_ERROR:

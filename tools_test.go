@@ -271,6 +271,32 @@ func TestRandomWords(t *testing.T) {
 	}
 }
 
+// TestRandomWordsBelow gives 200,000 words with and without suffixes to a real server,
+// each after the path of a directory that it might be in.
+func TestRandomWordsBelow(t *testing.T) {
+	const n = 200_000
+	dir := shortDir(t)
+	m := mountReverse(t, servers(t)[0], filepath.Join(dir, "a"), filepath.Join(dir, "b"))
+	if err := os.MkdirAll(filepath.Join(m.Plain, "a dir/below"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	below := m.encrypt(t, "a dir/below")
+	var in, want bytes.Buffer
+	suffixes := []string{"", "-2026-11-23", "_bak", "-old", "~"}
+	for i, line := range strings.Split(strings.TrimSuffix(wordLines(n), "\n"), "\n") {
+		word := strings.Fields(strings.TrimPrefix(line, "Commit "))[0] + suffixes[i%len(suffixes)]
+		fmt.Fprintf(&in, "Only in %s: %s\n", below, word)
+		fmt.Fprintf(&want, "Only in a dir/below: %s\n", word)
+	}
+	shown, warnings := pretty(t, []string{m.Sock, m.Dir}, in.Bytes())
+	if warnings != "" {
+		t.Errorf("stderr: %s", warnings)
+	}
+	if missing, extra := difference(strings.Split(want.String(), "\n"), strings.Split(shown, "\n")); len(missing)+len(extra) > 0 {
+		t.Errorf("%d words turned: want %s\ngot  %s", len(missing), visible(missing, "\nwant "), visible(extra, "\ngot  "))
+	}
+}
+
 // wordLines returns n words in text: one half of 22 characters, the other of 64
 // hexadecimal digits.
 func wordLines(n int) string {

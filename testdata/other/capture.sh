@@ -1,0 +1,226 @@
+#!/usr/bin/env bash
+# Runs programs other than rsync over a small tree that gocryptfs shows encrypted, and stores what
+# they print: captures.txtar has a section for each command, named by the command, with its raw output, and
+# names.tsv the names of the tree, cipher path and plain path.
+#
+# Works in /tmp/capture, so that the captures hold no other path, and with a key of zeros, so that a
+# path is always encrypted to the same name. Commands that are not installed are left out, with a
+# message: all of them come from Debian packages of about the same name.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+export LC_ALL=C.UTF-8 TZ=UTC TERM=xterm-256color HOME=/tmp/capture/me
+unset LS_COLORS XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME
+
+other=$PWD/testdata/other
+work=/tmp/capture
+
+fail() {
+	printf 'capture: error: %s\n' "$1" >&2
+	exit 1
+}
+
+server=''
+cleanup() {
+	cd /
+	[ -z "$server" ] || unmount || :
+	rm -rf --one-file-system "$work"
+}
+
+unmount() {
+	kill "$server" # it unmounts when it is told to end
+	wait "$server" || :
+	server=''
+}
+
+mount_view() {
+	gocryptfs -q -fg -nosyslog -reverse -zerokey -ctlsock ctl.sock home mount >log 2>&1 &
+	server=$!
+	until mountpoint -q mount; do
+		kill -0 "$server" 2>/dev/null || fail "cannot mount: $(tail -n 1 log)"
+		sleep 0.05
+	done
+}
+
+put() { # NAME [TEXT]
+	mkdir -p "home/${1%/*}"
+	printf '%s\n' "${2-$1}" >"home/$1"
+}
+
+long() { # START LENGTH: a name of so many bytes
+	local name=$1
+	while [ ${#name} -lt "$2" ]; do name+=' and so on'; done
+	printf '%s' "${name:0:$2}"
+}
+
+age() { # sets times that do not change from one run to the next
+	find "$@" -depth ! -type l -exec touch -d '2026-01-02 03:04:05' {} +
+	find "$@" -type l -exec touch -h -d '2026-01-02 03:04:05' {} +
+}
+
+first_state() {
+	local name
+	# plan.md is -gteisNhNynVYTCxOTY2VA, which some programs take for an option.
+	for name in plan.md .hidden 'with blanks.txt' Übergrößen.ods 'a name of 16+ bytes.tar.gz' \
+		"$(long 'long name' 180)" "$(long 'long directory' 190)/in a long directory" \
+		'My Documents/Letter to Ann.odt' 'My Documents/old/Bericht für Jürgen.odt' \
+		'My Documents/old/one more letter.odt' \
+		deep/two/drei/四/file.txt 'deep/a file beside directories' gone.txt 'deep/gone too'; do
+		put "./$name"
+	done
+	put ./twin.txt 'the same'
+	put './My Documents/twin of it.txt' 'the same'
+	mkdir 'home/an empty directory'
+	ln -s '../My Documents/Letter to Ann.odt' 'home/deep/a link'
+	chmod 755 home/plan.md
+	age home
+}
+
+second_state() {
+	rm home/gone.txt 'home/deep/gone too'
+	put ./plan.md changed
+	put './My Documents/old/Bericht für Jürgen.odt' changed
+	put './My Documents/new/brand new 新.txt'
+	age home
+}
+
+# Prints CIPHERPATH and PLAINPATH with a tab between.
+table() {
+	find home -mindepth 1 ! -name .gocryptfs.reverse.conf -printf '%P\0' |
+		while IFS= read -r -d '' plain; do
+			printf '%s\t%s\n' "$(printf '%s\0' "$plain" | gocryptfs-xray -0 -encrypt-paths ctl.sock | tr -d '\0')" "$plain"
+		done
+}
+
+record() { # COMMAND: in a shell, in /tmp/capture
+	local program
+	# shellcheck disable=SC2013 # words are what it is about
+	for program in $(grep -oP '(?:^|\| |&& |; )\K[a-z0-9-]+' <<<"$1"); do
+		type -t "$program" >/dev/null || {
+			printf 'capture: %s is not in PATH: left out: %s\n' "$program" "$1" >&2
+			return
+		}
+	done
+	bash -c "$1" >raw 2>&1 </dev/null || : # some report differences
+	[ -s raw ] || { echo "EMPTY $1" >&2; return; }
+	[ -z "$(tail -c 1 raw)" ] || echo >>raw
+	{
+		printf -- '-- %s --\n' "$1"
+		cat raw
+	} >>captures.txtar
+}
+
+captures() {
+	while IFS= read -r command; do
+		record "$command"
+	done <<'COMMANDS'
+ls --color=always mount
+ls -A --color=always mount/*
+ls -l --color=always mount
+ls -R mount
+ls -lR --color=always mount
+ls -R --quoting-style=c mount
+ls -1 --hyperlink=always mount/*/
+(cd mount && ls -ARF --color=always)
+du -a mount
+du -ah --time mount
+find mount -ls
+find mount -printf '%p %f\n'
+find mount -mindepth 2 -printf '%h %f\n'
+find mount -type f -exec stat -c '%n: %s' {} +
+find mount -type f -exec file {} +
+find mount -type f -exec sha256sum --tag {} +
+bfs mount -color
+bfs mount -color -ls
+tree -C -f mount
+tree -C -f -i mount
+tree -J -f mount
+tree -X -f mount
+fdfind --color=always . mount
+rg --color=always --files mount
+rg --color=always --count --text --hidden '[a-m]' mount
+rg --color=always --files-with-matches --text '[a-m]' mount
+grep -r --color=always -c '[a-m]' mount
+grep -r --color=always -l '[a-m]' mount
+ack --color --count '[a-m]' mount
+ag --color --files-with-matches '[a-m]' mount
+ag --color -g . mount
+ugrep -r --color=always -c '[a-m]' mount
+exa --color=always -a mount
+exa --color=always --recurse --long --no-user --no-time mount
+exa --color=always -d mount/*/*
+lsd --color=always --icon=never --recursive mount
+lsd --color=always --icon=never -d mount/*/*
+diff -rq backup mount
+diff -rs backup mount
+diff -r --color=always backup mount
+colordiff -rq backup mount
+icdiff -r backup mount
+git -c color.ui=always status
+git -c color.ui=always status --short --untracked-files=all
+git -c color.ui=always diff --stat=250 --no-renames
+git -c color.ui=always diff --name-status
+git -c color.ui=always diff --no-index --raw backup mount
+git -c color.ui=always grep --count -a -e '[a-m]'
+git --no-pager log --color=always --name-status --format=%s
+tar -cvvf a.tar mount
+bsdtar -tvf a.tar
+cd mount && find . -depth | cpio -ov --quiet >../a.cpio
+zip -r a.zip mount
+unzip -l a.zip
+zipinfo a.zip
+unzip -o a.zip -d unzipped
+7z l a.zip
+dar -Q -c a -R . -g mount -vt
+cp -rv mount copy
+mv -v copy/* unzipped/
+chmod -Rv u+w unzipped/mount
+rsync -ai --delete --backup --suffix=-2026-01-02 mount/ dated/
+rclone copy -v --config /dev/null mount rcloned
+rclone lsl --config /dev/null mount
+rclone check --config /dev/null backup mount --combined -
+borg create --list borg::one mount
+borg list borg::one
+duplicity list-current-files file:///tmp/capture/dup
+unison backup unisoned -batch -ui text
+unison mount unisoned -batch -ui text -force mount
+hashdeep -r -l mount
+jdupes -r mount backup
+rmlint -o pretty:stdout mount backup
+lsof -w +D mount
+inotifywait -q -t 2 -m -r mount --exclude x
+getfacl -R mount
+getfattr -R -d -m - mount
+lsattr -R backup
+stow -nv -d . -t copied mount
+COMMANDS
+}
+
+PATH=$PWD/.tools:$PATH
+mkdir "$work"
+trap cleanup EXIT
+cd "$work"
+mkdir -p home mount me copied
+gocryptfs -q -init -reverse -scryptn 10 -extpass 'echo capture' home
+
+first_state
+mount_view
+table >names
+cp -a mount backup
+export GIT_DIR=$work/repo GIT_WORK_TREE=$work/backup
+export RESTIC_REPOSITORY=$work/restic RESTIC_PASSWORD=capture BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes
+{
+	git init
+	git add .
+	git -c user.name=me -c user.email=me@localhost commit -m one
+	restic init
+	borg init -e none borg
+	cp -a backup dated
+} >/dev/null 2>&1
+unmount
+second_state
+mount_view
+table >>names
+GIT_WORK_TREE=$work/mount
+captures
+LC_ALL=C sort -u names >"$other/names.tsv"
+mv captures.txtar "$other/"
