@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,11 +51,18 @@ func TestReadme(t *testing.T) {
 		r.expect(t, head+"cd\nrsync -av \"$run/view\" elsewhere > rsync.log\ntouch -d yesterday rsync.log\n"+log,
 			"\nview/taxes 2025/taxes.pdf\n", "/view/taxes 2025/taxes.pdf\n")
 	})
-	for name, want := range map[string]string{"taxes": "forms", "long taxes": "more forms"} {
+	for name, want := range map[string]string{"taxes 2025/taxes.pdf": "forms", longTaxes: "more forms", "not there": ""} {
 		t.Run("restore "+name, func(t *testing.T) {
-			in := "mkdir -p '" + name + "'; cd '" + name + "'\n"
+			in := fmt.Sprintf("mkdir -p %d; cd %[1]d\n", len(name))
+			if want == "" {
+				got := r.bash(t, in+"bash <<'END' || :\n"+strings.Replace(restore, "taxes 2025/taxes.pdf", name, 1)+"END\nls")
+				if got != "not found\n" {
+					t.Errorf("got %q", got)
+				}
+				return
+			}
 			t.Cleanup(func() { r.bash(t, in+"fusermount -u restored") })
-			got := r.bash(t, in+strings.Replace(restore, "taxes", name, 1)+"find restored -type f -exec cat {} +")
+			got := r.bash(t, in+strings.Replace(restore, `"taxes 2025/taxes.pdf"`, `"`+name+`"`, 1)+"find restored -type f -exec cat {} +")
 			if !strings.HasSuffix(got, want) || strings.Count(got, "forms") != 1 {
 				t.Errorf("got %q, want %q and that alone", got, want)
 			}
