@@ -95,6 +95,8 @@ var commands = []comparison{
 	{sh: "rsync -avvb src/ dst/"},
 	{sh: "rsync -avvb --suffix=.bak src/ dst/"},
 	{sh: "rsync -avvb --suffix=.2026-01-02 --delete src/ dst/"},
+	{sh: "rsync -avvib --suffix=-2026-11-23 --delete src/ dst/"},
+	{sh: "rsync -avvib --suffix=_bak src/ dst/; rsync -avvi --delete src/ dst/"},
 	{sh: "rsync -avvb --delete --backup-dir=$PWD/bak src/ dst/"},
 	{sh: "rsync -aviib --delete --backup-dir=../bak --suffix=.old src/ dst/"},
 	{sh: "rsync -ab --delete --info=backup,del src/ dst/"},

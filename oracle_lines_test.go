@@ -123,7 +123,7 @@ func (o *oracle) putAside(side string, c comparison, lines []string) (normal []s
 // still has its name. belowDeleted is such a path as the filter shows it,
 // belowDeletedPlain as the plain tree has it.
 var (
-	belowDeleted      = regexp.MustCompile("(" + goneDir + ")/[A-Za-z0-9_/-]*[A-Za-z0-9_-]")
+	belowDeleted      = regexp.MustCompile("(" + goneDir + ")/[A-Za-z0-9_/-]*?[A-Za-z0-9_-](-2026-11-23|_bak|)(/?(?:[^A-Za-z0-9_/-]|$))")
 	belowDeletedPlain = regexp.MustCompile("(" + goneDir + ")/(one|zwei ü(/three|/vier\t)?)")
 )
 
@@ -132,7 +132,7 @@ func below(side, line string) string {
 	if side == "P" {
 		return belowDeletedPlain.ReplaceAllString(line, "$1/...")
 	}
-	return belowDeleted.ReplaceAllString(line, "$1/...")
+	return belowDeleted.ReplaceAllString(line, "$1/...$2$3")
 }
 
 // escape is a byte as rsync shows it.
@@ -172,7 +172,7 @@ func checkControl(t *testing.T, c comparison, in, out []byte) {
 func (o *oracle) checkLeft(t *testing.T, c comparison, shown string) {
 	t.Helper()
 	if o.forward {
-		shown = belowDeleted.ReplaceAllString(shown, "$1/")
+		shown = belowDeleted.ReplaceAllString(shown, "$1/$2$3")
 	}
 	left := 0
 	for _, name := range o.ciphers {

@@ -94,6 +94,43 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
+// counter is a server that knows a path of a hundred directories and counts questions.
+type counter struct {
+	deep  string
+	asked int
+}
+
+func (*counter) Prepare(string) bool { return true }
+
+func (c *counter) Decrypt(cipher string) (string, bool) {
+	c.asked++
+	if strings.HasPrefix(c.deep+"/", cipher+"/") {
+		return strings.Repeat("d/", strings.Count(cipher, "/")) + "d", true
+	}
+	return "", false
+}
+
+// TestHostileWork bounds the questions that a text costs which is made to cost many:
+// one for each token, and one more for each 32 bytes.
+func TestHostileWork(t *testing.T) {
+	deep := strings.TrimSuffix(strings.Repeat(encA+"/", 100), "/")
+	for about, line := range map[string]string{
+		"a real path and junk": deep + "/" + encB + "\n",
+		"arrows":               deep + strings.Repeat(" -> "+encB+encC, 30) + "\n",
+		"names after a path":   deep + strings.Repeat(" "+encB, 30) + "\n",
+		"4 KB of names":        strings.Repeat(encB+"/", 178) + "\n",
+		"8 KB of names":        strings.Repeat(encB+"/", 356) + "\n",
+		"suffixes":             encA + ": " + strings.Repeat(encB+"-", 11) + "\n",
+	} {
+		c := &counter{deep: deep}
+		text := strings.Repeat(line, 1<<20/len(line))
+		copyAll(t, strings.NewReader(text), Options{Names: c})
+		if most := len(text)/22 + len(text)/bytesPerCredit + maxCredit; c.asked > most {
+			t.Errorf("%s: %d questions, want at most %d", about, c.asked, most)
+		}
+	}
+}
+
 // TestErrors returns the errors of both sides.
 func TestErrors(t *testing.T) {
 	broken := errors.New("broken")
