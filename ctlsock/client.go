@@ -23,8 +23,8 @@ const (
 	// proved too short on network file systems (gocryptfs ctlsock.ctlsockTimeout).
 	DefaultTimeout = 10 * time.Second
 
-	// window is how many questions are under way at most. With 16 or 32 a replay of
-	// 100,000 names takes up to a tenth longer, with 128 no less time (2 cores).
+	// window is how many questions are asked together. Two windows are under way at
+	// most: while the answers of one are used, gocryptfs works on the other.
 	window = 64
 
 	// grace is how long an answer is waited for even after the deadline of its
@@ -48,17 +48,20 @@ type Client struct {
 
 	dial    func(path string, timeout time.Duration) (*conn, error) // dial, except in tests
 	cache   *lru.LRU[string, answer]
-	idle    []*conn   // the one used last at the end
-	pending []pending // the oldest first
-	window  int       // as many as may be pending
-	probe   *probe    // nil while the server answers
+	idle    []*conn         // the one used last at the end
+	pending []pending       // the oldest first
+	waiting map[string]bool // their paths
+	asked   int             // as many of them have been asked, the others are collected
+	window  int             // as many are asked together
+	probe   *probe          // nil while the server answers
 	stats   Stats
 }
 
-// A pending question has been asked, and its answer not been taken.
+// A pending question is going to be asked with others, or has been, and its answer
+// has not been taken.
 type pending struct {
 	question
-	cn       *conn // nil when the answer has been received
+	cn       *conn // nil before it is asked, and when the answer has been received
 	deadline time.Time
 	answer   answer
 	ok       bool // there is an answer
@@ -80,7 +83,7 @@ func New(path string, timeout time.Duration, warn func(what, hint string)) *Clie
 		panic(err) // only for a size below one
 	}
 	return &Client{path: path, timeout: timeout, retry: retryEvery, warn: warn,
-		warned: map[string]bool{}, dial: dial, cache: cache, window: window}
+		warned: map[string]bool{}, dial: dial, cache: cache, waiting: map[string]bool{}, window: window}
 }
 
 // Connect makes a first connection. If that fails it is reported at once, and
@@ -128,9 +131,7 @@ func (c *Client) Decrypt(cipher string) (plain string, ok bool) {
 		c.stats.Hits++
 		return a.plain, a.ok
 	}
-	start := time.Now()
 	a := c.decrypt(cipher, i)
-	c.stats.Wait += time.Since(start)
 	return a.plain, a.ok
 }
 
@@ -162,48 +163,73 @@ func (c *Client) decrypt(cipher string, i int) answer {
 // Names asked for so take a third of the time of those that are asked for one by
 // one (BenchmarkPrepare and BenchmarkDecrypt, 2 cores).
 func (c *Client) Prepare(cipher string) bool {
-	if c.cache.Contains(cipher) || c.find(cipher) >= 0 {
-		return true
-	}
-	if len(c.pending) >= c.window {
+	if len(c.pending) >= 2*c.window {
 		return false
+	}
+	if c.waiting[cipher] || c.cache.Contains(cipher) {
+		return true
 	}
 	q, ok := newQuestion(cipher)
 	if !ok || c.isDown() {
 		return true
 	}
-	cn, err := c.get()
-	if err != nil {
-		return true // Decrypt is going to report it
+	c.pending = append(c.pending, pending{question: q})
+	c.waiting[cipher] = true
+	if len(c.pending)-c.asked >= c.window {
+		c.askPending()
 	}
-	deadline := time.Now().Add(c.timeout)
-	if err := cn.send(q); err != nil {
-		cn.Close() // it may have lain idle for too long
-		return true
-	}
-	c.stats.Asked++
-	c.pending = append(c.pending, pending{question: q, cn: cn, deadline: deadline})
 	return true
+}
+
+// askPending asks all that has been collected. To ask one by one, as they come,
+// would have gocryptfs wake up for each.
+func (c *Client) askPending() {
+	deadline := time.Now().Add(c.timeout)
+	for ; c.asked < len(c.pending); c.asked++ {
+		cn, err := c.get()
+		if err != nil {
+			continue // Decrypt is going to report it
+		}
+		p := &c.pending[c.asked]
+		p.deadline = deadline
+		if err := cn.send(p.question); err != nil {
+			cn.Close() // it may have lain idle for too long
+			continue
+		}
+		c.stats.Asked++
+		p.cn = cn
+	}
 }
 
 // find returns the place of cipher among the pending questions, or -1.
 func (c *Client) find(cipher string) int {
+	if !c.waiting[cipher] {
+		return -1
+	}
 	return slices.IndexFunc(c.pending, func(p pending) bool { return p.path == cipher })
 }
 
 // take takes the answers up to number last, and returns that one, if there is one.
 //
-// Where it has to wait, it waits for the last of half a window first. The others are
-// there then: to wait for each of them in turn would take a replay of 100,000 names
-// half as long again.
+// Where it has to wait, it waits for the last answer of a window first. The others
+// are there then: to wait for each of them in turn would take a replay of 100,000
+// names half as long again.
 func (c *Client) take(last int) (answer, bool) {
+	if last >= c.asked {
+		c.askPending()
+	}
 	if c.pending[last].cn != nil {
-		for i := max(last, min(c.window/2, len(c.pending))-1); i >= 0; i-- {
+		defer c.wait(time.Now())
+		for i := max(last, min(c.window, c.asked)-1); i >= 0; i-- {
 			c.receive(&c.pending[i])
 		}
 	}
 	p := c.pending[last]
+	for i := range last + 1 {
+		delete(c.waiting, c.pending[i].path)
+	}
 	c.pending = slices.Delete(c.pending, 0, last+1)
+	c.asked -= last + 1
 	return p.answer, p.ok
 }
 
@@ -236,17 +262,17 @@ func (c *Client) receive(p *pending) {
 func (c *Client) learn(cipher string, a answer) {
 	for {
 		if len(cipher)+len(a.plain) <= cacheBytes {
-			// A part of a path would keep all of it in memory.
-			c.cache.Add(strings.Clone(cipher), answer{strings.Clone(a.plain), a.ok})
+			c.cache.Add(cipher, a)
 		}
 		i, j := strings.LastIndexByte(cipher, '/'), strings.LastIndexByte(a.plain, '/')
 		if !a.ok || i < 0 {
 			return
 		}
-		cipher, a.plain = cipher[:i], a.plain[:j]
-		if c.cache.Contains(cipher) {
+		if c.cache.Contains(cipher[:i]) {
 			return // and so are its parents
 		}
+		// A part of a path would keep all of it in memory.
+		cipher, a.plain = strings.Clone(cipher[:i]), strings.Clone(a.plain[:j])
 	}
 }
 
@@ -254,6 +280,7 @@ func (c *Client) learn(cipher string, a answer) {
 // since, by an unmount or a server that limits them: then a new one gets the
 // question once more.
 func (c *Client) ask(q question) (answer, error) {
+	defer c.wait(time.Now())
 	for {
 		cn, err := c.get()
 		if err != nil {
@@ -275,6 +302,9 @@ func (c *Client) ask(q question) (answer, error) {
 	}
 }
 
+// wait takes note of how long was waited, since start.
+func (c *Client) wait(start time.Time) { c.stats.Wait += time.Since(start) }
+
 // get returns a connection. Where there are too few descriptors for a new one,
 // half of what there are has to do.
 func (c *Client) get() (*conn, error) {
@@ -284,10 +314,10 @@ func (c *Client) get() (*conn, error) {
 		return cn, nil
 	}
 	cn, err := c.dial(c.path, c.timeout)
-	if n := len(c.pending); errors.Is(err, syscall.EMFILE) && n > 0 {
+	if n := c.asked; errors.Is(err, syscall.EMFILE) && n > 0 {
 		c.report(err)
 		c.window = max(1, n/2)
-		for i := range n - c.window {
+		for i := range n {
 			c.receive(&c.pending[i])
 		}
 		if len(c.idle) > 0 {
@@ -299,7 +329,7 @@ func (c *Client) get() (*conn, error) {
 
 // put takes back a connection, unless there are too few descriptors for it.
 func (c *Client) put(cn *conn) {
-	if len(c.idle) >= c.window {
+	if len(c.idle) >= 2*c.window {
 		cn.Close()
 		return
 	}

@@ -490,8 +490,8 @@ func TestPrepare(t *testing.T) {
 	if st := c.Stats(); st.Hits != 10*window || len(s.Asked()) != 10*window+1 {
 		t.Errorf("%+v, want all of them from the cache", st)
 	}
-	if n := s.Dials(); n != window {
-		t.Errorf("%d connections, want %d", n, window)
+	if n := s.Dials(); n != 2*window {
+		t.Errorf("%d connections, want %d", n, 2*window)
 	}
 	wantProblems(t, p)
 }

@@ -65,7 +65,7 @@ func (c *conn) hangUp() { syscall.Shutdown(c.fd, syscall.SHUT_RDWR) }
 // send asks a question. The server takes each read(2) for one request, so it has
 // to be one write.
 func (c *conn) send(q question) error {
-	_, err := c.Write(q.msg)
+	_, err := c.Write(q.appendRequest(c.buf[:0]))
 	return err
 }
 

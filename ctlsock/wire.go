@@ -32,17 +32,20 @@ const (
 var errBadReply = errors.New("unexpected answer")
 
 // A question asks for the plain path of a cipher path.
-type question struct {
-	path string
-	msg  []byte // the request
-}
+type question struct{ path string }
 
 // newQuestion returns the question for path. It reports false if the path is too
 // long to ask for.
-func newQuestion(path string) (question, bool) {
-	msg := append(make([]byte, 0, len(`{"DecryptPath":""}`)+len(path)), `{"DecryptPath":`...)
-	msg = append(appendJSON(msg, path), '}')
-	return question{path, msg}, len(msg) <= maxRequest
+func newQuestion(path string) (q question, ok bool) {
+	q = question{path}
+	const longest = len(`\u0000`) // that JSON makes of a byte
+	return q, longest*len(path) < maxRequest/2 || len(q.appendRequest(nil)) <= maxRequest
+}
+
+// appendRequest appends the request.
+func (q question) appendRequest(dst []byte) []byte {
+	dst = append(dst, `{"DecryptPath":`...)
+	return append(appendJSON(dst, q.path), '}')
 }
 
 // An answer is what the server said of a cipher path, or what follows from it.

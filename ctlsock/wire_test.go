@@ -59,14 +59,14 @@ func FuzzQuestion(f *testing.F) {
 	f.Fuzz(func(t *testing.T, path string) {
 		q, ok := newQuestion(path)
 		var got wire.RequestStruct
-		if err := json.Unmarshal(q.msg, &got); err != nil {
-			t.Fatalf("the request %q: %v", q.msg, err)
+		if err := json.Unmarshal(q.appendRequest(nil), &got); err != nil {
+			t.Fatalf("the request %q: %v", q.appendRequest(nil), err)
 		}
 		if want := string([]rune(path)); got.DecryptPath != want || got.EncryptPath != "" {
 			t.Errorf("the request for %q says %+v", path, got)
 		}
-		if ok != (len(q.msg) <= maxRequest) {
-			t.Errorf("%d bytes: ok is %v", len(q.msg), ok)
+		if ok != (len(q.appendRequest(nil)) <= maxRequest) {
+			t.Errorf("%d bytes: ok is %v", len(q.appendRequest(nil)), ok)
 		}
 	})
 }

@@ -32,7 +32,7 @@ type chain struct {
 func (c chain) decrypt(near *vicinity) (part, bool) {
 	c.lookup.begin()
 	n := len(c.names)
-	bases := c.lookup.bases(c.cipher(0, n, true))
+	bases := c.bases()
 	var whole part
 	for _, base := range bases {
 		p, ok := c.try(base, 0, n, false)
@@ -65,9 +65,19 @@ func (c chain) decrypt(near *vicinity) (part, bool) {
 
 // first returns the path that decrypt asks for at first.
 func (c chain) first() string {
-	cipher := c.cipher(0, len(c.names), true)
-	return c.lookup.bases(cipher)[0] + cipher
+	return c.bases()[0] + c.cipher(0, len(c.names), true)
 }
+
+// bases returns the directories that the chain may be relative to.
+func (c chain) bases() []string {
+	if c.lookup.tree.Sub() == "" {
+		return root
+	}
+	return c.lookup.bases(c.cipher(0, len(c.names), true))
+}
+
+// root is the only directory where MOUNT is the root of the view.
+var root = []string{""}
 
 // grow decrypts as many names from first on as lie in the directory base: all, one,
 // or what halving finds. alone says that the text does not have them in there.

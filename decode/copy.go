@@ -24,8 +24,9 @@ import (
 )
 
 const (
-	// readSize is the most that is read at once: what a pipe holds on Linux.
-	readSize = 64 << 10
+	// readSize is the most that is read at once: at the end of it gocryptfs has nothing
+	// to do. With 64 KiB a replay of 100,000 names takes a tenth longer (2 cores).
+	readSize = 256 << 10
 
 	// pieceSize is how much text is decoded, to the end of its last line, before it
 	// is written.

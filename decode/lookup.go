@@ -188,15 +188,12 @@ func slashes(path string) (at []int) {
 	return at
 }
 
-// bases returns the directories that a path in the text may be relative to, each
-// with a slash behind it: MOUNT, if that is inside of the view, and the root. A
+// bases returns the directories that a path in the text may be relative to where
+// MOUNT is inside of the view, each with a slash behind it: MOUNT and the root. A
 // path that begins with the last names of MOUNT's own comes from above these, as
 // with a source that has no slash at its end; that one is the first.
 func (l *lookup) bases(path string) []string {
 	sub := l.tree.Sub()
-	if sub == "" {
-		return []string{""}
-	}
 	bases := []string{sub + "/", ""}
 	for _, i := range append([]int{-1}, slashes(sub)...) {
 		if strings.HasPrefix(path+"/", sub[i+1:]+"/") {
