@@ -76,6 +76,10 @@ Exit status: 0 input copied, 1 read or write failed,
 var version string
 
 func main() {
+	// The fewer cores the collection of garbage takes from gocryptfs, the better: with
+	// the default of 100 a replay of 100,000 names takes a tenth longer (2 cores).
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(28 << 20) // bytes
 	surviveSignals()
 	os.Exit(run(os.Args[1:], patient{os.Stdin}, patient{os.Stdout}, os.Stderr))
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -16,6 +17,9 @@ const (
 	// maxLine bounds a line of the index. The longest one that is written has a
 	// cipher path of maxToken and a plain one with four bytes for each of its own.
 	maxLine = 64 << 10
+
+	// blockSize is how much is read for a line: the next ones may be asked for, too.
+	blockSize = 4 << 10
 
 	// A table has up to maxSlots slots of eight bytes, three quarters of them in use.
 	// There are two tables, so the newest 0.75 to 1.5 million paths count.
@@ -51,6 +55,8 @@ type Index struct {
 	end    int64  // the file has been read up to here, the end of a line
 	dir    []byte // of the line that was read last
 	buf    []byte
+	block  []byte // the part of buf that is as the file from start on
+	start  int64
 
 	lines   []byte // to be appended
 	pending map[string]string
@@ -221,14 +227,18 @@ func (x *Index) offsets(hash uint64) iter.Seq[int64] {
 // or of one of its parents.
 func (x *Index) read(cipher string, at int64) (plain string, ok bool) {
 	before := min(at, 1) // the end of the line before it
-	for _, size := range []int{1024, maxLine} {
-		n, _ := x.file.ReadAt(x.buf[:size], at-before)
-		line, ok := bytes.CutPrefix(x.buf[:n], []byte("\n")[:before])
-		line, _, ended := bytes.Cut(line, []byte("\n"))
-		if !ok || !bytes.HasPrefix(line, []byte(cipher)) {
-			return "", false
+	start := at - before
+	for _, size := range []int{0, blockSize, maxLine} {
+		if size > 0 {
+			n, _ := x.file.ReadAt(x.buf[:size], start)
+			x.block, x.start = x.buf[:n], start
 		}
-		if ended {
+		if start < x.start || start-x.start > int64(len(x.block)) {
+			continue
+		}
+		line, ok := bytes.CutPrefix(x.block[start-x.start:], []byte("\n")[:before])
+		line, _, ended := bytes.Cut(line, []byte("\n"))
+		if ok && ended {
 			return prefixOf(line, cipher)
 		}
 	}
@@ -253,7 +263,7 @@ func prefixOf(line []byte, cipher string) (plain string, ok bool) {
 // form of paths of the same file.
 func splitLine(line []byte) (cipher, plain []byte, ok bool) {
 	cipher, plain, ok = bytes.Cut(line, []byte("\t"))
-	if !ok || bytes.ContainsFunc(plain, func(r rune) bool { return r < ' ' || r == 0x7f }) ||
+	if !ok || slices.ContainsFunc(plain, isControl) ||
 		bytes.Count(cipher, []byte("/")) != bytes.Count(plain, []byte("/")) {
 		return nil, nil, false
 	}
@@ -264,6 +274,8 @@ func splitLine(line []byte) (cipher, plain []byte, ok bool) {
 	}
 	return cipher, plain, true
 }
+
+func isControl(c byte) bool { return c < ' ' || c == 0x7f }
 
 // arePlain reports whether path can be that of a file, and has n names.
 func arePlain(path string, n int) bool {
@@ -277,6 +289,7 @@ func arePlain(path string, n int) bool {
 
 // load reads the lines that have been appended since it was called last.
 func (x *Index) load() {
+	x.block = nil
 	held := 0 // bytes of a line whose end is still to come
 	long := false
 	for at := x.end; ; {
