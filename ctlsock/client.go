@@ -127,9 +127,11 @@ func (c *Client) Stats() Stats { return c.stats }
 // Answers are remembered, failures among them, and teach those of the parents.
 func (c *Client) Decrypt(cipher string) (plain string, ok bool) {
 	i := c.find(cipher)
-	if a, known := c.cache.Get(cipher); known && i < 0 {
-		c.stats.Hits++
-		return a.plain, a.ok
+	if i < 0 {
+		if a, known := c.cache.Get(cipher); known {
+			c.stats.Hits++
+			return a.plain, a.ok
+		}
 	}
 	a := c.decrypt(cipher, i)
 	return a.plain, a.ok
@@ -241,10 +243,10 @@ func (c *Client) receive(p *pending) {
 	}
 	p.cn = nil
 	wait := c.timeout
-	if c.probe != nil || p.deadline.Before(time.Now().Add(grace)) {
+	if c.probe != nil || time.Until(p.deadline) < grace {
 		wait = grace
 	}
-	a, err := cn.receive(p.question, wait)
+	a, err := cn.receive(p.question, wait, p.deadline)
 	if err != nil {
 		cn.Close()
 		if isTimeout(err) {
@@ -289,7 +291,7 @@ func (c *Client) ask(q question) (answer, error) {
 		c.stats.Asked++
 		var a answer
 		if err = cn.send(q); err == nil {
-			a, err = cn.receive(q, c.timeout)
+			a, err = cn.receive(q, c.timeout, time.Now().Add(c.timeout))
 		}
 		if err == nil {
 			c.put(cn)

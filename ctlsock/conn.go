@@ -69,10 +69,10 @@ func (c *conn) send(q question) error {
 	return err
 }
 
-// receive waits for the answer to q, at most for wait. After an error the connection
-// may be out of step with the server and must be closed.
-func (c *conn) receive(q question, wait time.Duration) (answer, error) {
-	var deadline time.Time // once there is a part of an answer
+// receive waits for the answer to q, at most for wait and, once there is a part of it,
+// until the deadline. After an error the connection may be out of step with the server
+// and must be closed.
+func (c *conn) receive(q question, wait time.Duration, deadline time.Time) (answer, error) {
 	n := 0
 	for {
 		if n == len(c.buf) {
@@ -82,20 +82,15 @@ func (c *conn) receive(q question, wait time.Duration) (answer, error) {
 			c.buf = append(c.buf, make([]byte, n)...)
 		}
 		if n > 0 {
-			wait = time.Until(deadline)
-		} else if c.wait == wait {
-			wait = 0 // as it is
-		}
-		if wait != 0 {
-			if c.wait = wait; wait < 0 {
+			if wait = time.Until(deadline); wait <= 0 {
 				return answer{}, os.ErrDeadlineExceeded
 			}
+		}
+		if c.wait != wait {
 			if err := c.limit(syscall.SO_RCVTIMEO, wait); err != nil {
 				return answer{}, err
 			}
-		}
-		if n == 0 {
-			deadline = time.Now().Add(c.wait)
+			c.wait = wait
 		}
 		m, err := c.Read(c.buf[n:])
 		if i := bytes.IndexByte(c.buf[n:n+max(m, 0)], '\n'); i >= 0 {
