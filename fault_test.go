@@ -260,29 +260,6 @@ func wantWarnings(t *testing.T, stderr string, warnings ...string) {
 // all tests with a scripted server.
 const notMounted = " is no gocryptfs mount"
 
-func TestFaultSocket(t *testing.T) {
-	orphan := ctlsocktest.Path(t)
-	if err := ctlsocktest.Orphan(orphan); err != nil {
-		t.Fatal(err)
-	}
-	for name, tt := range map[string]struct{ path, warning string }{
-		"missing":      {"/nonexistent/sock", "no control socket at /nonexistent/sock"},
-		"refused":      {orphan, "nobody answers at " + orphan},
-		"directory":    {t.TempDir(), "is not a socket"},
-		"too long":     {"/tmp/" + strings.Repeat("x", 200), "too long (205 bytes)"},
-		"empty string": {"", "cannot use"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			tr := fakeTranscript(1000)
-			f := startFilter(t, tt.path, t.TempDir())
-			f.send(tr.input())
-			if got := f.end(tt.warning); got != tr.input() {
-				t.Errorf("%d names decoded", tr.decoded(t, got))
-			}
-		})
-	}
-}
-
 // Another user may not use the socket.
 func TestFaultPermission(t *testing.T) {
 	need(t, "root")
@@ -300,75 +277,6 @@ func TestFaultPermission(t *testing.T) {
 	f.send(tr.input())
 	if got := f.end("no permission to use " + s.Path); got != tr.input() {
 		t.Errorf("%d names decoded", tr.decoded(t, got))
-	}
-}
-
-// TestFaultReplies has servers that answer badly for ever.
-func TestFaultReplies(t *testing.T) {
-	const (
-		nonsense = "answers that make no sense"
-		hangup   = "closed the connection"
-	)
-	for name, tt := range map[string]struct {
-		script  ctlsocktest.Script
-		warning string
-	}{
-		"junk":                {ctlsocktest.Reply("\x00\xff\n", false), nonsense},
-		"other server":        {ctlsocktest.Reply("HTTP/1.1 400 Bad Request\r\n\r\n", true), nonsense},
-		"half a reply":        {ctlsocktest.Reply(`{"Result":"a/`, true), hangup},
-		"endless":             {endless, nonsense},
-		"two replies":         {ctlsocktest.Reply(ctlsocktest.Name("a/b")+ctlsocktest.Name("c/d"), false), nonsense},
-		"another question":    {ctlsocktest.Reply(ctlsocktest.Name("a"), false), nonsense},
-		"steps up":            {ctlsocktest.Reply(ctlsocktest.Name("../.."), false), nonsense},
-		"too many components": {ctlsocktest.Reply(ctlsocktest.Name("a/b/c"), false), nonsense},
-		"hangs up":            {func(*ctlsocktest.Conn) {}, hangup},
-		"no such name":        {ctlsocktest.Reply(ctlsocktest.NoName(), false), ""},
-		"raw escapes":         {ctlsocktest.Answer(rawEscapes), ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			noLeak(t)
-			s := ctlsocktest.Start(t, ctlsocktest.Path(t), tt.script)
-			warnings := []string{notMounted, tt.warning}
-			if tt.warning == "" {
-				warnings = warnings[:1]
-			}
-			tr := fakeTranscript(200)
-			f := startFilter(t, s.Path, t.TempDir())
-			f.send(tr.input())
-			got := f.end(warnings...)
-			if name == "another question" || name == "too many components" {
-				// A chain is tried in parts as well, and the right number of components
-				// looks right. That is all that can be checked of an answer.
-				tr.wantLines(t, got)
-			} else if got != tr.input() {
-				t.Errorf("%d names decoded, first lines %q", tr.decoded(t, got), got[:200])
-			}
-			if len(s.Asked()) == 0 && name != "hangs up" {
-				t.Error("nothing was asked")
-			}
-		})
-	}
-}
-
-// wantLines checks that there are as many lines as before.
-func (tr transcript) wantLines(t *testing.T, out string) {
-	t.Helper()
-	if got, want := strings.Count(out, "\n"), len(tr.raw); got != want {
-		t.Errorf("%d lines, want %d", got, want)
-	}
-}
-
-// rawEscapes translates to what a terminal would obey.
-func rawEscapes(path string) string {
-	return strings.Repeat("\x1b]0;\x07\n/", strings.Count(path, "/")) + "\x1b[31m"
-}
-
-// endless answers without end.
-func endless(c *ctlsocktest.Conn) {
-	if _, ok := c.Next(); !ok {
-		return
-	}
-	for c.Say(strings.Repeat(`{"Result":"`, 1000)) {
 	}
 }
 
@@ -780,70 +688,6 @@ func TestSignalTerminate(t *testing.T) {
 		t.Errorf("status %d, want that of a death by SIGTERM", status)
 	}
 	f.in.Close()
-}
-
-// TestStreamErrors has input and output that fail. A shell runs the filter, as
-// $filter $sock $dir.
-func TestStreamErrors(t *testing.T) {
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
-	for name, tt := range map[string]struct {
-		sh     string
-		stdout string
-		stderr string // a part of it; none at all if it is empty
-		status int
-	}{
-		"stdout closed by the reader": {
-			sh:     `{ yes | "$filter" "$sock" "$dir" 2>"$err"; echo $? >"$status"; } | head -1`,
-			stdout: "y\n", status: 128 + int(syscall.SIGPIPE),
-		},
-		"full disk": {
-			sh:     `echo a | "$filter" "$sock" "$dir" 2>"$err" >/dev/full; echo $? >"$status"`,
-			stderr: "no space left on device", status: exitFailed,
-		},
-		"full disk, endless input": {
-			sh:     `yes | "$filter" "$sock" "$dir" 2>"$err" >/dev/full; echo $? >"$status"`,
-			stderr: "no space left on device", status: exitFailed,
-		},
-		"stdin is a directory": {
-			sh:     `"$filter" "$sock" "$dir" 2>"$err" <"$dir"; echo $? >"$status"`,
-			stderr: "is a directory", status: exitFailed,
-		},
-		"stdin closed": {
-			sh: `"$filter" "$sock" "$dir" 2>"$err" <&-; echo $? >"$status"`,
-		},
-		"stdin cannot be read": {
-			sh:     `"$filter" "$sock" "$dir" 2>"$err" 0>"$dir/out"; echo $? >"$status"`,
-			stderr: "bad file descriptor", status: exitFailed,
-		},
-		"empty": {
-			sh: `"$filter" "$sock" "$dir" 2>"$err" </dev/null; echo $? >"$status"`,
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			errFile, statusFile := filepath.Join(dir, "err"), filepath.Join(dir, "status")
-			cmd := exec.Command("sh", "-c", tt.sh)
-			cmd.Env = programEnv("filter="+programFile(t), "sock="+s.Path, "dir="+t.TempDir(),
-				"err="+errFile, "status="+statusFile)
-			stdout, err := cmd.Output()
-			if err != nil {
-				t.Fatal(err)
-			}
-			stderr := withoutWarnings(read(t, errFile))
-			if got := strings.TrimSpace(read(t, statusFile)); got != fmt.Sprint(tt.status) {
-				t.Errorf("status %s, want %d", got, tt.status)
-			}
-			if string(stdout) != tt.stdout {
-				t.Errorf("stdout %q, want %q", stdout, tt.stdout)
-			}
-			if !strings.Contains(stderr, tt.stderr) || tt.stderr == "" && stderr != "" {
-				t.Errorf("stderr %q, want %q", stderr, tt.stderr)
-			}
-			if strings.Count(stderr, "\n") > 2 {
-				t.Errorf("stderr has more than a message and a hint: %q", stderr)
-			}
-		})
-	}
 }
 
 func read(t *testing.T, path string) string {

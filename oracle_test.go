@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,6 +34,8 @@ type oracle struct {
 	base     string
 	spelling string   // if set, how MOUNT is spelled
 	ciphers  []string // every encrypted name in the trees
+	hide     bool     // with -hide-meta, and what that hides is missing on both sides
+	index    string   // of a run that saw the tree before, for -map; may be ""
 	tally
 }
 
@@ -159,12 +162,26 @@ func newOracle(t *testing.T, s server, sh shape) *oracle {
 			t.Fatalf("the first backup: %v\n%s", err, out)
 		}
 	}
+	if sh.name != "plaintext names" && sh.name != "forward plaintext names" {
+		o.remember(t)
+	}
 	changeTree(t, o.mount.Plain, rows)
 	o.remount(t, s, sh)
 	if !slices.Contains(sh.opts, "-plaintextnames") {
 		o.ciphers = append(encryptedNames(t, o.base+"/E/src"), encryptedNames(t, o.base+"/E/old")...)
 	}
 	return o
+}
+
+// remember has the filter see the tree, and write down its names.
+func (o *oracle) remember(t *testing.T) {
+	t.Helper()
+	list, err := o.sh("E", "find src -mindepth 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.index = filepath.Join(shortDir(t), "index")
+	pretty(t, []string{"-map", o.index, o.mount.Sock, o.mount.Dir}, list)
 }
 
 // encryptedNames returns the encrypted names below root.
@@ -249,22 +266,55 @@ func (o *oracle) compareAll(t *testing.T, commands []comparison) {
 	}
 }
 
-// compare runs one command on both sides.
+// compare runs one command on both sides. With an index it has to be right without
+// that, too, but for the names that nobody can decrypt any more.
 func (o *oracle) compare(t *testing.T, c comparison) {
 	t.Helper()
 	plain, raw := o.runBoth(t, c)
-	shown, warnings := pretty(t, []string{o.mount.Sock, o.mountArg(t, c)}, raw)
-	if warnings != "" {
-		t.Errorf("%s: stderr: %s", c.sh, warnings)
-	}
 	if m := scriptError.Find(plain); m != nil {
 		t.Errorf("%s: the script fails: %s", c.sh, m)
 	}
-	checkControl(t, c, raw, []byte(shown))
+	var flags []string
+	if o.hide {
+		flags = []string{"-hide-meta"}
+		if !housekeeping.Match(raw) {
+			t.Errorf("%s: there is nothing to hide", c.sh)
+		}
+	}
+	o.check(t, c, plain, raw, flags)
+	if o.index != "" {
+		tally, forward := o.tally, o.forward
+		o.forward = false // nothing is set aside
+		o.check(t, c, plain, raw, append(flags, "-map", o.index))
+		o.tally, o.forward = tally, forward
+	}
+}
+
+// check compares what the filter makes of raw with plain.
+func (o *oracle) check(t *testing.T, c comparison, plain, raw []byte, flags []string) {
+	t.Helper()
+	shown, warnings := pretty(t, append(flags, o.mount.Sock, o.mountArg(t, c)), raw)
+	what := strings.Join(append(flags, c.sh), " ")
+	if warnings != "" {
+		t.Errorf("%s: stderr: %s", what, warnings)
+	}
+	wantText, gotText := string(plain), shown
+	if o.hide {
+		for line := range strings.Lines(shown) {
+			if housekeeping.MatchString(line) && !strings.Contains(line, "--") {
+				t.Errorf("%s\nleft over %q", what, line)
+			}
+		}
+		if !strings.Contains(c.sh, "progress2") { // which is not about a file
+			wantText, gotText = joinProgress(wantText), joinProgress(gotText)
+		}
+	} else {
+		checkControl(t, c, raw, []byte(shown))
+	}
 	o.checkLeft(t, c, shown)
 	// Most lines are equal as they are, which is faster to see than to normalize.
-	printed := o.split("P", string(plain))
-	missing, extra := difference(printed, o.split("E", shown))
+	printed := o.split("P", wantText)
+	missing, extra := difference(printed, o.split("E", gotText))
 	same := len(printed) - len(missing)
 	want := o.putAside("P", c, missing)
 	missing, extra = difference(want, o.putAside("E", c, extra))
@@ -272,10 +322,10 @@ func (o *oracle) compare(t *testing.T, c comparison) {
 	o.lines += same + len(want)
 	o.matches += same + len(want) - len(missing)
 	if same+len(want) == 0 {
-		t.Errorf("%s: printed nothing to compare", c.sh)
+		t.Errorf("%s: printed nothing to compare", what)
 	}
 	if len(missing)+len(extra) > 0 {
-		t.Errorf("%s\nwant %s\ngot  %s", c.sh,
+		t.Errorf("%s\nwant %s\ngot  %s", what,
 			visible(missing, "\nwant "), visible(extra, "\ngot  "))
 	}
 }
@@ -285,15 +335,23 @@ func (o *oracle) compare(t *testing.T, c comparison) {
 var scriptError = regexp.MustCompile(`(?m)^(sh|unshare|mount|setpriv|cp|cat|chmod|chown|head|ln|mkdir|rm|touch|yes): .*`)
 
 // deletedLongName tests the one name that the comparison leaves out: a long name
-// is found by its file, so a deleted one stays encrypted. Its directory does not.
+// is found by its file, so a deleted one stays encrypted without an index. Its
+// directory does not.
 func (o *oracle) deletedLongName(t *testing.T) {
 	t.Helper()
 	path := spaceDir + "/" + long("deleted ", 200)
+	create(t, o.mount.Plain, path, "file 1")
+	o.remember(t)
+	if err := os.Remove(filepath.Join(o.mount.Plain, path)); err != nil {
+		t.Fatal(err)
+	}
 	_, raw := o.runBoth(t, comparison{sh: "touch dst/{" + path + "}; rsync -av --delete src/ dst/"})
-	shown, _ := pretty(t, []string{o.mount.Sock, o.mount.Dir}, raw)
-	want := "\ndeleting " + spaceDir + "/" + filepath.Base(o.mount.encrypt(t, path)) + "\n"
-	if !strings.Contains(shown, want) {
-		t.Errorf("a deleted long name: no line %q in\n%s", want, shown)
+	cipher := spaceDir + "/" + filepath.Base(o.mount.encrypt(t, path))
+	for flags, name := range map[string]string{"": cipher, "-map " + o.index: path} {
+		shown, _ := pretty(t, append(strings.Fields(flags), o.mount.Sock, o.mount.Dir), raw)
+		if want := "\ndeleting " + name + "\n"; !strings.Contains(shown, want) {
+			t.Errorf("%s: a deleted long name: no line %q in\n%s", flags, want, shown)
+		}
 	}
 }
 
@@ -412,4 +470,264 @@ func (o *oracle) expand(t *testing.T, side, script string) string {
 // quote quotes a word for the shell.
 func quote(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// With -hide-meta the output over the encrypted view is that over the plain tree:
+// no line about a housekeeping file, none of its progress, and all else. The
+// oracle's commands show that, with progress kept beside the name it belongs to.
+var metaCommands = []comparison{
+	{sh: "rsync -ai src/ dst/"},
+	{sh: "rsync -av src dst"},
+	{sh: "rsync -av --progress src/ dst/"},
+	{sh: "rsync -aP --no-inc-recursive src new"},
+	{sh: "rsync -aHvvi --delete src/ dst/"},
+	{sh: "rsync -aii src/ dst/"},
+	{sh: "rsync -avv --delete-after --progress src dst"},
+	{sh: "rsync -a --delete --info=progress2,name src/ dst/"},
+	{sh: "rsync -ai --delete --info=progress2 src/ dst/"},
+	{sh: "rsync -ai --progress -e $RSH host:$PWD/src/ new/"},
+	{sh: "rsync -a --delete --out-format='%n' src/ dst/"},
+	{sh: "rsync -aH --delete --out-format='%o:%i:%f:%L' src dst/"},
+	{sh: `rsync -aH --out-format='{"op":"%o","name":"%n","what":"%i"},' src/ dst/`},
+	{sh: "rsync -a --out-format='[%f]<%n>' $PWD/src dst/"},
+	{sh: "rsync -r --list-only src/"},
+	{sh: "rsync -a --delete --log-file=log src/ dst/; cat log"},
+	{sh: "rsync -avvb --suffix=.bak --delete src/ dst/"},
+	{sh: "rsync -av --delete --stats src/ dst/"},
+	{sh: timemachine + " --verbose --progress $PWD/src/ $PWD/dst/.inprogress"},
+}
+
+func TestHideMeta(t *testing.T) {
+	forEachServer(t, func(t *testing.T, s server) {
+		o := newOracle(t, s, shape{name: "reverse"})
+		o.hide = true
+		o.compareAll(t, metaCommands)
+	})
+}
+
+// TestHideMetaTotal has the progress of a whole run (--info=progress2) end with the
+// run, also when the last file is a housekeeping file.
+func TestHideMetaTotal(t *testing.T) {
+	const names = ">f+++++++++ a\n\r         90  90%    1.00kB/s    0:00:00 (xfr#1, to-chk=1/2)" +
+		"\n>f+++++++++ gocryptfs.diriv\n\r        100 100%    1.00kB/s    0:00:00 (xfr#2, to-chk=0/2)\n"
+	dir := t.TempDir()
+	shown, _ := pretty(t, []string{"-hide-meta", "-plain", dir, filepath.Join(dir, "none"), dir}, []byte(names))
+	if !strings.Contains(shown, "100%") || strings.Contains(shown, "gocryptfs") {
+		t.Errorf("the terminal is left with %q", shown)
+	}
+}
+
+// transfers are the progress of a file behind its name, or of several.
+var transfers = regexp.MustCompile(`\n(?:\r? *[0-9.,]+[KMGT]? +\d+% +[0-9.]+[kMGT]?B/s +[0-9?]+:[0-9?]+(?::[0-9?]+)?` +
+	`(?: \([a-z]+#\d+, [a-z]+-chk=\d+/\d+\)| *) *\n?)+`)
+
+// joinProgress puts the number of files whose progress follows a name behind it.
+func joinProgress(text string) string {
+	return transfers.ReplaceAllStringFunc(text, func(s string) string {
+		return fmt.Sprintf(" [transfers: %d]\n", strings.Count(s, "xfr#"))
+	})
+}
+
+// What the oracle compares: lines as a set, with all that cannot be equal on
+// both sides put aside, each with its reason.
+
+// rule is something that cannot be equal on both sides, and what to compare
+// in its place.
+type rule struct {
+	what *regexp.Regexp
+	with string
+}
+
+// textRules apply before lines are parted, to text with a CR, as progress has.
+var textRules = []rule{
+	// Progress: its bytes, rate and time differ, and housekeeping files have
+	// progress too. Names may stand directly behind it.
+	{regexp.MustCompile(`[\r ]*[0-9.,]+[KMGT]? +\d+% +[0-9.]+[kMGT]?B/s +(\d+:\d\d:\d\d|\?\?:\?\?:\?\?)( \((xfr|ir-chk|to-chk)[^)]*\))? *`), "\n"},
+	// The list's size on the way: housekeeping files count.
+	{regexp.MustCompile(`( \d+ files\.\.\.\r)+`), ""},
+}
+
+// lineRules apply to each line that is not the same on the other side as it is.
+var lineRules = []rule{
+	// A log's date and process.
+	{regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\d+\] `), "DATE [PID] "},
+	// Sizes: encrypted files are larger, there are more of them, and the list
+	// with their names is longer.
+	{regexp.MustCompile(`^((?:DATE \[PID\] )?)sent [0-9.,]+[KMG]?( bytes  received )[0-9.,]+[KMG]?( bytes)  .*`), "${1}sent N${2}N${3}"},
+	{regexp.MustCompile(`^((?:DATE \[PID\] )?total size is )[0-9.,]+[KMG]?(  speedup is )[0-9.,]+`), "${1}N${2}N"},
+	{regexp.MustCompile(`^((?:DATE \[PID\] )?total: ).*`), "${1}N"},
+	{regexp.MustCompile(`^\d+( files to consider)`), "N$1"},
+	{regexp.MustCompile(`(--max-delete limit \()\d+`), "${1}N"},
+	// A list's size column.
+	{regexp.MustCompile(`^([-dlpcbs][-rwxstST]{9}) +[0-9.,]+ `), "$1 N "},
+}
+
+// tempRules are for the names of temporary files, in rsync's errors and in what
+// it says about renaming with -vvv.
+var tempRules = []rule{
+	// Six random characters, or for what is not a file the process.
+	{regexp.MustCompile(`\.([A-Za-z0-9]{6}|[0-9]{1,6})(" |" \(in | to )`), ".XXXXXX$2"},
+	// rsync puts no dot in front of a name that has one, and none behind one
+	// that ends in one (receiver.c, get_tmpname). An encrypted name has neither.
+	{regexp.MustCompile(`(^|[/" ])\.+([^/]*\.XXXXXX)`), "$1.$2"},
+	{regexp.MustCompile(`\.+XXXXXX`), ".XXXXXX"},
+}
+
+// temporary says if a line, unescaped, may hold a temporary name.
+var temporary = regexp.MustCompile(`^rsync: \[[a-zA-Z]+\] |^renaming `)
+
+// statistics are the lines of --stats: figures of sizes and numbers of files.
+var statistics = regexp.MustCompile(`^(Number of [a-z ]*files|Total [a-z ]*(size|sent|received)|Literal data|Matched data|File list [a-z ]*):? .*`)
+
+// housekeeping is a file that is in the encrypted tree only, or for the last
+// one in the plain tree only, where it is shown as gocryptfs.conf.
+var housekeeping = regexp.MustCompile(`gocryptfs\.(conf|diriv)|gocryptfs\.longname\..*\.name|\.gocryptfs\.reverse\.conf`)
+
+// nameless are messages without a name, once in a while as rsync's list grows
+// or (-vvv) once for every file: there are more files in the encrypted tree.
+var nameless = regexp.MustCompile(`^\[[a-zA-Z]+\] expand file_list pointer array ` +
+	`|^(false_alarms=|hash search|built hash|done hash|sum=|(sending|got) file_sum|set_compression)`)
+
+// normalize returns the lines that must be the same on both sides, sorted:
+// files are sent in the order of their names, and those differ.
+func (o *oracle) normalize(side string, c comparison, text string) []string {
+	return o.putAside(side, c, o.split(side, text))
+}
+
+// split parts what was printed on one side into sorted lines.
+func (o *oracle) split(side, text string) []string {
+	root := filepath.Join(o.base, side)
+	text = strings.ReplaceAll(text, root, "/BASE")
+	text = strings.ReplaceAll(text, strings.ReplaceAll(root, " ", `\ `), "/BASE") // for a remote shell
+	text = strings.ReplaceAll(text, root[1:], "BASE")                             // %f has no leading slash
+	if strings.Contains(text, "\r") {
+		for _, r := range textRules {
+			text = r.what.ReplaceAllString(text, r.with)
+		}
+	}
+	lines := strings.FieldsFunc(text, func(c rune) bool { return c == '\n' || c == '\r' })
+	slices.Sort(lines)
+	return lines
+}
+
+// putAside removes from the lines of one side what cannot be equal.
+func (o *oracle) putAside(side string, c comparison, lines []string) (normal []string) {
+	aside := regexp.MustCompile(c.aside)
+	for _, line := range lines {
+		if housekeeping.MatchString(line) || nameless.MatchString(line) {
+			continue
+		}
+		for _, r := range lineRules {
+			line = r.what.ReplaceAllString(line, r.with)
+		}
+		line = unescape(statistics.ReplaceAllString(line, "$1"))
+		if temporary.MatchString(line) {
+			for _, r := range tempRules {
+				line = r.what.ReplaceAllString(line, r.with)
+			}
+		}
+		if o.forward && len(o.ciphers) > 0 {
+			line = below(side, line)
+		}
+		normal = append(normal, aside.ReplaceAllString(line, ""))
+	}
+	slices.Sort(normal)
+	return normal
+}
+
+// In a forward file system nobody can tell the names below a deleted directory
+// any more: the directory's IV was in its gocryptfs.diriv. The directory itself
+// still has its name. belowDeleted is such a path as the filter shows it,
+// belowDeletedPlain as the plain tree has it.
+var (
+	belowDeleted      = regexp.MustCompile("(" + goneDir + ")/[A-Za-z0-9_/-]*?[A-Za-z0-9_-](-2026-11-23|_bak|)(/?(?:[^A-Za-z0-9_/-]|$))")
+	belowDeletedPlain = regexp.MustCompile("(" + goneDir + ")/(one|zwei ü(/three|/vier\t)?)")
+)
+
+// below makes the names below deleted directories the same on both sides.
+func below(side, line string) string {
+	if side == "P" {
+		return belowDeletedPlain.ReplaceAllString(line, "$1/...")
+	}
+	return belowDeleted.ReplaceAllString(line, "$1/...$2$3")
+}
+
+// escape is a byte as rsync shows it.
+var escape = regexp.MustCompile(`\\#[0-3][0-7][0-7]`)
+
+// unescape undoes \#ooo: on stderr rsync's receiving side escapes what it
+// shows raw on stdout, and a tab is raw with rsync, escaped by the filter.
+// That the filter escapes control bytes is tested by checkControl.
+func unescape(line string) string {
+	return escape.ReplaceAllStringFunc(line, func(e string) string {
+		b, err := strconv.ParseUint(e[2:], 8, 8)
+		if err != nil {
+			return e
+		}
+		return string([]byte{byte(b)})
+	})
+}
+
+// checkControl checks that the filter lets every control byte pass and writes
+// none of its own, except a tab, as rsync does.
+func checkControl(t *testing.T, c comparison, in, out []byte) {
+	t.Helper()
+	for b := range 256 {
+		if b >= ' ' && b != 0x7f || b == '\t' {
+			continue
+		}
+		one := []byte{byte(b)}
+		if n, m := bytes.Count(in, one), bytes.Count(out, one); n != m {
+			t.Errorf("%s: %d bytes %#02x in, %d out", c.sh, n, b, m)
+		}
+	}
+}
+
+// checkLeft checks that no encrypted name is left in what is shown, lines about
+// housekeeping files included. Below a deleted directory of a forward file
+// system names stay encrypted, see belowDeleted.
+func (o *oracle) checkLeft(t *testing.T, c comparison, shown string) {
+	t.Helper()
+	if o.forward {
+		shown = belowDeleted.ReplaceAllString(shown, "$1/$2$3")
+	}
+	left := 0
+	for _, name := range o.ciphers {
+		left += strings.Count(shown, name)
+	}
+	if left > 0 {
+		t.Errorf("%s: %d encrypted names left", c.sh, left)
+	}
+}
+
+// difference returns the lines of want that are not in got, and the other way
+// round, both being sorted.
+func difference(want, got []string) (missing, extra []string) {
+	for len(want) > 0 || len(got) > 0 {
+		switch {
+		case len(got) == 0 || len(want) > 0 && want[0] < got[0]:
+			missing, want = append(missing, want[0]), want[1:]
+		case len(want) == 0 || got[0] < want[0]:
+			extra, got = append(extra, got[0]), got[1:]
+		default:
+			want, got = want[1:], got[1:]
+		}
+	}
+	return missing, extra
+}
+
+// visible joins lines for a message, not more than a screen shows.
+func visible(lines []string, sep string) string {
+	var b strings.Builder
+	for i, l := range lines {
+		if i == 15 {
+			fmt.Fprintf(&b, "%sand %d more", sep, len(lines)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(sep)
+		}
+		fmt.Fprintf(&b, "%q", l)
+	}
+	return b.String()
 }
