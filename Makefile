@@ -4,10 +4,11 @@ PREFIX  ?= /usr/local
 DIST    ?= dist
 
 FUZZTIME  ?= 30s
+SOAKTIME  ?= 10m
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 freebsd/amd64 freebsd/arm64
 SCRIPTS   := $(wildcard .ci/run .ci/*.sh testdata/*.sh testdata/*/*.sh)
 
-.PHONY: help build demo picture test lint fuzz bench install uninstall dist dist-test deps clean
+.PHONY: help build demo picture test lint fuzz soak bench install uninstall dist dist-test deps clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -35,6 +36,9 @@ lint: deps .tools/staticcheck ## check code, man page and scripts, for every pla
 fuzz: ## fuzz each target for FUZZTIME
 	for f in decode/FuzzCut decode/FuzzPassThrough ctlsock/FuzzUnmarshal ctlsock/FuzzQuestion; do \
 		go test -run '^$$' -fuzz "^$${f#*/}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 0 ./$${f%/*} || exit; done
+
+soak: .tools/gocryptfs ## compare each line with the truth for SOAKTIME, while all changes
+	SOAKTIME=$(SOAKTIME) go test -count=1 -timeout 0 -run '^TestSoak$$' -v .
 
 bench: .tools/gocryptfs ## measure: each part, then whole runs as a table
 	go test -run '^$$' -bench . -benchmem ./...

@@ -199,6 +199,8 @@ func compare(t *testing.T, contenders []contender) map[string]cost {
 	all := map[string][]cost{}
 	for range benchRounds {
 		for _, c := range contenders {
+			runtime.GC() // of what the last one has left in this process
+			time.Sleep(100 * time.Millisecond)
 			all[c.name] = append(all[c.name], c.run(t))
 		}
 	}

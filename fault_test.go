@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -16,9 +18,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
@@ -711,3 +715,177 @@ func withoutWarnings(stderr string) string {
 	lines = slices.DeleteFunc(lines, func(s string) bool { return strings.Contains(s, "hint: none of ") })
 	return strings.Join(lines, "")
 }
+
+// TestSoak has filters read without end, in random pieces, while the tree behind the
+// names changes, gocryptfs hangs, and is mounted anew. Half of them share an index.
+// Each line that comes out has to be the truth, or to have stayed encrypted.
+func TestSoak(t *testing.T) {
+	limit, err := time.ParseDuration(os.Getenv("SOAKTIME"))
+	if err != nil {
+		t.Skip("run by make soak")
+	}
+	base := shortDir(t)
+	s := servers(t)[0]
+	plain, view := filepath.Join(base, "plain"), filepath.Join(base, "view")
+	m := mountReverse(t, s, plain, view)
+	sock := filepath.Join(base, "sock") // the same one for each mount
+	use := func() {
+		os.Remove(sock)
+		if err := os.Symlink(m.Sock, sock); err != nil {
+			t.Fatal(err)
+		}
+	}
+	use()
+	truth := soakNames(t, m)
+	ciphers := slices.Sorted(maps.Keys(truth))
+
+	end := time.Now().Add(limit)
+	var group sync.WaitGroup
+	group.Go(func() { // the tree changes
+		random := rand.New(rand.NewPCG(1, 1))
+		for time.Now().Before(end) {
+			path := filepath.Join(plain, truth[ciphers[random.IntN(len(ciphers))]])
+			switch random.IntN(4) {
+			case 0:
+				os.RemoveAll(path)
+			case 1:
+				os.Rename(path, filepath.Join(plain, truth[ciphers[random.IntN(len(ciphers))]]))
+			default:
+				os.MkdirAll(filepath.Dir(path), 0o755)
+				os.WriteFile(path, nil, 0o644)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+	var lines, decoded, runs atomic.Int64
+	for i := range 4 {
+		group.Go(func() {
+			random := rand.New(rand.NewPCG(2, uint64(i)))
+			for time.Now().Before(end) {
+				args := []string{"-timeout", "500ms", sock, view}
+				if i%2 == 0 {
+					args = append([]string{"-map", filepath.Join(base, "index")}, args...)
+				}
+				n, d, err := soakRun(random, args, truth, ciphers)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				lines.Add(int64(n))
+				decoded.Add(int64(d))
+				runs.Add(1)
+			}
+		})
+	}
+	for turn := 0; time.Now().Before(end); turn++ { // gocryptfs comes and goes
+		time.Sleep(3 * time.Second)
+		m.signal(t, syscall.SIGSTOP)
+		time.Sleep(time.Second)
+		m.signal(t, syscall.SIGCONT)
+		if turn%5 == 4 {
+			time.Sleep(2 * time.Second)
+			m.unmount(t)
+			time.Sleep(time.Second)
+			m = mountReverse(t, s, plain, view)
+			use()
+		}
+	}
+	group.Wait()
+	t.Logf("%d runs, %d lines, %d decoded; wrong names 0, lost bytes 0 unless said above",
+		runs.Load(), lines.Load(), decoded.Load())
+	if decoded.Load() < lines.Load()/4 {
+		t.Error("too few lines were decoded to tell anything")
+	}
+}
+
+// soakNames makes files, and returns their plain paths by their cipher paths: plain
+// ones, long ones, with control characters, and not valid UTF-8.
+func soakNames(t *testing.T, m *mount) map[string]string {
+	t.Helper()
+	truth := map[string]string{}
+	for d := range 4 {
+		dir := fmt.Sprintf("dir %d", d)
+		for f := range 20 {
+			for _, name := range []string{fmt.Sprintf("file %d", f), fmt.Sprintf("tab\t%d\n", f),
+				long(fmt.Sprintf("long %d ", f), 200), fmt.Sprintf("bad \xff%d", f), fmt.Sprintf("bad \xfe%d", f)} {
+				path := dir + "/" + name
+				create(t, m.Plain, path, "file 1")
+				fi, err := os.Stat(filepath.Join(m.Plain, path))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if utf8.ValidString(name) {
+					truth[m.encrypt(t, path)] = path
+					continue
+				}
+				// The protocol cannot pass it on: the file itself says.
+				cipherDir := m.encrypt(t, dir)
+				entries, err := os.ReadDir(filepath.Join(m.Dir, cipherDir))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, e := range entries {
+					info, err := e.Info()
+					if err == nil && info.Sys().(*syscall.Stat_t).Ino == fi.Sys().(*syscall.Stat_t).Ino {
+						truth[cipherDir+"/"+e.Name()] = path
+					}
+				}
+			}
+		}
+	}
+	return truth
+}
+
+// soakRun gives one filter some thousand lines, and returns how many came out, and
+// how many of them decoded.
+func soakRun(random *rand.Rand, args []string, truth map[string]string, ciphers []string) (n, decoded int, err error) {
+	var in bytes.Buffer
+	var asked []string
+	for range 2000 {
+		cipher := ciphers[random.IntN(len(ciphers))]
+		asked = append(asked, cipher)
+		fmt.Fprintf(&in, "*deleting   %s\n", cipher)
+	}
+	cmd := exec.Command(program, args...)
+	cmd.Env = programEnv()
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := cmd.Start(); err != nil {
+		return 0, 0, err
+	}
+	for rest := in.Bytes(); len(rest) > 0; {
+		k := min(len(rest), 1+random.IntN(8000))
+		if _, err := stdin.Write(rest[:k]); err != nil {
+			return 0, 0, err
+		}
+		rest = rest[k:]
+		time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
+	}
+	stdin.Close()
+	if err := cmd.Wait(); err != nil {
+		return 0, 0, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+	}
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if len(lines) != len(asked) {
+		return 0, 0, fmt.Errorf("%d lines came out of %d", len(lines), len(asked))
+	}
+	for i, line := range lines {
+		line, _ = strings.CutPrefix(line, "*deleting   ")
+		cipher, plain := asked[i], shownAs.Replace(truth[asked[i]])
+		switch line {
+		case plain:
+			decoded++
+		case cipher, path.Dir(plain) + "/" + path.Base(cipher):
+		default:
+			return 0, 0, fmt.Errorf("line %d is %q, want %q or %q", i, line, plain, cipher)
+		}
+	}
+	return len(lines), decoded, nil
+}
+
+// shownAs writes the names of the soak as the filter does.
+var shownAs = strings.NewReplacer("\n", `\#012`, "\xff", `\#377`, "\xfe", `\#376`)

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -286,13 +288,23 @@ func TestReadme(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?s)```bash\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
 		examples = append(examples, m[1])
 	}
-	if len(examples) != 4 {
-		t.Fatalf("%d examples, want the script, timemachine, a log, a restore", len(examples))
+	if len(examples) != 5 {
+		t.Fatalf("%d examples, want the script, timemachine, a log, a restore in two parts", len(examples))
 	}
-	script, timemachine, log, restore := examples[0], examples[1], examples[2], examples[3]
+	r := newReader(t)
+	// Where the filter is installed: not in cron's PATH, which the reader has.
+	bin, err := exec.LookPath(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := strings.Replace(examples[0], "/usr/local/bin", r.home+"/bin:"+filepath.Dir(bin), 1)
+	timemachine, log, fetch, decrypt := examples[1], examples[2], examples[3], examples[4]
+	head, _, ok := strings.Cut(script, "rsync -ai")
+	if !ok {
+		t.Fatal("the script has no rsync -ai")
+	}
 	filter := `gocryptfs-rsync-pretty "$run/ctl"`
 
-	r := newReader(t)
 	t.Run("script", func(t *testing.T) {
 		r.expect(t, strings.Replace(script, filter, filter[:23]+"-map ~/names.tsv "+filter[23:], 1),
 			"Straße.txt", "taxes 2025/taxes.pdf", longTaxes)
@@ -303,37 +315,94 @@ func TestReadme(t *testing.T) {
 			t.Errorf("not only the new file:\n%s", out)
 		}
 	})
-	t.Run("timemachine", func(t *testing.T) {
-		head, _, ok := strings.Cut(script, "rsync -ai")
-		if !ok {
-			t.Fatal("the script has no rsync -ai")
+	t.Run("twice at once", func(t *testing.T) {
+		var group sync.WaitGroup
+		for range 2 {
+			group.Go(func() {
+				if out, err := r.start(script).end(); err != nil {
+					t.Errorf("%v\n%s", err, out)
+				}
+			})
 		}
+		group.Wait()
+	})
+	t.Run("wrong password", func(t *testing.T) {
+		r.write(t, ".backup-password", "wrong\n")
+		defer r.write(t, ".backup-password", "secret\n")
+		if out, err := r.start(script).end(); err == nil || !strings.Contains(out, "Password incorrect") {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
+	t.Run("SIGTERM", func(t *testing.T) {
+		r.write(t, "Documents/big", strings.Repeat("x", 1<<20))
+		c := r.start(strings.Replace(script, "rsync -ai", "rsync -ai --bwlimit=1", 1))
+		eventually(t, "rsync copies", func() bool {
+			temporary, _ := filepath.Glob(r.home + "/documents/.*")
+			return len(temporary) > 0
+		})
+		if err := syscall.Kill(-c.cmd.Process.Pid, syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := c.end(); err == nil {
+			t.Errorf("ends well:\n%s", out)
+		}
+		os.Remove(filepath.Join(r.home, "Documents/big"))
+	})
+	t.Run("timemachine", func(t *testing.T) {
 		r.expect(t, head+timemachine, "view/Straße.txt", "view/taxes 2025/taxes.pdf", "100%")
 	})
 	t.Run("log", func(t *testing.T) {
-		head, _, _ := strings.Cut(script, "rsync -ai")
 		r.expect(t, head+"cd\nrsync -av \"$run/view\" elsewhere > rsync.log\ntouch -d yesterday rsync.log\n"+log,
 			"\nview/taxes 2025/taxes.pdf\n", "/view/taxes 2025/taxes.pdf\n")
 	})
-	for name, want := range map[string]string{"taxes 2025/taxes.pdf": "forms", longTaxes: "more forms", "not there": ""} {
-		t.Run("restore "+name, func(t *testing.T) {
-			in := fmt.Sprintf("mkdir -p %d; cd %[1]d\n", len(name))
-			if want == "" {
-				got := r.bash(t, in+"bash <<'END' || :\n"+strings.Replace(restore, "taxes 2025/taxes.pdf", name, 1)+"END\nls")
-				if got != "not found\n" {
-					t.Errorf("got %q", got)
+	if left := r.bash(t, "ls -d tmp.* || true"); !strings.Contains(left, "No such file") {
+		t.Errorf("the scripts left something behind:\n%s", left)
+	}
+
+	dashed := regexp.MustCompile(`(?m)^-[^/\t]*\t(form \d+)$`).FindStringSubmatch(read(t, r.home+"/names.tsv"))
+	if dashed == nil {
+		t.Fatal("no cipher path begins with a dash")
+	}
+	const newest = "from=backuphost:documents/current/view/"
+	everything := regexp.MustCompile("`(rsync -a \"\\$from\" fetched/)`").FindStringSubmatch(string(text))
+	for i, tt := range []struct{ path, from, want string }{
+		{"taxes 2025/taxes.pdf", "", "taxes 2025/taxes.pdf"},
+		{"taxes 2025", "", "taxes 2025/taxes.pdf"},
+		{"taxes 2025/taxes.pdf", newest, "taxes 2025/taxes.pdf"},
+		{longTaxes, "", longTaxes},
+		{dashed[1], "", dashed[1]},
+		{"axes.pdf", "", "not found"},
+		{"", "", "taxes 2025/taxes.pdf"},
+	} {
+		t.Run("restore "+tt.path, func(t *testing.T) {
+			sh := strings.Replace(fetch, `"taxes 2025/taxes.pdf"`, `"`+tt.path+`"`, 1)
+			if tt.from != "" {
+				sh = strings.Replace(sh, "from=backuphost:documents/ ", tt.from+" ", 1)
+			}
+			if tt.path == "" {
+				sh = "from=backuphost:documents/\n" + everything[1] + "\n"
+			}
+			out, err := r.start(fmt.Sprintf("mkdir %d; cd %[1]d; rm -rf ~/Restored\n", i) + sh + decrypt).end()
+			if tt.want == "not found" {
+				if err == nil || out != "not found\n" {
+					t.Errorf("%v, got %q", err, out)
 				}
 				return
 			}
-			t.Cleanup(func() { r.bash(t, in+"fusermount -u restored") })
-			got := r.bash(t, in+strings.Replace(restore, `"taxes 2025/taxes.pdf"`, `"`+name+`"`, 1)+"find restored -type f -exec cat {} +")
-			if !strings.HasSuffix(got, want) || strings.Count(got, "forms") != 1 {
-				t.Errorf("got %q, want %q and that alone", got, want)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if got := read(t, filepath.Join(r.home, "Restored", tt.want)); got != "content of "+tt.want {
+				t.Errorf("got %q", got)
+			}
+			files := strings.TrimSpace(r.bash(t, "find ~/Restored -type f"))
+			if n := strings.Count(files, "\n") + 1; n != 1 && tt.path != "" {
+				t.Errorf("%d files, want that alone", n)
+			}
+			if left := r.bash(t, "mount | grep "+r.home+" || true"); left != "" {
+				t.Errorf("left mounted: %s", left)
 			}
 		})
-	}
-	if left := r.bash(t, "ls -d tmp.* || true"); !strings.Contains(left, "No such file") {
-		t.Errorf("the scripts left something behind:\n%s", left)
 	}
 }
 
@@ -349,12 +418,16 @@ type reader struct {
 func newReader(t *testing.T) *reader {
 	t.Helper()
 	home := shortDir(t)
-	r := &reader{home: home, env: append(os.Environ(), "LC_ALL=C.UTF-8", "HOME="+home, "TMPDIR="+home,
-		"RSYNC_RSH="+home+"/bin/host", "PATH="+home+"/bin:"+os.Getenv("PATH"))}
+	r := &reader{home: home, env: programEnv("LC_ALL=C.UTF-8", "HOME="+home, "TMPDIR="+home,
+		"RSYNC_RSH="+home+"/bin/host", "PATH=/usr/bin:/bin")} // as cron has it
 	r.write(t, ".backup-password", "secret\n")
-	r.write(t, "Documents/Straße.txt", "way")
-	r.write(t, "Documents/taxes 2025/taxes.pdf", "forms")
-	r.write(t, "Documents/"+longTaxes, "more forms")
+	paths := []string{"Straße.txt", "taxes 2025/taxes.pdf", longTaxes}
+	for i := range 1000 { // one cipher path in 64 begins with a dash
+		paths = append(paths, fmt.Sprintf("form %d", i))
+	}
+	for _, path := range paths {
+		r.write(t, "Documents/"+path, "content of "+path)
+	}
 	// rsync calls it as ssh, with a host and a command.
 	r.write(t, "bin/host", "#!/bin/sh\nshift\ncd && exec \"$@\"\n")
 	// The rsync that timemachine 1.3.2 runs for `timemachine -v SRC DEST -- OPTS`.
@@ -363,6 +436,7 @@ src=$2 dest=$3
 shift 4
 rsync --recursive --perms --owner --group --times --links --delete --delete-excluded \
 	--partial-dir=.partial "$@" "$src" "$dest/.inprogress"
+ln -sfn .inprogress "$HOME/${dest#*:}/current"
 `)
 	r.bash(t, "gocryptfs -q -init -reverse -scryptn 10 -passfile ~/.backup-password ~/Documents")
 	return r
@@ -379,16 +453,39 @@ func (r *reader) write(t *testing.T, path, content string) {
 	}
 }
 
+// A reading is a script that runs.
+type reading struct {
+	cmd *exec.Cmd
+	out *watched
+	err error
+}
+
+// start starts a script at home.
+func (r *reader) start(script string) *reading {
+	c := &reading{cmd: exec.Command("bash", "-e", "-o", "pipefail", "-c", script), out: newWatched()}
+	c.cmd.Dir, c.cmd.Env = r.home, r.env
+	c.cmd.Stdout, c.cmd.Stderr = c.out, c.out
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.err = c.cmd.Start()
+	return c
+}
+
+// end returns all that the script printed, when it has ended.
+func (c *reading) end() (string, error) {
+	if c.err == nil {
+		c.err = c.cmd.Wait()
+	}
+	return c.out.String(), c.err
+}
+
 // bash runs a script at home and returns all that it prints.
 func (r *reader) bash(t *testing.T, script string) string {
 	t.Helper()
-	cmd := exec.Command("bash", "-e", "-o", "pipefail", "-c", script)
-	cmd.Dir, cmd.Env = r.home, r.env
-	out, err := cmd.CombinedOutput()
+	out, err := r.start(script).end()
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, script, out)
 	}
-	return string(out)
+	return out
 }
 
 // expect runs a script and checks that it prints these words, and no ciphertext.

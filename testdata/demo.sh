@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Two backups of an encrypted view, the second after some changes: each line as rsync prints it and
-# as the filter writes it. Works in a temporary directory; however it ends, that is unmounted and gone.
+# as the filter writes it; then the second log again, when nothing is mounted. Works in a temporary directory; however it ends, that is unmounted and gone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8
 
-bold='' dim='' off='' colour=never
+bold='' dim='' off='' color=never
 if [ -t 1 ] && [ -z "${NO_COLOR-}" ] && [ "${TERM-dumb}" != dumb ]; then
-	bold=$'\e[1m' dim=$'\e[2m' off=$'\e[m' colour=always
+	bold=$'\e[1m' dim=$'\e[2m' off=$'\e[m' color=always
 fi
+
+columns=${COLUMNS:-$(tput cols 2>/dev/null || echo 120)}
 
 step() { printf '\n%s%s%s\n' "$bold" "$1" "$off"; }
 
@@ -24,15 +26,16 @@ mounted() { # waits until gocryptfs, $!, has mounted; false when it has ended in
 		sleep 0.05
 	done 2>/dev/null
 }
+unmount() {
+	mounted && { fusermount3 -u "$work/view" || fusermount3 -uz "$work/view"; }
+	wait $!
+}
 cleanup() {
 	set +e # a signal that comes while a pipeline starts leaves it behind as a failed command
 	trap '' HUP INT TERM
 	[ -n "$work" ] || return 0
 	cd /
-	if [ -n "${!-}" ]; then
-		mounted && { fusermount3 -u "$work/view" || fusermount3 -uz "$work/view"; }
-		wait $!
-	fi 2>/dev/null
+	[ -z "${!-}" ] || unmount 2>/dev/null
 	rm -rf --one-file-system "$work"
 	work=
 }
@@ -61,25 +64,40 @@ wrap() { # LINE WIDTH LEFT INDENT
 	printf '%s\n' "$rest"
 }
 
-# Prints each raw line, cut to its column, beside the pretty one.
+# Prints each raw line, cut to its column, beside the pretty one; where there is no room for
+# that, above it.
 beside() { # RAW PRETTY
-	local raw pretty sgr
-	printf '\n%s  %-37s %s%s\n' "$dim" 'rsync prints' 'you read' "$off"
+	local raw pretty sgr room=$((columns - 4))
+	[ "$columns" -ge 100 ] || echo
+	[ "$columns" -lt 100 ] || printf '\n%s  %-37s %s%s\n' "$dim" 'rsync prints' 'you read' "$off"
 	while IFS= read -r raw <&3 && IFS= read -r pretty <&4; do
-		[ ${#raw} -le 37 ] || raw=${raw:0:36}…
-		printf '  %s%s%*s%s' "$dim" "$raw" $((38 - ${#raw})) '' "$off"
-		sgr='' # the colour of the whole line
+		if [ "$columns" -lt 100 ]; then
+			[ ${#raw} -le $room ] || raw=${raw:0:room-1}…
+			printf '  %s%s%s\n' "$dim" "$raw" "$off"
+		else
+			[ ${#raw} -le 37 ] || raw=${raw:0:36}…
+			printf '  %s%s%*s%s' "$dim" "$raw" $((38 - ${#raw})) '' "$off"
+		fi
+		sgr='' # the color of the whole line
 		[[ $pretty != $'\e['* ]] || sgr=${pretty%%m*}m
 		pretty=${pretty#"$sgr"}
-		printf '%s' "$sgr"
-		wrap "${pretty%$'\e[0m'}" 60 40 12
+		pretty=${pretty%$'\e[0m'}
+		if [ "$columns" -lt 100 ]; then
+			printf '  %s' "$sgr"
+			wrap "$pretty" $room 2 12
+		else
+			printf '%s' "$sgr"
+			wrap "$pretty" 60 40 12
+		fi
 		printf '%s' "$off"
 	done 3<"$1" 4<"$2"
 }
 
 backup() {
-	echo '  $ rsync -ai --delete view/ backup/ 2>&1 | gocryptfs-rsync-pretty ctl.sock view'
-	rsync -ai --delete view/ backup/ 2>&1 | tee raw | gocryptfs-rsync-pretty -color $colour ctl.sock view >pretty
+	echo '  $ rsync -ai --delete view/ backup/ 2>&1 |'
+	echo '      gocryptfs-rsync-pretty -map names.tsv ctl.sock view'
+	rsync -ai --delete view/ backup/ 2>&1 | tee raw |
+		gocryptfs-rsync-pretty -color $color -map names.tsv ctl.sock view >pretty
 	beside raw pretty
 }
 
@@ -97,9 +115,9 @@ done
 ln -s "$summer/café.jpg" 'home/best photo'
 find home -exec touch -h -d yesterday {} + # else a time that changes hides within the second
 find home -mindepth 1 \( -type l -printf '%P -> %l\n' -o -type f -printf '%P\n' \) | sort |
-	while IFS= read -r file; do printf '  ' && wrap "$file" 96 2 2; done
+	while IFS= read -r file; do printf '  ' && wrap "$file" $((columns < 98 ? columns - 4 : 96)) 2 2; done
 
-step 'an encrypted view of them, to back up to a place that must not read them'
+step 'an encrypted view of them, for a place that must not read them'
 echo '  $ gocryptfs -reverse -ctlsock ctl.sock home view'
 gocryptfs -q -init -reverse -scryptn 10 -extpass 'echo demo' home
 # In a session of its own, out of reach of Ctrl-C: killed while it mounts, it would never end.
@@ -109,13 +127,20 @@ mounted || fail "cannot mount: $(head -n 1 log)" "$fuse"
 step 'the first backup'
 backup
 
-step 'a photo renamed, a recipe added, one changed, the list deleted: the next backup'
+step 'a photo renamed, a recipe added, one changed, the minutes deleted'
 mv "home/$summer/IMG_2041.jpg" "home/$summer/swans 🦢.jpg"
 echo 'more cheese' >>home/Recipes/Käsespätzle.txt
 echo 'apples' >"home/Recipes/Grandma's apple pie.txt"
-rm 'home/to do (old).txt'
+rm "home/$minutes"
 backup
 
+unmount 2>/dev/null
+step 'unmounted: the same log, from the names that were remembered'
+echo '  $ gocryptfs-rsync-pretty -map names.tsv < rsync.log'
+gocryptfs-rsync-pretty -color $color -map names.tsv <raw >pretty
+beside raw pretty
+
 cleanup
-step 'unmounted, and nothing left behind'
-echo '  to install the filter: make install; to put it into a backup script: see README.md'
+step 'nothing left behind'
+echo '  to install the filter: make install'
+echo '  to put it into a backup script: see README.md'
