@@ -63,6 +63,7 @@ func TestBench(t *testing.T) {
 	b.latency(t)
 	b.start(t)
 	b.memory(t)
+	b.million(t)
 }
 
 // TestBenchHeap writes a heap profile of the program from the middle of the run
@@ -544,6 +545,31 @@ func (b *bench) memory(t *testing.T) {
 		peak := b.peak(t, tt.write)
 		b.row("memory at most, "+tt.name, fmt.Sprintf("%.1f MiB", float64(peak)/1024), "< 32 MiB", peak < must)
 	}
+}
+
+// million has an index of a million lines loaded, for a text of one line.
+func (b *bench) million(t *testing.T) {
+	var index, one bytes.Buffer
+	for i := range 1_000_000 {
+		fmt.Fprintf(&index, "%s/%s\tdir %d/IMG_%04d at the sea.jpg\n", fakeName(i/1000), fakeName(i), i/1000, i%1000)
+	}
+	fmt.Fprintln(&one, fakeName(0))
+	file, log := filepath.Join(b.dir, "million"), filepath.Join(b.dir, "one")
+	for name, text := range map[string][]byte{file: index.Bytes(), log: one.Bytes()} {
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := compare(t, []contender{{"million", func(t *testing.T) cost { return command(t, log, b.bin, "-map", file) }}})
+	wall := m["million"].wall
+	b.row("loading an index of a million lines", fmt.Sprintf("%.2f s", wall.Seconds()), "< 1 s", wall < time.Second)
+	cmd := exec.Command(b.bin, "-map", file)
+	cmd.Stdin = &one
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	peak := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss // KiB on Linux
+	b.row("memory at most, with it", fmt.Sprintf("%.1f MiB", float64(peak)/1024), "≤ 40 MiB", peak <= 40<<10)
 }
 
 // writeLines writes n lines, one in fifty with a name that is not in the cache,

@@ -716,6 +716,65 @@ func withoutWarnings(stderr string) string {
 	return strings.Join(lines, "")
 }
 
+// TestIndexAnswers reads a log of 100,000 names again, with an index that has them: with
+// gocryptfs, which is asked nothing, without it, and without operands. Text and index are
+// the same each time.
+func TestIndexAnswers(t *testing.T) {
+	m := mountReverse(t, servers(t)[0], filepath.Join(shortDir(t), "plain"), filepath.Join(shortDir(t), "view"))
+	tr := realTranscript(t, m, 100_000)
+	sock, questions := countQuestions(t, m.Sock)
+	index := filepath.Join(shortDir(t), "index")
+	replayed := func(operands ...string) (asked int64) {
+		t.Helper()
+		before := questions.Load()
+		shown, _ := pretty(t, append([]string{"-map", index}, operands...), []byte(tr.input()))
+		if n := tr.decoded(t, shown); n != len(tr.raw) {
+			t.Errorf("%q: %d of %d names decoded", operands, n, len(tr.raw))
+		}
+		return questions.Load() - before
+	}
+	if n := replayed(sock, m.Dir); n < 100_000 {
+		t.Errorf("%d questions counted at first", n)
+	}
+	first := read(t, index)
+	if n := replayed(sock, m.Dir); n != 0 {
+		t.Errorf("%d questions for names that are known", n)
+	}
+	m.unmount(t)
+	replayed(m.Sock, m.Dir)
+	replayed()
+	if read(t, index) != first {
+		t.Error("the index has changed")
+	}
+}
+
+// countQuestions returns a socket that passes on to another, and the number of writes
+// that came to it.
+func countQuestions(t *testing.T, sock string) (string, *atomic.Int64) {
+	t.Helper()
+	var questions atomic.Int64
+	proxy := ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) {
+		server, err := net.Dial("unix", sock)
+		if err != nil {
+			return
+		}
+		go func() { io.Copy(c, server) }()
+		defer server.Close()
+		buf := make([]byte, 5000)
+		for {
+			n, err := c.Read(buf)
+			if err != nil {
+				return
+			}
+			questions.Add(1)
+			if _, err := server.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	})
+	return proxy.Path, &questions
+}
+
 // TestSoak has filters read without end, in random pieces, while the tree behind the
 // names changes, gocryptfs hangs, and is mounted anew. Half of them share an index.
 // Each line that comes out has to be the truth, or to have stayed encrypted.

@@ -334,8 +334,8 @@ func TestReadme(t *testing.T) {
 		}
 	})
 	t.Run("SIGTERM", func(t *testing.T) {
-		r.write(t, "Documents/big", strings.Repeat("x", 1<<20))
-		c := r.start(strings.Replace(script, "rsync -ai", "rsync -ai --bwlimit=1", 1))
+		r.write(t, "Documents/big", strings.Repeat("x", 8<<20))
+		c := r.start(strings.Replace(script, "rsync -ai", "rsync -ai --bwlimit=100", 1))
 		eventually(t, "rsync copies", func() bool {
 			temporary, _ := filepath.Glob(r.home + "/documents/.*")
 			return len(temporary) > 0
