@@ -843,7 +843,9 @@ func TestSoak(t *testing.T) {
 		m.signal(t, syscall.SIGCONT)
 		if turn%5 == 4 {
 			time.Sleep(2 * time.Second)
-			m.unmount(t)
+			eventually(t, "the view is unmounted", func() bool { // not while it is looked at
+				return exec.Command("fusermount3", "-u", m.at).Run() == nil
+			})
 			time.Sleep(time.Second)
 			m = mountReverse(t, s, plain, view)
 			use()

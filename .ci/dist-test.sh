@@ -22,7 +22,7 @@ touch "$root/var/lib/dpkg/status"
 dpkg() { # some images leave out manuals and documents
 	command dpkg --root="$root" --force-not-root --log=/dev/null --path-include='/usr/share/*' "$@" >/dev/null
 }
-dpkg -i "$work/one/${name}_1.2.3_$(command dpkg --print-architecture).deb"
+dpkg -i "$work/one/${name}_1.2.3-1_$(command dpkg --print-architecture).deb"
 [[ $("$root/usr/bin/$name" -version) == *1.2.3* ]]
 [[ $("$root/usr/bin/$name" -h) == *CTLSOCK* ]]
 mandoc -W error "$root/usr/share/man/man1/$name.1.gz" >/dev/null

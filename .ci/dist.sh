@@ -20,11 +20,24 @@ export SOURCE_DATE_EPOCH
 PKGVERSION=$(sed 's/^v//; s/^[a-z]/0~&/; s/-/+/g' <<<"$version")
 export PKGVERSION
 
+# What is linked in, with the licenses, and what built it.
+{
+	echo "Built by $(go version | cut -d ' ' -f 3) with CGO_ENABLED=0 -trimpath, and linked with the modules"
+	echo 'below and the Go library. Their licenses follow.'
+	CGO_ENABLED=0 go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}	{{.Dir}}{{end}}{{end}}' . |
+		sort -u | sed '/^$/d' >"$stage/modules"
+	printf 'Go	%s\n' "$(go env GOROOT)" >>"$stage/modules"
+	while IFS=$'\t' read -r module dir; do
+		printf '\n== %s\n\n' "$module"
+		cat "$dir"/LICENSE*
+	done <"$stage/modules"
+} >"$stage/NOTICES"
+
 for platform; do
 	export GOOS=${platform%/*} GOARCH=${platform#*/}
 	dir=$name-${version#v}-$GOOS-$GOARCH
 	install -d "$stage/$dir"
-	install -m 644 LICENSE README.md $name.1 "$stage/$dir"
+	install -m 644 LICENSE README.md CHANGELOG.md $name.1 "$stage/NOTICES" "$stage/$dir"
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false \
 		-ldflags "-s -w -buildid= -X main.version=$version" -o "$stage/$dir/$name"
 	chmod 755 "$stage/$dir/$name"
@@ -33,7 +46,13 @@ for platform; do
 		--mtime="@$SOURCE_DATE_EPOCH" "$dir" | gzip -9n >"$dist/$dir.tar.gz"
 
 	[ "$GOOS" = linux ] || continue
-	gzip -9n "$stage/$dir/$name.1"
+	gzip -9n "$stage/$dir/$name.1" "$stage/$dir/CHANGELOG.md"
+	cp .ci/changelog.yaml "$stage/$dir"
+	{
+		cat LICENSE
+		echo
+		echo 'Modules are linked in, whose licenses are in the file NOTICES beside this one.'
+	} >"$stage/$dir/copyright"
 	for packager in deb rpm; do
 		(cd "$stage/$dir" && "$top/.tools/nfpm" package -f "$top/.ci/nfpm.yaml" -p $packager -t "$dist" >/dev/null)
 	done
