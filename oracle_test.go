@@ -588,12 +588,6 @@ var housekeeping = regexp.MustCompile(`gocryptfs\.(conf|diriv)|gocryptfs\.longna
 var nameless = regexp.MustCompile(`^\[[a-zA-Z]+\] expand file_list pointer array ` +
 	`|^(false_alarms=|hash search|built hash|done hash|sum=|(sending|got) file_sum|set_compression)`)
 
-// normalize returns the lines that must be the same on both sides, sorted:
-// files are sent in the order of their names, and those differ.
-func (o *oracle) normalize(side string, c comparison, text string) []string {
-	return o.putAside(side, c, o.split(side, text))
-}
-
 // split parts what was printed on one side into sorted lines.
 func (o *oracle) split(side, text string) []string {
 	root := filepath.Join(o.base, side)
