@@ -75,7 +75,7 @@ func TestColorByKind(t *testing.T) {
 			begin, end = "\x1b["+l.color+"m", "\x1b[0m"
 		}
 		fmt.Fprint(&want, begin, strings.NewReplacer("NAME", fakePlain(fakeName(1)),
-			"LOST", end+"\x1b[2m"+lost+"\x1b[0m"+begin).Replace(l.line), end, "\r\n")
+			"LOST", "\x1b[0m\x1b[2m"+lost+"\x1b[0m"+begin).Replace(l.line), end, "\r\n")
 	}
 	shown, _ := onTerminal(t, nil, colorServer(t), strings.NewReader(in.String()))
 	if diff := cmp.Diff(want.String(), shown); diff != "" {
