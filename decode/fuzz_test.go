@@ -56,7 +56,7 @@ var pieces = []string{
 var more = []string{
 	"-2026-11-23", "_bak", "\x1b[01;34m", "\x1b[K", "\x1b(B", "\x9b1G", "\x1bM", ":\n", "'", ": ", "Only in ",
 	"gocryptfs.longname.gocryptfs5DfCpwm4Myx-3TAimzeAOOgEnocI27OWHXA", "go", "gocryptfs.longname.g",
-	"ikFrxDZ5DfCpwm4Myx-3TA-2026", "\",\"name\":\"",
+	"ikFrxDZ5DfCpwm4Myx-3TA-2026", "\",\"name\":\"", "\x9b-", "\x1b-", "\x1b7", "\x1b(0",
 }
 
 // expand makes up to 64 KiB of text.
@@ -121,6 +121,7 @@ func addSeeds(f *testing.F) {
 	f.Add([]byte("\x08\x01\x1e\x1e\x1e\x08\x05\x1f\x08\x05\x1fQ\x01"), []byte{255, 3})
 	f.Add([]byte("\\L\x0b\\M\x09\\N\x00\x08\\A\x01\x09\\B\x00\\O\x00"), []byte{1})
 	f.Add([]byte("\\C\x08\\D\x01\\E\x09\\F\x0a\\G\x00\x08\x01\x09\\H\x0a\x00\\K\x08\\J\x09\x08\\P\x09"), []byte{1, 30})
+	f.Add([]byte("]\\Q\x08 \\R\x09\x00\\S\x08\\T\x09\\S7\x0a\x00"), []byte{1})
 	f.Add([]byte("\x08\x02\x09\x15\x01\x0a\x08\x13\x09\x18\x0a\x02\x09"), []byte{22, 1})
 }
 

@@ -163,12 +163,13 @@ func atBoundary(b []byte, i int) bool { return i == 0 || !isWord(b[i-1]) || ends
 // afterSequence returns where the word at i begins without the end of a terminal's
 // control sequence: in `ESC [ 0 1 ; 3 4 m NAME` it would begin with `34m`.
 func afterSequence(b []byte, i int) int {
-	last := i
-	for last < len(b) && isDigit(b[last]) {
-		last++
-	}
-	if last < len(b) && endsSequence(b, last+1) {
-		return last + 1
+	for end := i + 1; end <= min(len(b), i+maxSequence); end++ {
+		if endsSequence(b, end) {
+			return end
+		}
+		if !isDigit(b[end-1]) {
+			break
+		}
 	}
 	return i
 }
@@ -178,6 +179,9 @@ func afterSequence(b []byte, i int) int {
 // `ESC ( B` and the like; or ESC and a single character.
 func endsSequence(b []byte, i int) bool {
 	i-- // at its last byte
+	if b[i] < '0' || b[i] > '~' {
+		return false
+	}
 	limit := max(0, i-maxSequence)
 	at := i
 	for at > limit && b[at-1] >= ' ' && b[at-1] < '0' {
@@ -190,12 +194,12 @@ func endsSequence(b []byte, i int) bool {
 		at--
 	}
 	switch {
-	case at > 1 && b[at-1] == '[':
-		return b[at-2] == 0x1b
-	case at > 0 && b[at-1] == 0x9b:
-		return at == 1 || b[at-2] < 0x80 || b[at-2] == 0xc2 // not the end of another character
+	case b[i] < '@' || at == 0:
+		return false
+	case b[at-1] == '[':
+		return at > 1 && b[at-2] == 0x1b
 	}
-	return false
+	return b[at-1] == 0x9b && (at == 1 || b[at-2] < 0x80 || b[at-2] == 0xc2) // not the end of another character
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
