@@ -30,7 +30,7 @@ lint: deps .tools/staticcheck ## check code, man page and scripts, for every pla
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
 	for p in $(PLATFORMS); do GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 go vet -trimpath ./... || exit; done
 	.tools/staticcheck ./...
-	shellcheck $(SCRIPTS)
+	shellcheck -x $(SCRIPTS)
 	mandoc -Tlint $(NAME).1 2>/dev/null # findings go to stdout; stderr is about the system's index
 
 fuzz: ## fuzz each target for FUZZTIME

@@ -3,54 +3,15 @@
 # they print in replay/: a NAME.txtar for each, with the command and its raw output, and names.tsv,
 # the paths of the tree. Then go test -run Replay -update adds the pretty output; look at it.
 #
-# Works in /tmp/capture, so that the captures hold no other path, and with a key of zeros, so that a
-# path is always encrypted to the same name. The captures of linux-timemachine
-# (https://github.com/cytopia/linux-timemachine) are made anew only if timemachine is in PATH.
+# The captures of linux-timemachine (https://github.com/cytopia/linux-timemachine) are made anew
+# only if timemachine is in PATH.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8 TZ=UTC
 
 replay=$PWD/testdata/replay
-work=/tmp/capture
-
-fail() {
-	printf 'capture: error: %s\n' "$1" >&2
-	exit 1
-}
-
-server=''
-cleanup() {
-	cd /
-	[ -z "$server" ] || unmount || :
-	rm -rf --one-file-system "$work"
-}
-
-unmount() {
-	kill "$server" # it unmounts when it is told to end
-	wait "$server" || :
-	server=''
-}
-
-# Mounts the view. It is mounted anew after changes, of which the kernel's cache knows nothing.
-mount_view() {
-	gocryptfs -q -fg -nosyslog -reverse -zerokey -ctlsock ctl.sock home mount >log 2>&1 &
-	server=$!
-	until mountpoint -q mount; do
-		kill -0 "$server" 2>/dev/null || fail "cannot mount: $(tail -n 1 log)"
-		sleep 0.05
-	done
-}
-
-long() { # START LENGTH: a name of so many bytes
-	local name=$1
-	while [ ${#name} -lt "$2" ]; do name+=' and so on'; done
-	printf '%s' "${name:0:$2}"
-}
-
-put() { # NAME [TEXT]
-	mkdir -p "home/${1%/*}"
-	printf '%s\n' "${2-$1}" >"home/$1"
-}
+# shellcheck source=testdata/view.sh
+. testdata/view.sh
 
 first_state() {
 	local name
@@ -144,12 +105,8 @@ backups() { # SUFFIX
 }
 
 "${MAKE:-make}" -s .tools/gocryptfs .tools/gocryptfs-xray
-PATH=$PWD/.tools:$PATH
-mkdir "$work"
-trap cleanup EXIT
-cd "$work"
-mkdir -p home mount backups "$replay"
-gocryptfs -q -init -reverse -scryptn 10 -extpass 'echo capture' home
+begin
+mkdir -p backups "$replay"
 
 first_state
 mount_view

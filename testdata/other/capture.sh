@@ -3,54 +3,16 @@
 # they print: captures.txtar has a section for each command, named by the command, with its raw output, and
 # names.tsv the names of the tree, cipher path and plain path.
 #
-# Works in /tmp/capture, so that the captures hold no other path, and with a key of zeros, so that a
-# path is always encrypted to the same name. Commands that are not installed are left out, with a
-# message: all of them come from Debian packages of about the same name.
+# Commands that are not installed are left out, with a message: all of them come from Debian
+# packages of about the same name.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export LC_ALL=C.UTF-8 TZ=UTC TERM=xterm-256color HOME=/tmp/capture/me
 unset LS_COLORS XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME
 
 other=$PWD/testdata/other
-work=/tmp/capture
-
-fail() {
-	printf 'capture: error: %s\n' "$1" >&2
-	exit 1
-}
-
-server=''
-cleanup() {
-	cd /
-	[ -z "$server" ] || unmount || :
-	rm -rf --one-file-system "$work"
-}
-
-unmount() {
-	kill "$server" # it unmounts when it is told to end
-	wait "$server" || :
-	server=''
-}
-
-mount_view() {
-	gocryptfs -q -fg -nosyslog -reverse -zerokey -ctlsock ctl.sock home mount >log 2>&1 &
-	server=$!
-	until mountpoint -q mount; do
-		kill -0 "$server" 2>/dev/null || fail "cannot mount: $(tail -n 1 log)"
-		sleep 0.05
-	done
-}
-
-put() { # NAME [TEXT]
-	mkdir -p "home/${1%/*}"
-	printf '%s\n' "${2-$1}" >"home/$1"
-}
-
-long() { # START LENGTH: a name of so many bytes
-	local name=$1
-	while [ ${#name} -lt "$2" ]; do name+=' and so on'; done
-	printf '%s' "${name:0:$2}"
-}
+# shellcheck source=testdata/view.sh
+. testdata/view.sh
 
 age() { # sets times that do not change from one run to the next
 	find "$@" -depth ! -type l -exec touch -d '2026-01-02 03:04:05' {} +
@@ -195,12 +157,8 @@ stow -nv -d . -t copied mount
 COMMANDS
 }
 
-PATH=$PWD/.tools:$PATH
-mkdir "$work"
-trap cleanup EXIT
-cd "$work"
-mkdir -p home mount me copied
-gocryptfs -q -init -reverse -scryptn 10 -extpass 'echo capture' home
+begin
+mkdir me copied
 
 first_state
 mount_view
