@@ -3,9 +3,9 @@
 //
 // Whatever the socket does, a question is answered or given up within the
 // timeout, an answer that cannot be right is not passed on, and memory is
-// bounded. After a question that could not be asked at all, or that timed out,
-// no other one waits: all are given up at once until a probe in the background
-// finds gocryptfs answering again.
+// bounded. After a question times out or cannot be asked at all, no other
+// question waits: all are given up at once until a probe in the background
+// gets an answer from gocryptfs again.
 package ctlsock
 
 import (
@@ -19,26 +19,26 @@ import (
 )
 
 const (
-	// DefaultTimeout is gocryptfs's own: its authors had set 1 s first, which
-	// proved too short on network file systems (gocryptfs ctlsock.ctlsockTimeout).
+	// DefaultTimeout is the timeout of gocryptfs's own client. It was 1 s at first,
+	// which proved too short on network file systems (gocryptfs ctlsock.ctlsockTimeout).
 	DefaultTimeout = 10 * time.Second
 
-	// window is how many questions are asked together. Two windows are under way at
-	// most: while the answers of one are used, gocryptfs works on the other.
+	// window is the number of questions asked together. At most two windows are
+	// under way: gocryptfs works on one while the answers to the other are used.
 	window = 64
 
-	// grace is how long an answer is waited for even after the deadline of its
-	// question: it may be there already, if nobody has asked for it meanwhile.
+	// grace is the wait for an answer after the deadline of its question: it may have
+	// arrived in time without having been read.
 	grace = 10 * time.Millisecond
 
 	// The cache holds at most cacheEntries answers of at most cacheBytes each
-	// (both paths together): 8 MiB if every one is that long.
+	// (both paths together): 8 MiB if all are that long.
 	cacheEntries = 8192
 	cacheBytes   = 1024
 )
 
-// Client decrypts paths. It belongs to one goroutine. Each question under way has a
-// connection of its own; connections are used again.
+// A Client decrypts paths. Only one goroutine may use it. Each question under way
+// has its own connection; connections are reused.
 type Client struct {
 	path    string
 	timeout time.Duration
@@ -48,50 +48,49 @@ type Client struct {
 
 	dial    func(path string, timeout time.Duration) (*conn, error) // dial, except in tests
 	cache   *lru.LRU[string, answer]
-	idle    []*conn         // the one used last at the end
-	pending []pending       // the oldest first
-	waiting map[string]bool // their paths
-	asked   int             // as many of them have been asked, the others are collected
-	window  int             // as many are asked together
+	idle    []*conn         // most recently used last
+	pending []pending       // oldest first
+	waiting map[string]bool // the paths of pending
+	asked   int             // number of pending that have been asked; the rest is being collected
+	window  int             // number of questions asked together
 	probe   *probe          // nil while the server answers
 	stats   Stats
 }
 
-// A pending question is going to be asked with others, or has been, and its answer
-// has not been taken.
+// A pending question has been prepared, and its answer has not been taken yet.
 type pending struct {
 	question
-	cn       *conn // nil before it is asked, and when the answer has been received
+	cn       *conn // nil before it is asked and after the answer is received
 	deadline time.Time
 	answer   answer
-	ok       bool // there is an answer
+	ok       bool // answer is set
 }
 
-// Stats says what the questions so far have cost.
+// Stats counts the questions so far and what they cost.
 type Stats struct {
 	Hits  int           // answered from the cache
 	Asked int           // asked of gocryptfs
 	Wait  time.Duration // spent waiting for answers
 }
 
-// New returns a Client of the control socket at path. It does not connect yet.
-// A question waits at most for timeout. warn is called, with what is wrong and
-// what to do about it, once for each different problem.
+// New returns a Client for the control socket at path. It does not connect yet.
+// A question waits at most for timeout. warn is called once for each different
+// problem, with what is wrong and what to do about it.
 func New(path string, timeout time.Duration, warn func(what, hint string)) *Client {
 	cache, err := lru.NewLRU[string, answer](cacheEntries, nil)
 	if err != nil {
-		panic(err) // only for a size below one
+		panic(err) // only if the size is below one
 	}
 	return &Client{path: path, timeout: timeout, retry: retryEvery, warn: warn,
 		warned: map[string]bool{}, dial: dial, cache: cache, waiting: map[string]bool{}, window: window}
 }
 
-// Connect makes a first connection. If that fails it is reported at once, and
-// tried again in the background.
+// Connect makes a first connection. A failure is reported at once, and Connect
+// keeps trying in the background. It reports whether it has connected.
 func (c *Client) Connect() (ok bool) {
 	cn, err := c.get()
 	if err != nil {
-		nothing, _ := newQuestion("") // gocryptfs answers that the input is empty
+		nothing, _ := newQuestion("") // gocryptfs replies that the input is empty
 		c.fail(err, nothing)
 		return false
 	}
@@ -99,7 +98,7 @@ func (c *Client) Connect() (ok bool) {
 	return true
 }
 
-// Close closes all connections.
+// Close ends the probe and closes all connections.
 func (c *Client) Close() {
 	if c.probe != nil {
 		c.probe.close()
@@ -117,14 +116,15 @@ func (c *Client) Close() {
 // Stats returns the counts so far.
 func (c *Client) Stats() Stats { return c.stats }
 
-// Decrypt returns the plain path of a cipher path, which has to be relative to
-// the root of the encrypted view and in canonical form. ok is false if it does
-// not decrypt, or if nobody could be asked. The plain path has as many
-// components as the cipher path, of at most 255 bytes each, and none of them is
-// empty, `.` or `..`; it may hold any other bytes, with U+FFFD in place of each
-// that is not valid UTF-8.
+// Decrypt returns the plain path of a cipher path. The cipher path must be relative
+// to the root of the encrypted view and in canonical form. ok is false if it does
+// not decrypt or gocryptfs could not be asked. The plain path has as many
+// components as the cipher path, each of at most 255 bytes and none of them empty,
+// `.` or `..`. It may hold any other bytes, with U+FFFD in place of each byte that
+// is not valid UTF-8.
 //
-// Answers are remembered, failures among them, and teach those of the parents.
+// Answers are cached, including failures. A plain path also gives the answers for
+// the parents of the cipher path.
 func (c *Client) Decrypt(cipher string) (plain string, ok bool) {
 	i := c.find(cipher)
 	if i < 0 {
@@ -137,12 +137,13 @@ func (c *Client) Decrypt(cipher string) (plain string, ok bool) {
 	return a.plain, a.ok
 }
 
-// decrypt asks for a path that is the pending question i, or none if i is -1.
+// decrypt returns the answer for a path that is not cached. The path is that of the
+// pending question i, or of none if i is -1.
 func (c *Client) decrypt(cipher string, i int) answer {
 	if i >= 0 {
 		if a, ok := c.take(i); ok {
 			return a
-		} // what fails while others are under way is asked for once more by itself
+		} // a pending question that failed is asked once more, alone
 	}
 	q, ok := newQuestion(cipher)
 	if !ok || c.isDown() {
@@ -158,12 +159,12 @@ func (c *Client) decrypt(cipher string, i int) answer {
 }
 
 // Prepare asks for a cipher path that Decrypt is going to be called with, and does
-// not wait for the answer. It reports false if it has to be called again later, as
-// too many answers have not been taken yet. Decrypt should be called in the same
-// order: it takes all the answers before its own.
+// not wait for the answer. It returns false if too many answers have not been taken
+// yet: then it has to be called again later. Decrypt should be called in the same
+// order, because it also takes all answers before its own.
 //
-// Names asked for so take a third of the time of those that are asked for one by
-// one (BenchmarkPrepare and BenchmarkDecrypt, 2 cores).
+// A prepared name takes a third of the time of a name that is asked for alone
+// (BenchmarkPrepare and BenchmarkDecrypt, 2 cores).
 func (c *Client) Prepare(cipher string) bool {
 	if len(c.pending) >= 2*c.window {
 		return false
@@ -183,19 +184,19 @@ func (c *Client) Prepare(cipher string) bool {
 	return true
 }
 
-// askPending asks all that has been collected. To ask one by one, as they come,
-// would have gocryptfs wake up for each.
+// askPending sends all questions that have been collected. Sending each one as it
+// comes would wake up gocryptfs every time.
 func (c *Client) askPending() {
 	deadline := time.Now().Add(c.timeout)
 	for ; c.asked < len(c.pending); c.asked++ {
 		cn, err := c.get()
 		if err != nil {
-			continue // Decrypt is going to report it
+			continue // Decrypt will report it
 		}
 		p := &c.pending[c.asked]
 		p.deadline = deadline
 		if err := cn.send(p.question); err != nil {
-			cn.Close() // it may have lain idle for too long
+			cn.Close() // it may have been idle for too long
 			continue
 		}
 		c.stats.Asked++
@@ -203,7 +204,7 @@ func (c *Client) askPending() {
 	}
 }
 
-// find returns the place of cipher among the pending questions, or -1.
+// find returns the index of cipher in the pending questions, or -1.
 func (c *Client) find(cipher string) int {
 	if !c.waiting[cipher] {
 		return -1
@@ -211,11 +212,12 @@ func (c *Client) find(cipher string) int {
 	return slices.IndexFunc(c.pending, func(p pending) bool { return p.path == cipher })
 }
 
-// take takes the answers up to number last, and returns that one, if there is one.
+// take removes the pending questions up to index last, and returns the answer to
+// that one, if there is one.
 //
-// Where it has to wait, it waits for the last answer of a window first. The others
-// are there then: to wait for each of them in turn would take a replay of 100,000
-// names half as long again.
+// If it has to wait, it waits for the last answer of a window first. The others have
+// arrived by then. Waiting for each in turn would make a replay of 100,000 names
+// half as long again.
 func (c *Client) take(last int) (answer, bool) {
 	if last >= c.asked {
 		c.askPending()
@@ -235,7 +237,7 @@ func (c *Client) take(last int) (answer, bool) {
 	return p.answer, p.ok
 }
 
-// receive waits for the answer to a pending question.
+// receive waits for the answer to a pending question, if it has been asked.
 func (c *Client) receive(p *pending) {
 	cn := p.cn
 	if cn == nil {
@@ -259,8 +261,8 @@ func (c *Client) receive(p *pending) {
 	p.answer, p.ok = a, true
 }
 
-// learn remembers an answer, unless it is too long, and, if it is a name, those of
-// its parents.
+// learn caches an answer, unless it is too long. From a plain path it also learns
+// the answers for the parents.
 func (c *Client) learn(cipher string, a answer) {
 	for {
 		if len(cipher)+len(a.plain) <= cacheBytes {
@@ -271,16 +273,16 @@ func (c *Client) learn(cipher string, a answer) {
 			return
 		}
 		if c.cache.Contains(cipher[:i]) {
-			return // and so are its parents
+			return // and so are the other parents
 		}
-		// A part of a path would keep all of it in memory.
+		// Without a copy, the parent would keep the whole path in memory.
 		cipher, a.plain = strings.Clone(cipher[:i]), strings.Clone(a.plain[:j])
 	}
 }
 
-// ask asks over an idle connection or a new one. An idle one may have been closed
-// since, by an unmount or a server that limits them: then a new one gets the
-// question once more.
+// ask sends a question over an idle connection or a new one, and waits for the
+// answer. The server may have closed an idle connection, after an unmount or
+// because it limits them; then the next connection gets the question.
 func (c *Client) ask(q question) (answer, error) {
 	defer c.wait(time.Now())
 	for {
@@ -304,11 +306,11 @@ func (c *Client) ask(q question) (answer, error) {
 	}
 }
 
-// wait takes note of how long was waited, since start.
+// wait adds the time since start to the time spent waiting.
 func (c *Client) wait(start time.Time) { c.stats.Wait += time.Since(start) }
 
-// get returns a connection. Where there are too few descriptors for a new one,
-// half of what there are has to do.
+// get returns a connection. If there are too few descriptors for a new one, the
+// window shrinks to half of what is under way, and a connection of those is reused.
 func (c *Client) get() (*conn, error) {
 	if n := len(c.idle); n > 0 {
 		cn := c.idle[n-1]
@@ -329,7 +331,7 @@ func (c *Client) get() (*conn, error) {
 	return cn, err
 }
 
-// put takes back a connection, unless there are too few descriptors for it.
+// put makes a connection idle, or closes it if enough are idle.
 func (c *Client) put(cn *conn) {
 	if len(c.idle) >= 2*c.window {
 		cn.Close()
@@ -339,8 +341,8 @@ func (c *Client) put(cn *conn) {
 	c.idle = append(c.idle, cn)
 }
 
-// fail reports err. Unless the server has answered, nothing else is asked before it
-// has answered q.
+// fail reports err. Unless the server hung up or sent a bad reply, nothing else is
+// asked until a probe gets an answer to q.
 func (c *Client) fail(err error, q question) {
 	c.report(err)
 	if c.probe == nil && !isHangup(err) && !errors.Is(err, errBadReply) {
@@ -348,7 +350,7 @@ func (c *Client) fail(err error, q question) {
 	}
 }
 
-// isDown reports whether to ask would not work.
+// isDown reports whether a probe is still waiting for the server.
 func (c *Client) isDown() bool {
 	if c.probe == nil {
 		return false

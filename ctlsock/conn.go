@@ -8,27 +8,27 @@ import (
 	"time"
 )
 
-// conn is one connection to the control socket. The protocol allows a single
-// question at a time.
+// A conn is one connection to the control socket. The protocol allows one question
+// at a time.
 //
-// The socket is a blocking one, and no net.Conn: each answer would wake the thread
-// that waits for Go's poller as well as the one that reads, and a replay of 100,000
-// names would take 1.4 times as long (2 cores).
+// The socket is blocking instead of a net.Conn. With Go's poller, each answer would
+// wake the polling thread as well as the reading one, and a replay of 100,000 names
+// would take 1.4 times as long (2 cores).
 //
-// gocryptfs's own client, ctlsock.CtlSock.Query, is not used: it reads once,
-// into 5000 bytes, and drops the JSON error, so a long or a split reply comes
-// back as an empty name without an error, and the rest of it as the answer to
-// the next question.
+// gocryptfs's own client, ctlsock.CtlSock.Query, is not used. It reads once, into
+// 5000 bytes, and drops the JSON error. So it returns a long or split reply as an
+// empty name without an error, and the rest of it as the answer to the next
+// question.
 type conn struct {
 	*os.File
-	fd   int           // of File, whose Fd would not do after Close
-	wait time.Duration // the longest wait of a read
+	fd   int           // of File; its Fd method does not work after Close
+	wait time.Duration // the read timeout that is set
 	buf  []byte        // a reply as it arrives
-	idle bool          // has lain unused, so the server may have closed it since
+	idle bool          // has been idle, so the server may have closed it
 }
 
-// dial connects to the socket at path. That, and each write later, takes at most the
-// timeout.
+// dial connects to the socket at path. Connecting and each later write take at most
+// the timeout.
 func dial(path string, timeout time.Duration) (*conn, error) {
 	syscall.ForkLock.RLock()
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
@@ -53,25 +53,25 @@ func dial(path string, timeout time.Duration) (*conn, error) {
 	return c, nil
 }
 
-// limit sets the longest wait of what option says.
+// limit sets a timeout: option is SO_RCVTIMEO or SO_SNDTIMEO.
 func (c *conn) limit(option int, wait time.Duration) error {
-	t := syscall.NsecToTimeval(max(wait, time.Millisecond).Nanoseconds()) // 0 is for ever
+	t := syscall.NsecToTimeval(max(wait, time.Millisecond).Nanoseconds()) // 0 would mean no limit
 	return syscall.SetsockoptTimeval(c.fd, syscall.SOL_SOCKET, option, &t)
 }
 
-// hangUp has a read that is under way end.
+// hangUp ends a read that is under way. Any goroutine may call it.
 func (c *conn) hangUp() { syscall.Shutdown(c.fd, syscall.SHUT_RDWR) }
 
-// send asks a question. The server takes each read(2) for one request, so it has
-// to be one write.
+// send asks a question, in a single write: the server takes the result of each
+// read(2) for a whole request.
 func (c *conn) send(q question) error {
 	_, err := c.Write(q.appendRequest(c.buf[:0]))
 	return err
 }
 
-// receive waits for the answer to q, at most for wait and, once there is a part of it,
-// until the deadline. After an error the connection may be out of step with the server
-// and must be closed.
+// receive waits for the answer to q: at most for wait until it begins to arrive, and
+// then until the deadline. After an error the connection may be out of step with the
+// server and must be closed.
 func (c *conn) receive(q question, wait time.Duration, deadline time.Time) (answer, error) {
 	n := 0
 	for {
@@ -94,7 +94,7 @@ func (c *conn) receive(q question, wait time.Duration, deadline time.Time) (answ
 		}
 		m, err := c.Read(c.buf[n:])
 		if i := bytes.IndexByte(c.buf[n:n+max(m, 0)], '\n'); i >= 0 {
-			if i != m-1 { // whatever follows was not asked for
+			if i != m-1 { // what follows is no answer to q
 				return answer{}, fmt.Errorf("%w: more than one answer", errBadReply)
 			}
 			return q.parse(c.buf[:n+i])

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// report warns of err, once for each thing there is to do about it.
+// report warns of err, once for each hint.
 func (c *Client) report(err error) {
 	what, hint := explain(err, c.path, c.timeout)
 	if !c.warned[hint] {
@@ -19,8 +19,8 @@ func (c *Client) report(err error) {
 	}
 }
 
-// explain says in words for the user what an error of a connection means, and what
-// to do about it.
+// explain returns, in words for the user, what an error of a connection means and
+// what to do about it.
 func explain(err error, path string, timeout time.Duration) (what, hint string) {
 	switch {
 	case errors.Is(err, syscall.EMFILE):
@@ -53,8 +53,8 @@ func explain(err error, path string, timeout time.Duration) (what, hint string) 
 	return fmt.Sprintf("cannot use %s: %v", path, err), "mount with: gocryptfs -ctlsock " + path + " ..."
 }
 
-// isOther reports whether path is there and is not a socket. Connecting to it fails
-// in different ways.
+// isOther reports whether path exists and is not a socket. The error of connecting
+// to it depends on what it is.
 func isOther(path string) bool {
 	fi, err := os.Stat(path)
 	return err == nil && fi.Mode().Type() != fs.ModeSocket

@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// retryEvery is the pause between two looks at a socket that did not work.
+// retryEvery is the interval at which a socket that failed is tried again.
 const retryEvery = time.Second
 
-// A probe looks now and then, in a goroutine of its own, whether a server that did
-// not work answers again. There is at most one.
+// A probe checks repeatedly, in its own goroutine, whether a server that failed
+// answers again. A Client has at most one.
 type probe struct {
 	cancel context.CancelFunc
-	found  chan *conn // gets a connection that has had an answer, and is closed
+	found  chan *conn // receives a connection that works, and is closed
 }
 
-// startProbe repeats the question that had no answer: a simpler one may have an
-// answer even where the file system hangs, and the next name would wait as long
-// again.
+// startProbe starts a probe that repeats q, the question that got no answer. A
+// simpler question may get an answer even if the file system hangs, and then the
+// next name would wait for the whole timeout again.
 func startProbe(path string, timeout, every time.Duration, q question) *probe {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &probe{cancel: cancel, found: make(chan *conn, 1)}
@@ -40,7 +40,8 @@ func startProbe(path string, timeout, every time.Duration, q question) *probe {
 	return p
 }
 
-// knock asks over a new connection, and returns it if it has got an answer.
+// knock sends q over a new connection, and returns the connection if an answer
+// comes within the timeout.
 func knock(ctx context.Context, path string, timeout time.Duration, q question) (*conn, error) {
 	cn, err := dial(path, timeout)
 	if err != nil {
@@ -51,7 +52,7 @@ func knock(ctx context.Context, path string, timeout time.Duration, q question) 
 		_, err = cn.receive(q, timeout, time.Now().Add(timeout))
 	}
 	if !stop() && err == nil {
-		err = ctx.Err() // it is being closed
+		err = ctx.Err() // the probe is being closed
 	}
 	if err != nil {
 		cn.Close()
@@ -60,7 +61,7 @@ func knock(ctx context.Context, path string, timeout time.Duration, q question) 
 	return cn, nil
 }
 
-// close ends the probe, and returns when it has ended.
+// close ends the probe and waits for its goroutine.
 func (p *probe) close() {
 	p.cancel()
 	if cn, ok := <-p.found; ok {

@@ -12,19 +12,20 @@ import (
 )
 
 const (
-	// maxRequest is the longest request that the server reads. It hangs up on
-	// one of 5000 bytes or more (gocryptfs internal/ctlsocksrv, ReadBufSize).
+	// maxRequest is the length in bytes of the longest request that the server
+	// accepts. At 5000 bytes it hangs up (gocryptfs internal/ctlsocksrv,
+	// ReadBufSize).
 	maxRequest = 4999
 
-	// maxReply bounds a reply. The longest honest one answers a request of
-	// maxRequest bytes with a name of as many `&`, which Go's JSON writes in six
-	// bytes each, and may repeat it in WarnText.
+	// maxReply bounds a reply, in bytes. The longest honest reply answers a request
+	// of maxRequest bytes with as many `&`, which Go's JSON writes in six bytes each,
+	// and may repeat them in WarnText.
 	maxReply = 64 << 10
 
 	// maxName bounds a component of an answer, in bytes (NAME_MAX).
 	maxName = 255
 
-	// badName marks the answers of a `-badname` file system to names that it could
+	// badName ends the answer for a name that a file system with `-badname` could
 	// not decrypt (gocryptfs internal/nametransform, BadnameSuffix).
 	badName = " GOCRYPTFS_BAD_NAME"
 )
@@ -34,27 +35,28 @@ var errBadReply = errors.New("unexpected answer")
 // A question asks for the plain path of a cipher path.
 type question struct{ path string }
 
-// newQuestion returns the question for path. It reports false if the path is too
-// long to ask for.
+// newQuestion returns the question for path. ok is false if the path is too long to
+// be asked for.
 func newQuestion(path string) (q question, ok bool) {
 	q = question{path}
-	const longest = len(`\u0000`) // that JSON makes of a byte
+	const longest = len(`\u0000`) // the most that JSON needs for a byte
 	return q, longest*len(path) < maxRequest/2 || len(q.appendRequest(nil)) <= maxRequest
 }
 
-// appendRequest appends the request.
+// appendRequest appends the request to dst.
 func (q question) appendRequest(dst []byte) []byte {
 	dst = append(dst, `{"DecryptPath":`...)
 	return append(appendJSON(dst, q.path), '}')
 }
 
-// An answer is what the server said of a cipher path, or what follows from it.
+// An answer is what the server returned for a cipher path, or what follows from
+// that.
 type answer struct {
 	plain string
 	ok    bool // false: it does not decrypt
 }
 
-// parse reads the reply to q, which ends before its newline.
+// parse returns the answer in the reply to q, given without its newline.
 func (q question) parse(reply []byte) (answer, error) {
 	r, err := unmarshal(reply)
 	if err != nil {
@@ -66,9 +68,9 @@ func (q question) parse(reply []byte) (answer, error) {
 	return answer{r.Result, true}, checkPath(q.path, r.Result)
 }
 
-// unmarshal does without the JSON decoder where a name is the same in JSON, as
-// nearly all are: the decoder would take 3 µs instead of 0.2 (BenchmarkUnmarshal), of
-// the 17 that the whole filter takes for a name (make bench).
+// unmarshal decodes a reply. It skips the JSON decoder if the name is the same in
+// JSON, as nearly all names are. The decoder takes 3 µs instead of 0.2
+// (BenchmarkUnmarshal), of the 17 that the whole filter takes for a name (make bench).
 func unmarshal(reply []byte) (r wire.ResponseStruct, err error) {
 	const start, end = `{"Result":"`, `","ErrNo":0,"ErrText":"","WarnText":""}`
 	if name, ok := bytes.CutPrefix(reply, []byte(start)); ok {
@@ -89,12 +91,12 @@ func appendJSON(dst []byte, s string) []byte {
 	}
 	quoted, err := json.Marshal(s)
 	if err != nil {
-		panic(err) // there is none for a string
+		panic(err) // a string can always be encoded
 	}
 	return append(dst, quoted...)
 }
 
-// isVerbatim reports whether JSON may have s between quotes as it is.
+// isVerbatim reports whether s is the same in a JSON string.
 func isVerbatim(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
@@ -104,9 +106,8 @@ func isVerbatim(s string) bool {
 	return utf8.ValidString(s)
 }
 
-// checkPath returns an error unless got can be the translation of asked: as many
-// components, none of them empty, a step to another directory, or longer than a
-// name can be.
+// checkPath returns an error unless got can be the plain path of asked. It must have
+// as many components, none of them empty, `.`, `..` or longer than maxName.
 func checkPath(asked, got string) error {
 	if strings.Count(asked, "/") != strings.Count(got, "/") {
 		return fmt.Errorf("%w: another number of path components", errBadReply)
@@ -115,7 +116,7 @@ func checkPath(asked, got string) error {
 		if name == "" || name == "." || name == ".." {
 			return fmt.Errorf("%w: %q is not a name", errBadReply, name)
 		}
-		// JSON has the three bytes of U+FFFD in place of each byte that is no UTF-8.
+		// JSON replaces each byte that is not UTF-8 by the three bytes of U+FFFD.
 		if n := len(name) - 2*strings.Count(name, "\ufffd"); n > maxName {
 			return fmt.Errorf("%w: a name of %d bytes", errBadReply, n)
 		}

@@ -1,4 +1,4 @@
-// Package ctlsocktest has a control socket for tests, which answers as a script
+// Package ctlsocktest provides a control socket for tests. It answers as a script
 // says: right, wrong, late or not at all.
 package ctlsocktest
 
@@ -14,12 +14,13 @@ import (
 	wire "github.com/rfjakob/gocryptfs/v2/ctlsock"
 )
 
-// A Script is what a server does with one connection, which is closed when the
-// script returns. It runs in a goroutine of its own and has to return when Read
-// or Write fail, or when Done is closed.
+// A Script serves one connection, which is closed when the script returns. It runs
+// in its own goroutine and must return when Read or Write fails, as they do once
+// the Server is closed.
 type Script func(c *Conn)
 
-// A Server is a control socket. It accepts every connection.
+// A Server is a control socket. It accepts every connection. Its methods may be
+// called from any goroutine.
 type Server struct {
 	Path string // of the socket
 
@@ -41,8 +42,8 @@ type Conn struct {
 	buf []byte
 }
 
-// Path returns where a socket may be made until the test ends. It is short: the
-// path of a socket may have 107 bytes.
+// Path returns a path at which a socket may be made until the test ends. It is
+// short, because the path of a socket may have at most 107 bytes.
 func Path(tb testing.TB) string {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "gs")
@@ -53,8 +54,8 @@ func Path(tb testing.TB) string {
 	return filepath.Join(dir, "sock")
 }
 
-// Orphan makes a socket at path that nobody listens to, as a server leaves behind
-// that was killed.
+// Orphan makes a socket at path that nobody listens to. A server that was killed
+// leaves such a socket.
 func Orphan(path string) error {
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
@@ -106,7 +107,7 @@ func (s *Server) drop(c *Conn) {
 }
 
 // Close removes the socket, closes all connections and waits for the scripts to
-// end. It may be called again.
+// end. It may be called more than once.
 func (s *Server) Close() {
 	s.listener.Close()
 	s.mu.Lock()
@@ -118,7 +119,7 @@ func (s *Server) Close() {
 	s.scripts.Wait()
 }
 
-// Asked returns the paths asked for so far, in the order of their arrival.
+// Asked returns the paths asked for so far, in order of arrival.
 func (s *Server) Asked() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,8 +134,8 @@ func (s *Server) Dials() int {
 }
 
 // Next waits for a request and returns the path asked for, which is empty for an
-// empty request. Like gocryptfs it takes each read for one request, and hangs up
-// on one of 5000 bytes; ok is false then, and when the client has hung up.
+// empty request. ok is false if the client has hung up or the request is too long:
+// like gocryptfs, Next takes each read for one request of less than 5000 bytes.
 func (c *Conn) Next() (path string, ok bool) {
 	n, err := c.Read(c.buf)
 	if err != nil || n == len(c.buf) {
@@ -142,7 +143,7 @@ func (c *Conn) Next() (path string, ok bool) {
 	}
 	var q wire.RequestStruct
 	if err := json.Unmarshal(c.buf[:n], &q); err != nil {
-		c.tb.Errorf("the request %q is no JSON: %v", c.buf[:n], err)
+		c.tb.Errorf("the request %q is not JSON: %v", c.buf[:n], err)
 		return "", false
 	}
 	path = q.DecryptPath + q.EncryptPath
@@ -152,16 +153,16 @@ func (c *Conn) Next() (path string, ok bool) {
 	return path, true
 }
 
-// Say writes text, which it does not mind the client not to read.
+// Say writes text and reports whether it succeeded: the client may have hung up.
 func (c *Conn) Say(text string) bool {
 	_, err := c.Write([]byte(text))
 	return err == nil
 }
 
-// Name returns the reply that a path translates to plain.
+// Name returns the reply for a path that decrypts to plain, or encrypts to it.
 func Name(plain string) string { return reply(wire.ResponseStruct{Result: plain}) }
 
-// NoName returns the reply that a path does not translate.
+// NoName returns the reply for a path that has no translation.
 func NoName() string {
 	return reply(wire.ResponseStruct{ErrNo: int32(syscall.ENOENT), ErrText: syscall.ENOENT.Error()})
 }
@@ -174,8 +175,9 @@ func reply(r wire.ResponseStruct) string {
 	return string(b) + "\n"
 }
 
-// Answer returns a script that answers every question as a good server does. f
-// returns the translation, empty for none.
+// Answer returns a script that answers every question as gocryptfs does. f returns
+// the translation of a path, or "" if there is none. It may be called from several
+// goroutines at once.
 func Answer(f func(path string) string) Script {
 	return func(c *Conn) {
 		for {
@@ -196,8 +198,8 @@ func answer(f func(string) string, path string) string {
 	return NoName()
 }
 
-// Reply returns a script that gives the same reply to every question, followed by
-// the end of the connection if hangUp is set.
+// Reply returns a script that gives the same reply to every question. With hangUp
+// it closes the connection after the first reply.
 func Reply(text string, hangUp bool) Script {
 	return func(c *Conn) {
 		for {
