@@ -31,8 +31,8 @@ const program = "gocryptfs-rsync-pretty"
 // Exit statuses.
 const (
 	exitOK        = 0 // all input was copied
-	exitFailed    = 1 // reading or writing failed
-	exitUsage     = 2
+	exitFailed    = 1 // reading or writing failed, or there was trouble with the index
+	exitUsage     = 2 // wrong usage; nothing was read
 	exitEncrypted = 3 // with -strict: a name stayed encrypted
 )
 
@@ -51,19 +51,19 @@ shows ciphertext. CTLSOCK is the socket given to gocryptfs
 
 What is shown:
   -color WHEN  color by kind of change: auto, always or
-               never (auto)
+               never (default: auto)
   -hide-meta   leave out housekeeping files and their
                progress lines
   -v           summary on stderr at the end
 
 How names are found:
   -map FILE    remember names: look them up in FILE first,
-               append CIPHERPATH<tab>PLAINPATH of new ones
-  -plain DIR   where the plain files are (from the mount
-               table)
+               append CIPHERPATH<tab>PLAINPATH for new ones
+  -plain DIR   where the plain files are (default: from
+               the mount table)
   -strict      exit 3 if any name stayed encrypted
   -timeout DURATION
-               longest wait for one answer (10s)
+               longest wait for one answer (default: 10s)
 
   -version     print the version
   -h, -help    print this help
@@ -72,23 +72,23 @@ Exit status: 0 input copied, 1 read or write failed,
 2 wrong usage, 3 -strict.
 `
 
-// version is set by the linker; otherwise it is that of the module.
+// version is set by the linker. If it is empty, versionString uses that of the module.
 var version string
 
 func main() {
-	// The fewer cores the collection of garbage takes from gocryptfs, the better: with
-	// the default of 100 a replay of 100,000 names takes a tenth longer (2 cores).
+	// Garbage collection takes cores from gocryptfs. With the default of 100, a replay
+	// of 100,000 names takes a tenth longer (2 cores).
 	debug.SetGCPercent(400)
 	debug.SetMemoryLimit(28 << 20) // bytes
 	surviveSignals()
 	os.Exit(run(os.Args[1:], patient{os.Stdin}, patient{os.Stdout}, os.Stderr))
 }
 
-// surviveSignals ignores the first Ctrl-C: it goes to the whole pipeline, and
-// rsync still has something to say. The second one ends the program. It also ignores
-// SIGPIPE: that the reader of stderr is gone is no reason to stop.
+// surviveSignals ignores the first Ctrl-C: it goes to the whole pipeline, and rsync
+// still prints its last messages. The second Ctrl-C ends the program. SIGPIPE is
+// ignored, too, so that the filter goes on when the reader of stderr is gone.
 func surviveSignals() {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // what comes there is of no interest
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // nobody reads the channel
 	if signal.Ignored(os.Interrupt) {
 		return
 	}
@@ -102,8 +102,8 @@ func surviveSignals() {
 	}()
 }
 
-// A patient file waits where another process that shares it has made it
-// non-blocking.
+// A patient file waits until it is ready, even if another process that shares it has
+// made it non-blocking.
 type patient struct{ *os.File }
 
 func (p patient) Read(b []byte) (int, error) {
@@ -116,13 +116,13 @@ func (p patient) Read(b []byte) (int, error) {
 	}
 }
 
-// Write dies quietly, like any filter, when the reader is gone.
+// Write ends the program quietly, as in any filter, if the reader is gone.
 func (p patient) Write(b []byte) (done int, err error) {
 	for done < len(b) || err != nil {
 		switch {
 		case errors.Is(err, syscall.EPIPE):
 			signal.Reset(syscall.SIGPIPE)
-			_, err = p.File.Write(b[done:]) // Go does it, for standard output (os/signal)
+			_, err = p.File.Write(b[done:]) // on standard output, SIGPIPE ends the program (os/signal)
 			return done, err
 		case errors.Is(err, syscall.EAGAIN):
 			p.wait(unix.POLLOUT)
@@ -136,12 +136,13 @@ func (p patient) Write(b []byte) (done int, err error) {
 	return done, nil
 }
 
+// wait returns when one of the events is possible.
 func (p patient) wait(events int16) {
 	fds := []unix.PollFd{{Fd: int32(p.Fd()), Events: events}}
-	unix.Poll(fds, -1) // whatever it returns, the next call says what is wrong
+	unix.Poll(fds, -1) // the next Read or Write returns any error
 }
 
-// config is the command line.
+// A config is a parsed command line.
 type config struct {
 	sock, mount string
 	alone       bool // there are no operands: names come from the index alone
@@ -155,7 +156,8 @@ type config struct {
 	version     bool
 }
 
-// run is the program; args are without its name.
+// run runs the program and returns its exit status. args do not include the
+// program's name.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	m := messages{stderr}
 	c, err := parse(args)
@@ -198,6 +200,7 @@ func newFlags(c *config) *flag.FlagSet {
 	return flags
 }
 
+// parse returns the config for args. Flags and operands may be mixed.
 func parse(args []string) (c config, err error) {
 	flags := newFlags(&c)
 	var operands []string
@@ -236,7 +239,8 @@ func parse(args []string) (c config, err error) {
 	return c, err
 }
 
-// width returns how many arguments the flag takes that args begins with.
+// width returns the number of arguments that the first flag of args takes, including
+// the flag itself.
 func width(flags *flag.FlagSet, args []string) (int, error) {
 	name, _, valued := strings.Cut(strings.TrimPrefix(args[0][1:], "-"), "=")
 	f := flags.Lookup(name)
@@ -260,7 +264,7 @@ func isBool(f *flag.Flag) bool {
 	return ok && b.IsBoolFlag()
 }
 
-// nearest suggests a flag for one that there is not.
+// nearest returns a suggestion for an unknown flag, or "".
 func nearest(flags *flag.FlagSet, name string) (suggestion string) {
 	best := min(3, len(name))
 	flags.VisitAll(func(f *flag.Flag) {
@@ -271,8 +275,8 @@ func nearest(flags *flag.FlagSet, name string) (suggestion string) {
 	return suggestion
 }
 
-// distance returns how many bytes have to be inserted, deleted or replaced to make
-// a of b (Levenshtein).
+// distance returns the Levenshtein distance: the number of bytes to insert, delete or
+// replace to turn a into b.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -293,7 +297,7 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// filter copies stdin to stdout, decoded.
+// filter copies stdin to stdout, decoded, and returns the exit status.
 func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	start := time.Now()
 	o := decode.Options{
@@ -309,7 +313,7 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 		reached = client.Connect()
 		warn := m.warning
 		if !reached {
-			warn = func(what, hint string) {} // there is no mount either, and one warning is enough
+			warn = func(what, hint string) {} // one warning is enough: there is no mount either
 		}
 		o.Names, o.Tree = client, decode.OpenTree(c.mount, c.plain, c.timeout, warn)
 	}
@@ -344,6 +348,7 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	return status
 }
 
+// names returns n with its noun.
 func names(n int64) string {
 	if n == 1 {
 		return "1 name"
@@ -351,7 +356,8 @@ func names(n int64) string {
 	return fmt.Sprint(n, " names")
 }
 
-// wantsColor decides for -color auto. See https://no-color.org for NO_COLOR.
+// wantsColor reports whether -color auto means color. See https://no-color.org for
+// NO_COLOR.
 func wantsColor(stdout io.Writer) bool {
 	return isTerminal(stdout) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
@@ -371,9 +377,9 @@ func versionString() string {
 	return "(unknown)"
 }
 
-// messages speaks to the user: a line each, in lower case and without a full stop,
-// `name: kind: what`, and one more with what to do about it. What comes from outside
-// is escaped.
+// messages writes to the user. A message is one line, `name: kind: what`, in lower
+// case and without a full stop. A second line may say what to do about it. Control
+// characters are escaped: a message may hold text from outside.
 type messages struct{ w io.Writer }
 
 func (m messages) error(what, hint string)   { m.say("error", what, hint) }
@@ -388,7 +394,7 @@ func (m messages) say(kind, what, hint string) {
 	io.WriteString(m.w, text)
 }
 
-// print writes what was asked for.
+// print writes the text that a flag asked for, and returns the exit status.
 func (m messages) print(stdout io.Writer, text string) int {
 	if _, err := io.WriteString(stdout, text); err != nil {
 		m.error(err.Error(), "")
