@@ -48,7 +48,7 @@ func explain(err error, path string, timeout time.Duration) (what, hint string) 
 			"is it the control socket of gocryptfs, and of this mount?"
 	case isHangup(err):
 		return "gocryptfs closed the connection",
-			"has it been unmounted or killed? names come back when it does"
+			"has it been unmounted or killed? names come back when it answers again"
 	}
 	return fmt.Sprintf("cannot use %s: %v", path, err), "mount with: gocryptfs -ctlsock " + path + " ..."
 }
