@@ -6,29 +6,29 @@ import (
 )
 
 // maxStarts bounds the names of a chain that are tried as the first one below the
-// root: foreign directories in front of it may look encrypted.
+// root. The names before it may be foreign directories that look encrypted.
 const maxStarts = 8
 
-// A part of a chain, names[first:last], has been decrypted.
+// A part is the names[first:last] of a chain, decrypted.
 type part struct {
 	first, last   int
-	padded        bool   // the `=` behind its names belong to them
-	cipher, plain string // of the last name, from the root of the view
-	unsure        bool   // this may not be where it is
+	padded        bool   // the `=` after its names belong to them
+	cipher, plain string // paths of the last name, from the root of the view
+	unsure        bool   // the file may lie in another directory
 	known         bool   // from the index
 }
 
-// A chain is what is being decrypted: the names of b. Where a name proves to have a
-// suffix, a shorter one takes its place.
+// A chain is the names of b that are to be decrypted. If a name turns out to have a
+// suffix, a shorter one replaces it.
 type chain struct {
 	lookup *lookup
 	b      []byte
 	names  []name
 }
 
-// decrypt returns the part of the chain that decrypts: the whole of it or, failing
-// that, the longest part from the first name that decrypts below the root or,
-// failing that, in one of the directories near it.
+// decrypt returns the part of the chain that decrypts. It tries, in this order: the
+// whole chain; the longest part from the first name that decrypts below the root;
+// the longest part that decrypts in one of the directories near it.
 func (c chain) decrypt(near *vicinity) (part, bool) {
 	c.lookup.begin()
 	n := len(c.names)
@@ -63,7 +63,7 @@ func (c chain) decrypt(near *vicinity) (part, bool) {
 	return part{}, false
 }
 
-// first returns the path that decrypt asks for at first.
+// first returns the path that decrypt asks for first.
 func (c chain) first() string {
 	return c.bases()[0] + c.cipher(0, len(c.names), true)
 }
@@ -76,11 +76,12 @@ func (c chain) bases() []string {
 	return c.lookup.bases(c.cipher(0, len(c.names), true))
 }
 
-// root is the only directory where MOUNT is the root of the view.
+// root is what bases returns if MOUNT is the root of the view.
 var root = []string{""}
 
-// grow decrypts as many names from first on as lie in the directory base: all, one,
-// or what halving finds. alone says that the text does not have them in there.
+// grow decrypts the longest part from first on that lies in the directory base. It
+// tries all names, then one, and then halves. alone means that the text does not
+// place the names in base.
 func (c chain) grow(base string, first int, alone bool) (best part, ok bool) {
 	n := len(c.names)
 	// names[first:good] is known to decrypt, and names[first:bad] not to.
@@ -109,8 +110,8 @@ func (c chain) grow(base string, first int, alone bool) (best part, ok bool) {
 	return best, best.last > 0
 }
 
-// shorten tries names[first:last] with the shorter ones that the last of them may
-// have a suffix on.
+// shorten tries names[first:last] with shorter names in place of the last one, which
+// may have a suffix.
 func (c chain) shorten(base string, first, last int, alone bool) (part, bool) {
 	whole := c.names[last-1]
 	for short, ok := whole.shorter(c.b); ok && c.lookup.more(); short, ok = short.shorter(c.b) {
@@ -123,8 +124,8 @@ func (c chain) shorten(base string, first, last int, alone bool) (part, bool) {
 	return part{}, false
 }
 
-// try decrypts names[first:last] in the directory base: with padding, if there is
-// any, and without.
+// try decrypts names[first:last] in the directory base: with their padding, if there
+// is any, and then without.
 func (c chain) try(base string, first, last int, alone bool) (part, bool) {
 	own := strings.Count(base, "/")
 	if alone {
@@ -143,7 +144,7 @@ func (c chain) try(base string, first, last int, alone bool) (part, bool) {
 	return part{}, false
 }
 
-// cipher returns the path of names[first:last].
+// cipher returns the path of names[first:last], with their padding if pad is set.
 func (c chain) cipher(first, last int, pad bool) string {
 	dst := c.lookup.path[:0]
 	for i, n := range c.names[first:last] {

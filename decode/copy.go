@@ -1,19 +1,19 @@
 // Package decode copies a text and shows the real names in it: text in, text
-// out. It finds what looks like ciphertext made by gocryptfs anywhere in the
-// text, asks for the plain path, and puts that in its place.
+// out. It finds names that look encrypted by gocryptfs anywhere in the text, asks
+// for their plain paths, and writes these instead.
 //
-// It promises, for any bytes however they are cut:
+// It promises, for any bytes and however they are cut into reads:
 //
-//   - Bytes outside of a decoded token come out unchanged and in order.
-//   - The input is read to its end, whatever becomes of the questions, even if
-//     decoding should panic.
+//   - Bytes outside a decoded token come out unchanged and in order.
+//   - The input is read to its end, whatever happens to the questions, even if
+//     decoding panics.
 //   - No name plays a trick on a terminal.
-//   - A wrong name is never shown. When in doubt the token stays as it is.
+//   - A wrong name is never shown. When in doubt, the token stays as it is.
 //   - Memory and work are bounded.
-//   - Only bytes that could still become part of a token wait for more.
+//   - Only bytes that could still become part of a token wait for more input.
 //
-// One goroutine goes through the text. A second one was measured to bring nothing
-// to a live rsync.
+// One goroutine goes through the text. A second one was measured not to help a
+// live rsync.
 package decode
 
 import (
@@ -24,45 +24,49 @@ import (
 )
 
 const (
-	// readSize is the most that is read at once: at the end of it gocryptfs has nothing
-	// to do. With 64 KiB a replay of 100,000 names takes a tenth longer (2 cores).
+	// readSize bounds one read, in bytes. gocryptfs is idle at the end of each read:
+	// with 64 KiB, a replay of 100,000 names takes a tenth longer (2 cores).
 	readSize = 256 << 10
 
-	// pieceSize is how much text is decoded, to the end of its last line, before it
-	// is written.
+	// pieceSize is the number of bytes that are decoded before they are written, plus
+	// the rest of the last line.
 	pieceSize = 4 << 10
 
-	// maxContext is how much of a record stays in sight when its start has been
-	// written: a link's own path of maxToken, the arrow, and some more.
+	// maxContext bounds how much of a record is kept after it has been written, in
+	// bytes: a link's own path of maxToken, the arrow, and some more.
 	maxContext = 2 * maxToken
 )
 
-// Options say how to copy. Whatever may be nil is done without.
+// Options configures Copy.
 type Options struct {
 	Names Names  // may be nil
 	Tree  *Tree  // may be nil
-	Index *Index // is asked before Names, and gets what they answer; may be nil
+	Index *Index // asked before Names, and learns their answers; may be nil
 
-	Timeout time.Duration // for the questions about one token; without end if 0
+	// Timeout is the time after which nothing more is asked about one token. If it is
+	// 0, there is no limit.
+	Timeout time.Duration
 
-	// Color shows records by the kind of change, with ANSI sequences.
+	// Color colors records by kind of change, with ANSI sequences.
 	Color bool
 	// HideMeta leaves out records about housekeeping files, and the progress that
-	// follows them. A record then waits for its end, unless it is progress itself.
+	// follows them. A record is then written when it is complete, unless it is
+	// progress.
 	HideMeta bool
 }
 
 // Stats counts what was found.
 type Stats struct {
-	Decoded   int64  // names shown in plain, a path being one name
-	Encrypted int64  // names that stayed as they were, in part or whole
-	First     string // the first of these
+	Decoded   int64  // names shown in plain; a path counts as one name
+	Encrypted int64  // names that stayed encrypted, in whole or in part
+	First     string // the first name that stayed encrypted
 	Indexed   int64  // answers from the index
 }
 
-// Copy copies src to dst, decoded, until the end of src or an error of either.
-// It writes what can be written before it waits for more. Should decoding panic,
-// the rest is copied unchanged, and the error says so.
+// Copy copies src to dst, decoded, until src ends or one of them returns an error.
+// Before each read it writes everything that later input cannot change. If decoding
+// panics, the rest is copied unchanged and the error says so. The Stats are valid
+// with an error, too.
 func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 	c := copier{
 		dst:      dst,
@@ -86,14 +90,15 @@ func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 // A copier decodes text and writes it.
 type copier struct {
 	dst      io.Writer
-	buf      []byte // what has been read, but for what is of no use any more
-	from     int    // the context ends here, and text not yet written begins
+	buf      []byte // what has been read and is still needed
+	from     int    // buf[:from] has been written and is kept as context
 	out      []byte // what is written next
 	rewriter rewriter
 	style    style
 }
 
-// copy reads, and has written whatever is settled. defect is what it panicked with.
+// copy reads src to its end and writes text as soon as it is settled. defect is the
+// value of a panic.
 func (c *copier) copy(src io.Reader) (defect any, err error) {
 	defer func() { defect = recover() }()
 	for {
@@ -121,11 +126,11 @@ func (c *copier) copy(src io.Reader) (defect any, err error) {
 	}
 }
 
-// contextStart returns where the part of b's last record begins that matters to
-// what follows.
+// contextStart returns the offset in b from which bytes have to be kept: what
+// follows may depend on the last record.
 func contextStart(b []byte) int { return max(lastRecord(b), len(b)-maxContext) }
 
-// write writes the text up to end, decoded, piece by piece.
+// write decodes and writes the text up to end, piece by piece.
 func (c *copier) write(end int) error {
 	text := c.buf[:end]
 	c.rewriter.begin(text, c.from)
@@ -143,7 +148,7 @@ func (c *copier) write(end int) error {
 	return nil
 }
 
-// lineEnd returns where the line of b[i:] ends.
+// lineEnd returns the end offset of the first line in b[i:], including its newline.
 func lineEnd(b []byte, i int) int {
 	if n := bytes.IndexByte(b[i:], '\n'); n >= 0 {
 		return i + n + 1

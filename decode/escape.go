@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// Escape returns text from outside as it is fit for a terminal: in the way of names
-// in the output.
+// Escape returns s in a form that is safe on a terminal, escaped like the names in
+// the output.
 func Escape(s string) string { return string(appendEscaped(nil, s)) }
 
 // appendEscaped appends a plain name as rsync prints it (rsync log.c,
@@ -15,7 +15,7 @@ func Escape(s string) string { return string(appendEscaped(nil, s)) }
 // each other byte, for control characters other than a tab, and for a backslash
 // that would otherwise look like the start of such an escape.
 //
-// Unlike rsync it escapes all that a terminal may obey (isTrick).
+// Unlike rsync, it also escapes everything that a terminal may obey (isTrick).
 func appendEscaped(dst []byte, s string) []byte {
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -42,16 +42,16 @@ func appendEscaped(dst []byte, s string) []byte {
 	return dst
 }
 
-// isTrick reports whether a terminal, or who reads it, may take r for something
-// else than a part of a name: a control character, a line end, or a change of the
-// direction of text (Unicode TR36, 2.10).
+// isTrick reports whether a terminal, or its reader, may not take r as part of a
+// name: a control character, a line end, or a change of the direction of text
+// (Unicode TR36, 2.10).
 func isTrick(r rune) bool {
 	return r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 ||
 		r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }
 
-// looksEscaped reports whether s begins like `\#123`. rsync takes any three
-// decimal digits.
+// looksEscaped reports whether s, which begins with a backslash, begins like `\#123`.
+// For rsync, any three decimal digits make an escape.
 func looksEscaped(s string) bool {
 	return len(s) >= 5 && s[1] == '#' && isDigit(s[2]) && isDigit(s[3]) && isDigit(s[4])
 }
@@ -60,7 +60,7 @@ func appendOctal(dst []byte, c byte) []byte {
 	return append(dst, '\\', '#', '0'+c>>6, '0'+c>>3&7, '0'+c&7)
 }
 
-// unescape undoes appendEscaped.
+// unescape reverses appendEscaped.
 func unescape(b []byte) string {
 	if !bytes.Contains(b, []byte(`\#`)) {
 		return string(b)
@@ -77,7 +77,7 @@ func unescape(b []byte) string {
 	return s.String()
 }
 
-// isOctal reports whether the digits are those of a byte.
+// isOctal reports whether three digits are the octal value of a byte.
 func isOctal(d []byte) bool {
 	return d[0] >= '0' && d[0] <= '3' && d[1] >= '0' && d[1] <= '7' && d[2] >= '0' && d[2] <= '7'
 }

@@ -14,20 +14,22 @@ import (
 )
 
 const (
-	// maxLine bounds a line of the index. The longest one that is written has a
-	// cipher path of maxToken and a plain one with four bytes for each of its own.
+	// maxLine bounds a line of the index, in bytes. The longest line that is written
+	// has a cipher path of maxToken and a plain path that is escaped to four times its
+	// length.
 	maxLine = 64 << 10
 
-	// blockSize is how much is read for a line: the next ones may be asked for, too.
+	// blockSize is the number of bytes read for a line: the next lines may be asked for,
+	// too.
 	blockSize = 4 << 10
 
-	// A table has up to maxSlots slots of eight bytes, three quarters of them in use.
-	// There are two tables, so the newest 0.75 to 1.5 million paths count.
+	// A table has up to maxSlots slots of eight bytes, at most three quarters of them in
+	// use. There are two tables, so the newest 0.75 to 1.5 million paths count.
 	minSlots = 1 << 12
 	maxSlots = 1 << 20
 
-	// A slot has the place of a line in the file, plus one, in its lower bits: files
-	// of up to 16 GiB.
+	// The lower bits of a slot hold the offset of a line in the file, plus one. They
+	// suffice for files of up to 16 GiB.
 	offsetBits = 34
 )
 
@@ -35,16 +37,17 @@ const (
 //
 //	CIPHERPATH<tab>PLAINPATH
 //
-// Both are paths from the root of the view, the plain one escaped as in the text,
-// and its tabs too. What a cipher path stands for never changes, so a line is true
-// for ever; it also tells of the parents. A path is written once. Several
-// processes may write to one file.
+// Both paths are relative to the root of the view. The plain one is escaped as in
+// the text, and its tabs, too. What a cipher path stands for never changes, so a
+// line stays true. It also gives the names of the parents. A path is written once.
+// Several processes may write to one file.
 //
-// In memory there is a hash for each path. The line is read back, and compared,
-// when it is asked for. An Index belongs to one goroutine; a nil one is empty.
+// In memory there is only a hash for each path. A line is read back and compared
+// when its path is asked for. Only one goroutine may use an Index; a nil one is
+// empty.
 type Index struct {
 	path   string
-	file   *os.File // nil: it cannot be used
+	file   *os.File // nil if it cannot be used
 	append bool
 	warn   func(what, hint string)
 	failed bool
@@ -52,20 +55,21 @@ type Index struct {
 	seed   maphash.Seed
 	recent table
 	old    table
-	end    int64  // the file has been read up to here, the end of a line
-	dir    []byte // of the line that was read last
+	end    int64  // all lines up to this offset have been loaded
+	dir    []byte // directory of the line that was loaded last
 	buf    []byte
-	block  []byte // the part of buf that is as the file from start on
+	block  []byte // the beginning of buf if it holds the file's bytes from start on
 	start  int64
 
-	lines   []byte // to be appended
-	pending map[string]string
+	lines   []byte            // to be appended
+	pending map[string]string // the same names, by cipher path
 }
 
-// OpenIndex loads the index at path. With add it is created if need be, with mode
-// 0600, and new names are appended. Only a regular file that nobody else can have
-// written is used. Trouble is reported once, by a call of warn with what is wrong and
-// what to do about it; the Index then does what it still can.
+// OpenIndex loads the index at path. If add is set, it creates a missing file, with
+// mode 0600, and new names are appended. The file is used only if it is a regular
+// one that no other user, except root, can have written. The first problem is
+// reported by a call of warn, with what is wrong and what to do about it. The Index
+// then does what it still can.
 func OpenIndex(path string, add bool, warn func(what, hint string)) *Index {
 	x := &Index{path: path, warn: warn, append: add, seed: maphash.MakeSeed(),
 		buf: make([]byte, 2*maxLine), pending: map[string]string{}}
@@ -102,7 +106,7 @@ func OpenIndex(path string, add bool, warn func(what, hint string)) *Index {
 }
 
 // isMine reports whether a file is a regular one that no other user, except root, can
-// have written.
+// have written. It warns if not.
 func (x *Index) isMine(fi fs.FileInfo) bool {
 	const hint = "it is not used; give a file of your own that only you can write"
 	if !fi.Mode().IsRegular() {
@@ -117,7 +121,7 @@ func (x *Index) isMine(fi fs.FileInfo) bool {
 	return true
 }
 
-// trouble reports what is wrong, unless something was before.
+// trouble warns of the first problem. Later ones are not reported.
 func (x *Index) trouble(what, hint string) {
 	if !x.failed {
 		x.failed = true
@@ -125,8 +129,8 @@ func (x *Index) trouble(what, hint string) {
 	}
 }
 
-// Close closes the file. It reports false if there has been trouble with it, so that
-// it may not be complete.
+// Close appends what is new and closes the file. ok is false if there has been
+// trouble with it, so that it may be incomplete.
 func (x *Index) Close() (ok bool) {
 	if x == nil {
 		return true
@@ -145,13 +149,13 @@ func (x *Index) Close() (ok bool) {
 
 func (x *Index) close() {
 	if x.file != nil {
-		x.file.Close() // the data was written before
+		x.file.Close() // an error would come too late: all data has been written
 		x.file = nil
 	}
 }
 
-// Flush appends what is new, in one write, and takes note of what other processes
-// have appended.
+// Flush appends what is new, in one write, and loads what other processes have
+// appended. Trouble is reported as by OpenIndex.
 func (x *Index) Flush() {
 	if x == nil || len(x.pending) == 0 || x.file == nil {
 		return
@@ -169,7 +173,7 @@ func (x *Index) Flush() {
 	x.load()
 }
 
-// add has it written that cipher is plain.
+// add adds the plain path of a cipher path. Flush writes it.
 func (x *Index) add(cipher, plain string) {
 	if x == nil || !x.append || x.file == nil {
 		return
@@ -205,7 +209,7 @@ func (x *Index) find(cipher string) (plain string, ok bool) {
 	return "", false
 }
 
-// has reports whether find will probably know the path. It does not read the file.
+// has reports whether find probably knows a path. It does not read the file.
 func (x *Index) has(cipher string) bool {
 	if x == nil || x.file == nil {
 		return false
@@ -216,17 +220,18 @@ func (x *Index) has(cipher string) bool {
 	return false
 }
 
-// offsets returns where the lines of a path may be.
+// offsets returns the offsets at which there may be a line for the path with this
+// hash.
 func (x *Index) offsets(hash uint64) iter.Seq[int64] {
 	return func(yield func(int64) bool) {
 		_ = x.recent.each(hash, yield) && x.old.each(hash, yield)
 	}
 }
 
-// read returns the plain path of a cipher path if it is that of the line at offset at
-// or of one of its parents.
+// read returns the plain path of cipher if the line at offset at is that of cipher
+// or of a path below it.
 func (x *Index) read(cipher string, at int64) (plain string, ok bool) {
-	before := min(at, 1) // the end of the line before it
+	before := min(at, 1) // length of the newline before it
 	start := at - before
 	for _, size := range []int{0, blockSize, maxLine} {
 		if size > 0 {
@@ -245,7 +250,8 @@ func (x *Index) read(cipher string, at int64) (plain string, ok bool) {
 	return "", false
 }
 
-// prefixOf returns the plain path of cipher, with which line begins.
+// prefixOf returns the plain path of cipher from the line of cipher or of a path
+// below it.
 func prefixOf(line []byte, cipher string) (plain string, ok bool) {
 	long, escaped, ok := splitLine(line)
 	rest, found := bytes.CutPrefix(long, []byte(cipher))
@@ -259,8 +265,8 @@ func prefixOf(line []byte, cipher string) (plain string, ok bool) {
 	return plain, arePlain(plain, strings.Count(cipher, "/")+1)
 }
 
-// splitLine returns the columns of a line, the second one escaped, if both have the
-// form of paths of the same file.
+// splitLine returns the columns of a line, the second one still escaped, if they look
+// like the two paths of a file.
 func splitLine(line []byte) (cipher, plain []byte, ok bool) {
 	cipher, plain, ok = bytes.Cut(line, []byte("\t"))
 	if !ok || slices.ContainsFunc(plain, isControl) ||
@@ -277,7 +283,7 @@ func splitLine(line []byte) (cipher, plain []byte, ok bool) {
 
 func isControl(c byte) bool { return c < ' ' || c == 0x7f }
 
-// arePlain reports whether path can be that of a file, and has n names.
+// arePlain reports whether path has n names that files can have.
 func arePlain(path string, n int) bool {
 	for name := range strings.SplitSeq(path, "/") {
 		if n--; name == "" || name == "." || name == ".." || len(name) > maxPart || strings.Contains(name, "\x00") {
@@ -287,10 +293,10 @@ func arePlain(path string, n int) bool {
 	return n == 0
 }
 
-// load reads the lines that have been appended since it was called last.
+// load reads the lines that have been appended since the last call.
 func (x *Index) load() {
 	x.block = nil
-	held := 0 // bytes of a line whose end is still to come
+	held := 0 // bytes of a line whose end has not been read yet
 	long := false
 	for at := x.end; ; {
 		n, err := x.file.ReadAt(x.buf[held:], at)
@@ -330,7 +336,7 @@ func (x *Index) size() int64 {
 	return fi.Size()
 }
 
-// insertLine takes note of the line at offset at.
+// insertLine inserts the cipher path of the line at offset at, and its parents.
 func (x *Index) insertLine(line []byte, at int64) {
 	cipher, _, ok := splitLine(line)
 	if !ok {
@@ -340,14 +346,14 @@ func (x *Index) insertLine(line []byte, at int64) {
 	for i := bytes.LastIndexByte(cipher, '/'); i > 0; i = bytes.LastIndexByte(cipher, '/') {
 		cipher = cipher[:i]
 		if bytes.Equal(cipher, x.dir) || x.has(string(cipher)) {
-			break // and so are its parents
+			break // it is known, and so are its parents
 		}
 		x.insert(cipher, at)
 	}
 	x.dir = append(x.dir[:0], cipher...)
 }
 
-// insert takes note that the line at offset at tells of cipher.
+// insert inserts a cipher path that the line at offset at gives the name of.
 func (x *Index) insert(cipher []byte, at int64) {
 	if at+1 >= 1<<offsetBits {
 		return
@@ -358,15 +364,15 @@ func (x *Index) insert(cipher []byte, at int64) {
 	x.recent.insert(maphash.Bytes(x.seed, cipher), at)
 }
 
-// A table has the offsets of lines by the hashes of their paths. A slot has the first
-// bits of the hash, which also say where it would be if all slots were free, and
-// the offset plus one. A slot that is free is 0.
+// A table maps the hashes of paths to the offsets of lines. A slot holds the first
+// bits of a hash, which also determine where the search for it begins, and the offset
+// plus one. A free slot is 0.
 type table struct {
 	slots []uint64
 	used  int
 }
 
-// home returns the slot where the search for a hash begins.
+// home returns the index of the slot where the search for a hash begins.
 func (t *table) home(hash uint64) int {
 	return int(hash >> offsetBits * uint64(len(t.slots)) >> (64 - offsetBits))
 }
@@ -397,8 +403,8 @@ func (t *table) grow() {
 	}
 }
 
-// each calls f with the offsets of lines that may be those of a hash, until it
-// returns false.
+// each calls f with the offsets of the lines that a hash may stand for, until f
+// returns false. It reports whether f never did.
 func (t *table) each(hash uint64, f func(at int64) bool) bool {
 	if t.used == 0 {
 		return true

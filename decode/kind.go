@@ -5,13 +5,13 @@ import (
 	"regexp"
 )
 
-// A kind is what a record tells, as far as its first bytes show it.
+// A kind is what a record reports, judged by its first bytes.
 type kind int
 
 const (
 	ordinary kind = iota // anything else
 	added                // a file or directory that is new at the destination
-	changed              // one whose content or attributes are brought up to date
+	changed              // one whose content or attributes are updated
 	deleted              // one that is deleted there
 	warning              // something was left out, or is odd
 	failure              // something went wrong
@@ -20,24 +20,23 @@ const (
 
 var (
 	// What programs write before a record: rsync --log-file, timemachine, openrsync,
-	// ts, journalctl, and scripts that print the time in brackets. There may be
-	// several, as in the output of timemachine in a journal.
+	// ts, journalctl, and scripts that print the time in brackets. A record may have
+	// several of these, as in the output of timemachine in a journal.
 	prefixForm = regexp.MustCompile(`^(?:` +
 		`(?:\d{4}[-/]\d\d[-/]\d\d[ T]|[A-Z][a-z][a-z] [ \d]\d )?` +
 		`\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)? (?:\[\d+\] |timemachine: |[^\s:]+ [^\s:]+\[\d+\]: )?` +
 		`|\[(?:\d{4}-\d\d-\d\d[ T])?\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\] ` +
 		`|openrsync\(\d+\): )+`)
 
-	// YXcstpoguax of -i, where c to x are all `+` for a new file, and all blank for
-	// one that is the same. The rsync of macOS has more attributes, older ones have
-	// fewer.
+	// YXcstpoguax of rsync -i: c to x are all `+` for a new file, and all blank for an
+	// unchanged one. The rsync of macOS has more attributes, older versions have fewer.
 	itemForm = regexp.MustCompile(`^[<>ch.][fdLDS](?:(\+{7,11})|[.?cstTpogunabxf]{7,11}) `)
 
-	// rsync progress.c: bytes, per cent, rate, time; at the end of a file the counts.
+	// rsync progress.c: bytes, percent, rate, time and, at the end of a file, counts.
 	figuresForm = regexp.MustCompile(`^ *[0-9][0-9.,]*[KMGTP]? +([0-9]+)%(?: +[0-9.,]+[kMGT]?B/s)?` +
 		` +[0-9?]+:[0-9?]+:[0-9?]+ *(\(xfe?r#[^()\r\n]*\) *)?`)
 
-	// The files that exist only in the encrypted view. A `=` before one makes it the
+	// The files that exist only in the encrypted view. After a `=`, such a name is the
 	// value of a setting.
 	metaForm = regexp.MustCompile(`(?:^|[^A-Za-z0-9_=-])gocryptfs\.` +
 		`(?:conf|diriv|longname\.[A-Za-z0-9_-]{43}=?\.name)(?:$|[^A-Za-z0-9_-])`)
@@ -46,13 +45,13 @@ var (
 	optionForm = regexp.MustCompile(` --[a-z][a-z-]*(?:[= ]|$)`)
 )
 
-// starts are the words that records of some kind begin with.
+// starts holds what records of a kind begin with. The first match counts.
 var starts = []struct {
 	text string
 	kind kind
 }{
 	{"*deleting ", deleted},
-	{"deleting in ", ordinary}, // says where it looks
+	{"deleting in ", ordinary}, // names the directory that is searched
 	{"deleting ", deleted},
 	{"rsync: ", failure},
 	{"rsync error: ", failure},
@@ -77,7 +76,7 @@ var starts = []struct {
 	{"*** Skipping ", warning},
 }
 
-// classify returns the kind of a record, which may not be whole yet.
+// classify returns the kind of a record, which may be incomplete.
 func classify(b []byte) kind {
 	b = b[prefixLen(b):]
 	if string(b) == "\r" || figuresForm.Match(b) {
@@ -97,12 +96,12 @@ func classify(b []byte) kind {
 	return ordinary
 }
 
-// prefixLen returns the length of the prefix that another program wrote.
+// prefixLen returns the length of the prefix of b that another program wrote.
 func prefixLen(b []byte) int { return len(prefixForm.Find(b)) }
 
-// figuresLen returns the length of the progress figures, and of the prefix before
-// them, that b begins with, or 0. Another process may have written a line right
-// after them.
+// figuresLen returns the length of the progress figures that b begins with, including
+// the prefix before them, or 0. Another process may have written a line right after
+// them.
 func figuresLen(b []byte) int {
 	n := prefixLen(b)
 	if m := len(figuresForm.Find(b[n:])); m > 0 {
@@ -111,16 +110,16 @@ func figuresLen(b []byte) int {
 	return 0
 }
 
-// isTotal reports whether progress is that of the whole run (--info=progress2),
-// not of a file: it counts files before it has come to 100 per cent.
+// isTotal reports whether progress is that of the whole run (--info=progress2) and
+// not of a file: it counts files before it reaches 100 percent.
 func isTotal(b []byte) bool {
 	m := figuresForm.FindSubmatch(b[prefixLen(b):])
 	return m != nil && string(m[1]) != "100" && len(m[2]) > 0
 }
 
-// isMeta reports whether a record of kind k speaks of a housekeeping file.
-// Trouble with one is trouble with the backup, and an echoed command is no news
-// of one.
+// isMeta reports whether a record of kind k is about a housekeeping file only. An
+// error or a warning about one concerns the backup, so it does not count. Neither
+// does an echoed command.
 func isMeta(b []byte, k kind) bool {
 	return k != failure && k != warning && bytes.Contains(b, []byte("gocryptfs.")) &&
 		metaForm.Match(b) && !optionForm.Match(b)

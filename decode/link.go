@@ -1,7 +1,7 @@
 package decode
 
-// self returns the name that the link target t of b begins with if it is the one
-// that points to it. Then it is a path after all:
+// self returns the name at the start of the link target t of b if the path before
+// the arrow ends in the same name. Then t is a path after all, as in
 // `rename "/dst/.NAME.XXXXXX" -> "NAME"`.
 func (v *vicinity) self(b []byte, t token) (name, bool) {
 	if t.names != nil || !t.arrow {
@@ -11,8 +11,8 @@ func (v *vicinity) self(b []byte, t token) (name, bool) {
 	return n, ok && string(b[n.start:n.end]) == v.leaf
 }
 
-// target appends the word t of b, in plain if it is the target of the link in front
-// of it, and returns where b goes on.
+// target appends the word t of b and returns the offset after it. The word is decoded
+// if it is the target of the link before it.
 func (w *rewriter) target(dst, b []byte, t token) ([]byte, int) {
 	target, n := w.readLink(b, t)
 	switch {
@@ -24,10 +24,10 @@ func (w *rewriter) target(dst, b []byte, t token) ([]byte, int) {
 	return append(dst, b[t.start:t.end]...), t.end
 }
 
-// readLink returns the plain target of the link whose path the text has in front of
-// t in the same record, if t begins with its encrypted one, which takes n bytes. n is
-// 0 if it does not. gocryptfs encrypts targets like the content of files, and
-// cannot be asked for them.
+// readLink returns the plain target of the link whose path stands before t in the
+// same record. t has to begin with the encrypted target, which takes n bytes;
+// otherwise n is 0. The target is read from the link because gocryptfs encrypts
+// targets like the content of files and cannot be asked for them.
 func (w *rewriter) readLink(b []byte, t token) (target string, n int) {
 	v := &w.near
 	if !v.whole || t.end-t.start < minTarget || !w.lookup.more() {

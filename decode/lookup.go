@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// What decrypts at once takes one question. More of them are for what does not,
-	// and have to be few where the text is full of that: each takes a credit, of
-	// which there is one for so many bytes of text. What decrypts in the end gives
-	// its credits back.
+	// A question that fails costs a credit, and bytesPerCredit bytes of text earn one,
+	// up to maxCredit. A token that decrypts in the end gets its credits back. Without
+	// credit, a token that does not decrypt at once is not asked about again. So text
+	// full of such tokens costs few questions.
 	bytesPerCredit = 32
 	maxCredit      = 4096
 
@@ -23,32 +23,32 @@ const (
 // Names decrypts paths relative to the root of the encrypted view. Its methods are
 // called from one goroutine.
 type Names interface {
-	// Prepare may ask already for the plain path of a cipher path that Decrypt is
-	// going to be called with. It reports false if it wants to be told later.
+	// Prepare announces that Decrypt is going to be called with a cipher path, so that
+	// it can be asked for ahead. It returns false if it has to be called again later.
 	Prepare(cipher string) bool
-	// Decrypt returns the plain path of a cipher path, with as many components, and
-	// U+FFFD for each byte that is not valid UTF-8. It reports false if there is no
+	// Decrypt returns the plain path of a cipher path. It has as many components, and
+	// U+FFFD in place of each byte that is not valid UTF-8. ok is false if there is no
 	// such name or nobody to ask.
 	Decrypt(cipher string) (plain string, ok bool)
 }
 
-// A lookup finds the exact plain path of a cipher path: in the index, or else by
-// asking. A doubtful answer is not passed on before something has confirmed it.
+// A lookup finds the exact plain path of a cipher path: in the index or, failing
+// that, by asking. A doubtful answer has to be confirmed before it is used.
 type lookup struct {
 	names   Names  // may be nil
 	index   *Index // may be nil
 	tree    *Tree  // may be nil
 	timeout time.Duration
 
-	indexed int64 // answers from the index
-	known   bool  // the last answer was one
-	exact   map[string]string
+	indexed int64             // answers from the index
+	known   bool              // the last answer came from the index
+	exact   map[string]string // confirmed names, and link targets
 
-	path   []byte // scratch
-	asked  string // what waits to be prepared
-	credit int
-	spent  int       // for this token
-	start  time.Time // of this token, once it takes more than a question
+	path   []byte    // scratch
+	asked  string    // the path to be prepared next
+	credit int       // in bytes of text
+	spent  int       // credit spent on this token
+	start  time.Time // when this token first needed a second question
 
 	alike *bool // names are the same in every directory; nil if that is not known
 }
@@ -58,15 +58,15 @@ func newLookup(o Options) lookup {
 		credit: maxCredit * bytesPerCredit, exact: map[string]string{}}
 }
 
-// earn takes account of n more bytes of text.
+// earn adds the credit for n more bytes of text.
 func (l *lookup) earn(n int) {
 	l.credit = min(l.credit+n, maxCredit*bytesPerCredit)
 }
 
-// begin begins with a token.
+// begin starts a new token.
 func (l *lookup) begin() { l.spent, l.start = 0, time.Time{} }
 
-// more reports whether another question may be asked for this token.
+// more reports whether another question about this token may be asked.
 func (l *lookup) more() bool {
 	if l.start.IsZero() {
 		l.start = time.Now()
@@ -74,20 +74,20 @@ func (l *lookup) more() bool {
 	return l.credit >= bytesPerCredit && (l.timeout == 0 || time.Since(l.start) < l.timeout)
 }
 
-// prepare has a path asked for that is not in the index. It reports false if it has
+// prepare asks ahead for a path, unless it is in the index. It returns false if it has
 // to be called again later.
 func (l *lookup) prepare(cipher string) bool {
 	return l.names == nil || l.index.has(cipher) || l.names.Prepare(cipher)
 }
 
-// decrypt returns the exact plain path of a cipher path. Its first own components
-// do not stand in the text.
+// decrypt returns the exact plain path of a cipher path. own is the number of its
+// first components that do not stand in the text.
 func (l *lookup) decrypt(cipher string, own int) (plain string, ok bool) {
 	if plain, ok = l.index.find(cipher); ok {
 		l.indexed++
 	}
 	if l.known = ok; ok {
-		// It cost no question.
+		// no question is needed
 	} else if l.names != nil {
 		if plain, ok = l.names.Decrypt(cipher); ok && isDoubtful(plain) {
 			plain, ok = l.confirm(cipher, plain, own)
@@ -105,17 +105,18 @@ func (l *lookup) decrypt(cipher string, own int) (plain string, ok bool) {
 }
 
 // isDoubtful reports whether an answer may be junk: one in 280 random words of the
-// right length decrypts to random bytes. Nearly all of these hold a control
-// character, or U+FFFD in place of bytes that are no UTF-8. To encrypt it again
-// would prove nothing but its bytes: names are a bijection, so whatever decrypts
-// encrypts back.
+// right length decrypts, to random bytes. Nearly all of these hold a control
+// character, or U+FFFD in place of bytes that are not UTF-8. Encrypting the answer
+// again would prove nothing: names are a bijection, so whatever decrypts encrypts
+// back.
 func isDoubtful(plain string) bool {
 	return strings.ContainsFunc(plain, func(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) })
 }
 
-// confirm returns a doubtful answer with the exact bytes of its names. Each name
-// without U+FFFD is right if the text has it below a directory that decrypts
-// without doubt, and each one that the index has or that is there is right.
+// confirm returns a doubtful answer with the exact bytes of its names, if all its
+// doubtful names are confirmed. The index or an existing file confirms a name. If it
+// has no U+FFFD, so does its place in the text below a directory that decrypts
+// without doubt.
 func (l *lookup) confirm(cipher, plain string, own int) (string, bool) {
 	if exact, known := l.exact[cipher]; known {
 		return exact, true
@@ -145,11 +146,12 @@ func (l *lookup) confirm(cipher, plain string, own int) (string, bool) {
 	return exact, true
 }
 
-// target returns the plain target of a symbolic link if text begins with its
-// encrypted one, which takes n bytes. What that stands for never changes.
+// target returns the plain target of a symbolic link if text begins with the
+// encrypted target, which takes n bytes; otherwise n is 0. The plain target of an
+// encrypted one never changes, so it is remembered.
 //
-// A look at files costs more than a question, and the more the deeper they are: 44 ms
-// of CPU time below 100 directories.
+// A look at files costs more than a question, and more the deeper they lie: 44 ms of
+// CPU time below 100 directories.
 func (l *lookup) target(cipher, plain string, text []byte) (target string, n int) {
 	key := cipher + "\x00" + string(text)
 	if target, known := l.exact[key]; known {
@@ -170,7 +172,7 @@ func (l *lookup) target(cipher, plain string, text []byte) (target string, n int
 	return target, n
 }
 
-// remember takes note of the exact bytes of a name or a target.
+// remember keeps the exact bytes of a name or a target.
 func (l *lookup) remember(key, exact string) {
 	if len(l.exact) >= exactEntries {
 		clear(l.exact)
@@ -178,7 +180,7 @@ func (l *lookup) remember(key, exact string) {
 	l.exact[strings.Clone(key)] = exact
 }
 
-// slashes returns where the slashes of a path are.
+// slashes returns the offsets of the slashes in a path.
 func slashes(path string) (at []int) {
 	for i := range len(path) {
 		if path[i] == '/' {
@@ -188,10 +190,10 @@ func slashes(path string) (at []int) {
 	return at
 }
 
-// bases returns the directories that a path in the text may be relative to where
-// MOUNT is inside of the view, each with a slash behind it: MOUNT and the root. A
-// path that begins with the last names of MOUNT's own comes from above these, as
-// with a source that has no slash at its end; that one is the first.
+// bases returns the directories that a path in the text may be relative to if MOUNT
+// lies inside the view, each with a trailing slash: MOUNT and the root. If the path
+// begins with the last names of MOUNT's own path, as for a source without a trailing
+// slash, the directory above these names comes first.
 func (l *lookup) bases(path string) []string {
 	sub := l.tree.Sub()
 	bases := []string{sub + "/", ""}
@@ -203,15 +205,15 @@ func (l *lookup) bases(path string) []string {
 	return bases
 }
 
-// isPlace reports whether a part that decrypts in one of several directories lies
-// there. Only where names are the same in every directory it may not.
+// isPlace reports whether a part lies in the one of the bases in which it decrypts. It
+// may lie in another one only if names are the same in every directory; then its file
+// has to exist.
 func (l *lookup) isPlace(p part, bases []string) bool {
 	return len(bases) == 1 || !l.areAlike() || l.tree.Exists(p.cipher)
 }
 
-// areAlike reports whether names are the same in every directory, as with
-// gocryptfs -deterministic-names: then the last name of MOUNT's own path decrypts in
-// it.
+// areAlike reports whether names are the same in every directory, as with gocryptfs
+// -deterministic-names. Then the last name of MOUNT's own path also decrypts in MOUNT.
 func (l *lookup) areAlike() bool {
 	if l.alike == nil && l.names != nil {
 		sub := l.tree.Sub()
@@ -221,7 +223,7 @@ func (l *lookup) areAlike() bool {
 	return l.alike != nil && *l.alike
 }
 
-// learn writes down what has been decrypted.
+// learn adds a part to the index, unless it came from there or may lie elsewhere.
 func (l *lookup) learn(p part) {
 	if !p.unsure && !p.known {
 		l.index.add(p.cipher, p.plain)

@@ -13,20 +13,21 @@ import (
 	"github.com/moby/sys/mountinfo"
 )
 
-// A view is an encrypted directory, and the plain one that it belongs to.
+// A view is an encrypted directory and the plain directory that belongs to it.
 type view struct {
-	dir   string // its root, empty if it cannot be reached
+	dir   string // its root, empty if it is not known
 	plain string // the plain directory, empty if it is not known
 	sub   string // MOUNT's own cipher path, empty if MOUNT is the root
 }
 
-// A problem is something wrong, in words, and what to do about it.
+// A problem says in words what is wrong and what to do about it.
 type problem struct{ what, hint string }
 
-// maxSpellings bounds the directories that a source in the mount table may mean.
+// maxSpellings bounds the directories that a source in the mount table may stand for.
 const maxSpellings = 16
 
-// findView returns the view that mount lies in.
+// findView returns the view that mount lies in, and what is wrong with it. plain is
+// the value of -plain.
 func findView(mount, plain string) (view, *problem) {
 	v := view{dir: mount, plain: plain}
 	if mount == "" {
@@ -74,8 +75,8 @@ func findView(mount, plain string) (view, *problem) {
 	return v, nil
 }
 
-// checkDir explains why dir, an operand, is no directory, with a hint if it is
-// something else.
+// checkDir returns a problem if dir, the value of operand, is not a directory. hint
+// says which directory to give.
 func checkDir(operand, dir, hint string) *problem {
 	const rest = "; names are decoded, targets of links are not"
 	fi, err := os.Stat(dir)
@@ -92,17 +93,17 @@ func checkDir(operand, dir, hint string) *problem {
 	return nil
 }
 
-// A mountTable has all mounts, the newest last.
+// A mountTable holds all mounts, oldest first.
 type mountTable []*mountinfo.Info
 
-// A spot is a place in a file system, however that is mounted.
+// A spot is a directory in a file system, wherever that is mounted.
 type spot struct {
 	fs   string
 	path string
 }
 
 // lookUp returns the view that dir, an absolute path, lies in. The table is a hint, not
-// a proof: a view is taken if its root and that of the plain directory have the same
+// a proof: a view is accepted only if its root and the plain directory have the same
 // change time, which gocryptfs hands through.
 func (t mountTable) lookUp(dir string) (v view, p *problem) {
 	p = &problem{dir + " is no gocryptfs mount",
@@ -142,8 +143,8 @@ func (t mountTable) lookUp(dir string) (v view, p *problem) {
 	return v, p
 }
 
-// locate returns where path lies: in the file system that is mounted last at the
-// longest part of it.
+// locate returns the spot of dir, an absolute path: it lies in the file system with
+// the longest mount point above it or, if there are several, in the newest of them.
 func (t mountTable) locate(dir string) spot {
 	var best *mountinfo.Info
 	for _, m := range t {
@@ -155,14 +156,14 @@ func (t mountTable) locate(dir string) spot {
 		return spot{path: dir}
 	}
 	sub, _ := below(best.Mountpoint, dir)
-	id := best.Mountpoint // where the system does not tell more, as on macOS and FreeBSD
+	id := best.Mountpoint // macOS and FreeBSD have no more in the table
 	if best.Root != "" {
 		id = fmt.Sprint(best.Major, ":", best.Minor)
 	}
 	return spot{id, path.Join(insideOf(best), sub)}
 }
 
-// insideOf returns which directory of its file system is mounted.
+// insideOf returns the directory of its file system that m mounts.
 func insideOf(m *mountinfo.Info) string {
 	if m.Root == "" {
 		return "/"
@@ -170,13 +171,14 @@ func insideOf(m *mountinfo.Info) string {
 	return m.Root
 }
 
-// isFuse reports whether the type of a mount is one that gocryptfs has on macOS or
-// FreeBSD, where its own is not in the table.
+// isFuse reports whether fstype is one that gocryptfs has on macOS or FreeBSD, where
+// all FUSE file systems have the same type.
 func isFuse(fstype string) bool {
 	return slices.Contains([]string{"macfuse", "osxfuse", "fusefs", "fuse"}, fstype)
 }
 
-// below returns the path of dir relative to root, empty if they are the same.
+// below returns the path of dir relative to root, empty if they are the same. It
+// returns false if dir is not below root.
 func below(root, dir string) (string, bool) {
 	if dir == root {
 		return "", true
@@ -184,7 +186,7 @@ func below(root, dir string) (string, bool) {
 	return strings.CutPrefix(dir, strings.TrimSuffix(root, "/")+"/")
 }
 
-// spellings returns the directories that a source in the mount table may mean:
+// spellings returns the directories that a source in the mount table may stand for:
 // gocryptfs writes each `,` in it as `_` (gocryptfs mount.go).
 func spellings(source string) []string {
 	if !filepath.IsAbs(source) {
@@ -217,7 +219,8 @@ func spellings(source string) []string {
 }
 
 // sameRoot reports whether the roots of a view and of a plain directory have the same
-// change time. If it is recent, the kernel may not know it yet, or it may be changing.
+// change time. After a recent change it looks again, for as long as stale: the kernel
+// may not know the change yet, or another may be under way.
 func sameRoot(view, plain string) bool {
 	for deadline := time.Now().Add(stale); ; time.Sleep(tick) {
 		before, err := os.Stat(plain)

@@ -6,33 +6,34 @@ import (
 )
 
 const (
-	// minName and maxName are the lengths of the shortest and of the longest
-	// encrypted name: 16 bytes and, in file names of at most 255, 11·16 bytes.
+	// minName and maxName are the lengths in characters of the shortest and the
+	// longest encrypted name: base64 of 16 bytes and of 11·16 bytes, the most that
+	// fits into a file name of 255.
 	minName = 22
 	maxName = 235
 
-	// maxPart is the longest component of a path (NAME_MAX).
+	// maxPart bounds a component of a path, in bytes (NAME_MAX).
 	maxPart = 255
 
-	// A name that would be too long is replaced by longPrefix and its hash, and
-	// stands in a file with longSuffix (gocryptfs internal/nametransform).
+	// gocryptfs replaces a name that would be too long by longPrefix and its hash, and
+	// stores the name in a file with longSuffix (gocryptfs internal/nametransform).
 	longPrefix = "gocryptfs.longname."
 	longSuffix = ".name"
 	hashLen    = 43
 
-	// maxSequence bounds a control sequence before its last byte.
+	// maxSequence bounds a control sequence without its last byte, in bytes.
 	maxSequence = 32
 )
 
 // A name is the encrypted name b[start:end].
 type name struct {
 	start, end int
-	pad        int  // so many `=` behind end may belong to it
-	long       bool // a long name, from its prefix on
+	pad        int  // number of `=` after end that may belong to it
+	long       bool // a long name, including its prefix
 }
 
-// nameAt returns the encrypted name, or the hash of a long one, that the word
-// b[start:end] is or, with a suffix, begins with: the longest.
+// nameAt returns the name at the word b[start:end], which may be the hash of a long
+// name: the whole word or, if that is no name, the longest name before a suffix.
 func nameAt(b []byte, start, end int) (name, bool) {
 	if isName(b[start:end]) {
 		if n := newName(b, start, end); !n.long || end-start == hashLen {
@@ -43,7 +44,8 @@ func nameAt(b []byte, start, end int) (name, bool) {
 	return nameBefore(b, start, end)
 }
 
-// shorter returns the longest name that n has a suffix on, as in `NAME-2026-11-23`.
+// shorter returns the longest name that n begins with if the rest of n is a suffix,
+// as in `NAME-2026-11-23`.
 func (n name) shorter(b []byte) (name, bool) {
 	start := n.start
 	if n.long {
@@ -52,8 +54,8 @@ func (n name) shorter(b []byte) (name, bool) {
 	return nameBefore(b, start, n.end)
 }
 
-// nameBefore returns the longest name that begins at start and ends before end, at
-// a `-` or `_`.
+// nameBefore returns the longest name that begins at start and is followed by a `-`
+// or `_` before end.
 func nameBefore(b []byte, start, end int) (name, bool) {
 	for stop := min(end-1, start+maxName); stop >= start+minName; stop-- {
 		if b[stop] != '-' && b[stop] != '_' || !isName(b[start:stop]) {
@@ -66,12 +68,13 @@ func nameBefore(b []byte, start, end int) (name, bool) {
 	return name{}, false
 }
 
+// newName returns the name of the word b[start:end], with the prefix of a long name.
 func newName(b []byte, start, end int) name {
 	long := longStart(b, start)
 	return name{start: long, end: end, long: long < start}
 }
 
-// isHousekeeping reports whether n is the hash in `gocryptfs.longname.X.name`.
+// isHousekeeping reports whether n is part of `gocryptfs.longname.X.name`.
 func (n name) isHousekeeping(b []byte) bool {
 	rest, ok := bytes.CutPrefix(b[n.end+n.pad:], []byte(longSuffix))
 	return n.long && ok && (len(rest) == 0 || !isWord(rest[0]) || rest[0] == '-' || rest[0] == '_')
@@ -79,8 +82,8 @@ func (n name) isHousekeeping(b []byte) bool {
 
 var strict = base64.RawURLEncoding.Strict()
 
-// isName reports whether a word is the base64url of k·16 bytes, k from 1 to 11, its
-// spare bits zero. Only its last digits can tell that they are not.
+// isName reports whether a word is the base64url of k·16 bytes, with k from 1 to 11
+// and the spare bits zero. It decodes only the last digits, which have these bits.
 func isName(word []byte) bool {
 	n := len(word)
 	if n < minName || n > maxName || strict.DecodedLen(n)%16 != 0 {
@@ -91,16 +94,15 @@ func isName(word []byte) bool {
 	return err == nil
 }
 
-// isEncrypted reports whether a component of a path is an encrypted name, and no
-// more.
+// isEncrypted reports whether a whole component of a path is an encrypted name.
 func isEncrypted(part []byte) bool {
 	hash, long := bytes.CutPrefix(part, []byte(longPrefix))
 	word := bytes.TrimRight(hash, "=")
 	return isName(word) && (!long || len(word) == hashLen) && (len(word) == len(hash) || len(hash)%4 == 0)
 }
 
-// padding returns how many `=` behind a name of n characters make it a multiple
-// of four, if they are all there.
+// padding returns the number of `=` at end that pad a name of n characters to a
+// multiple of four, or 0 if they are not all there.
 func padding(b []byte, end, n int) int {
 	pad := -n & 3
 	if end+pad > len(b) || bytes.Count(b[end:end+pad], []byte("=")) < pad {
@@ -120,8 +122,8 @@ func holdsName(b []byte, i, end int) bool {
 	return false
 }
 
-// longStart returns where the long name begins whose hash would begin at start,
-// which is start itself if there is no prefix.
+// longStart returns the offset of the long name whose hash begins at start, or start
+// if there is no prefix before it.
 func longStart(b []byte, start int) int {
 	if i := start - len(longPrefix); i >= 0 && string(b[i:start]) == longPrefix && atBoundary(b, i) {
 		return i
@@ -129,8 +131,8 @@ func longStart(b []byte, start int) int {
 	return start
 }
 
-// nextWord returns the first word of b[i:] that is long enough for a name, and
-// len(b), len(b) if there is none. i must not lie in a word.
+// nextWord returns the first word of b[i:] that is long enough for a name, or
+// len(b), len(b) if there is none. i must not lie within a word.
 func nextWord(b []byte, i int) (start, end int) {
 	for i+minName <= len(b) {
 		k := i + minName - 1
@@ -160,8 +162,8 @@ func wordEnd(b []byte, i int) int {
 // atBoundary reports whether a word may begin at i.
 func atBoundary(b []byte, i int) bool { return i == 0 || !isWord(b[i-1]) || endsSequence(b, i) }
 
-// afterSequence returns where the word at i begins without the end of a terminal's
-// control sequence: in `ESC [ 0 1 ; 3 4 m NAME` it would begin with `34m`.
+// afterSequence returns the offset of the word at i without the end of a terminal's
+// control sequence: in `ESC [ 0 1 ; 3 4 m NAME` the word would begin with `34m`.
 func afterSequence(b []byte, i int) int {
 	for end := i + 1; end <= min(len(b), i+maxSequence); end++ {
 		if endsSequence(b, end) {
@@ -175,7 +177,7 @@ func afterSequence(b []byte, i int) int {
 }
 
 // endsSequence reports whether a terminal's control sequence ends at i (ECMA-48,
-// 5.4; ECMA-35, 13.2): `ESC [`, or CSI as a single character, with its parameters;
+// 5.4; ECMA-35, 13.2): `ESC [`, or CSI as a single character, with parameters;
 // `ESC ( B` and the like; or ESC and a single character.
 func endsSequence(b []byte, i int) bool {
 	i-- // at its last byte
@@ -204,7 +206,7 @@ func endsSequence(b []byte, i int) bool {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// isWord reports whether names are made of c.
+// isWord reports whether c may stand in an encrypted name.
 func isWord(c byte) bool { return inWord[c] }
 
 var inWord = func() (t [256]bool) {
@@ -214,7 +216,8 @@ var inWord = func() (t [256]bool) {
 	return t
 }()
 
-// isPath reports whether a chain may hold c: no blank, control, quote, bracket.
+// isPath reports whether c may stand in a chain: it is no blank, control character,
+// quote, bracket or the like.
 func isPath(c byte) bool { return inPath[c] }
 
 var inPath = func() (t [256]bool) {

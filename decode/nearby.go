@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// A vicinity is what the text has told of directories, where a name may lie that is
-// written without its own. It depends on the order of the text alone, not on how
-// the text is cut.
+// A vicinity holds the directories that the text has named last. A name that is
+// written without its directory may lie in one of them. A vicinity depends on the
+// text alone, not on how it is cut.
 //
-//	Only in 2KjA…Q/x0Q7…w: pB7j…A             the path in front of it
+//	Only in 2KjA…Q/x0Q7…w: pB7j…A             the path before it
 //	{"path":"2KjA…Q/x0Q7…w","name":"x0Q7…w"}  its parent
 //	2KjA…Q/x0Q7…w:                            the last record that was a path and a colon
 type vicinity struct {
@@ -17,13 +17,13 @@ type vicinity struct {
 	cipher, plain string
 	whole         bool   // it decrypts to its end
 	leaf          string // its last name, as it stands in the text
-	since         int    // bytes of this record behind it
+	since         int    // bytes of this record after it
 
 	header string // the cipher path of the last record that was a path and a colon
 }
 
-// dirs returns the cipher paths of the directories to try for a name, the most
-// likely first.
+// dirs returns the cipher paths of the directories to try for a name, most likely
+// first.
 func (v *vicinity) dirs() (dirs []string) {
 	if v.cipher != "" {
 		dirs = append(dirs, v.cipher)
@@ -37,7 +37,7 @@ func (v *vicinity) dirs() (dirs []string) {
 	return dirs
 }
 
-// pass moves on over b[i:j], which holds no path.
+// pass takes note of b[i:j], which holds no path.
 func (v *vicinity) pass(b []byte, i, j int) {
 	end := bytes.IndexAny(b[i:j], "\r\n")
 	if end < 0 {
@@ -47,11 +47,11 @@ func (v *vicinity) pass(b []byte, i, j int) {
 	v.since += end
 	v.endRecord(b[:i+end])
 	if rest := b[i+end : j]; bytes.Contains(rest, []byte(":\n")) || bytes.Contains(rest, []byte(":\r")) {
-		v.header = "" // of a directory that is not in the view, perhaps
+		v.header = "" // this may be a directory outside the view
 	}
 }
 
-// endRecord takes note of the end of a record, which is that of b.
+// endRecord takes note of the end of a record, at the end of b.
 func (v *vicinity) endRecord(b []byte) {
 	header := v.header
 	if b, colon := bytes.CutSuffix(b, []byte(":")); colon {

@@ -2,7 +2,7 @@ package decode
 
 import "strings"
 
-// A rewriter replaces the tokens of a text.
+// A rewriter decodes the tokens of a text.
 type rewriter struct {
 	lookup lookup
 	near   vicinity
@@ -10,21 +10,20 @@ type rewriter struct {
 	ahead  scanner
 	count  Stats
 
-	// What stands before and after a token that stays encrypted.
-	before, after string
+	before, after string // written around a token that stays encrypted
 
-	text     []byte // to be rewritten, and
-	prepared int    // names are asked for up to here already
+	text     []byte // the text to be rewritten
+	prepared int    // the names in text[:prepared] have been asked for
 }
 
-// begin begins with another text, the names in text[from:].
+// begin starts a new text. Names are asked for from offset from on.
 func (w *rewriter) begin(text []byte, from int) {
 	w.text, w.prepared = text, from
 	w.lookup.asked = ""
 }
 
-// prepare has names asked for that are to come, as many as may be under way at the
-// same time, so that gocryptfs is never idle.
+// prepare asks for the next names, as many as may be under way at the same time, so
+// that gocryptfs is never idle.
 func (w *rewriter) prepare() {
 	l := &w.lookup
 	for {
@@ -36,7 +35,7 @@ func (w *rewriter) prepare() {
 			}
 			w.prepared = t.end
 			if t.names == nil {
-				continue // a link target: who points to it is asked for
+				continue // a link target: the path before it has been asked for
 			}
 			l.asked = chain{l, w.text, t.names}.first()
 		}
@@ -47,7 +46,7 @@ func (w *rewriter) prepare() {
 	}
 }
 
-// rewrite appends b[from:], a part of the text, to dst, with its tokens decoded.
+// rewrite appends b[from:] to dst, with its tokens decoded. b is a prefix of the text.
 func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
 	for {
 		w.prepare()
@@ -72,7 +71,7 @@ func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
 	}
 }
 
-// chain appends the decoded chain t of b, and returns where b goes on.
+// chain appends the chain t of b, decoded, and returns the offset after it.
 func (w *rewriter) chain(dst, b []byte, t token) ([]byte, int) {
 	last := t.names[len(t.names)-1]
 	leaf := string(b[last.start:last.end])
@@ -101,11 +100,11 @@ func (w *rewriter) chain(dst, b []byte, t token) ([]byte, int) {
 	return w.appendPlain(dst, b, t, p), t.end
 }
 
-// appendPlain appends the chain t of b with the names of p in plain.
+// appendPlain appends the chain t of b, with the names in p decoded.
 func (w *rewriter) appendPlain(dst, b []byte, t token, p part) []byte {
 	plain := p.plain
 	for n := strings.Count(plain, "/") + 1; n > p.last-p.first; n-- {
-		_, plain, _ = strings.Cut(plain, "/") // the path is relative to that
+		_, plain, _ = strings.Cut(plain, "/") // a directory that is not in the chain
 	}
 	pos := t.start
 	for i, n := range t.names {

@@ -2,8 +2,8 @@ package decode
 
 import "bytes"
 
-// ANSI sequences: the eight basic colors, which every terminal theme keeps apart
-// from its background, and none of the two that are close to white or black.
+// ANSI sequences. The colors are the basic ones except black and white: every
+// terminal theme keeps them apart from its background.
 const (
 	dim   = "\x1b[2m"
 	reset = "\x1b[0m"
@@ -17,29 +17,30 @@ var palette = map[kind]string{
 	failure: "\x1b[1;31m",
 }
 
-// A style says what is done to records beyond decoding, and knows what that
-// depends on.
+// A style decides on the color of records and on which of them are left out. It
+// keeps the state that this depends on.
 type style struct {
 	color, hideMeta bool
 
 	final  bool // no text follows
 	long   bool // in a record that is too long to be left out
-	hiding bool // the last file was a housekeeping file
+	hiding bool // the last record was about a housekeeping file
 	totals bool // progress is that of the whole run
 }
 
-// showing says when a record is shown with -hide-meta.
+// A showing says when a record is shown with -hide-meta.
 type showing int
 
 const (
 	always     showing = iota
-	never              // a housekeeping file: what belongs to it is left out, too
-	withFile           // progress
+	never              // it is about a housekeeping file
+	withFile           // progress of a file
 	totalsOnly         // progress of the whole run, which belongs to no file
 )
 
-// ready returns how much of b, settled up to end, may go out if housekeeping lines
-// are to be left out: not the last record, before it is known what it is.
+// ready returns the offset up to which b, settled up to end, may be written. If
+// housekeeping lines are to be left out, the last record waits until its kind is
+// known.
 func (s *style) ready(b []byte, from, end int) int {
 	if !s.hideMeta {
 		return end
@@ -52,7 +53,7 @@ func (s *style) ready(b []byte, from, end int) int {
 		return end
 	}
 	if n := figuresLen(b[last:]); last+n <= end {
-		last += n // progress goes out as soon as it is known to be that
+		last += n // progress is written as soon as it is recognized
 	}
 	if last < from || len(b)-last > maxToken || string(b[last:]) == "\r" {
 		return end
@@ -77,15 +78,16 @@ func (c *copier) lines(dst, b []byte, from int) []byte {
 		keep, count := len(dst), c.rewriter.count
 		dst = c.paint(dst, b[:end], from, palette[k], show == never)
 		if s.hideMeta && !s.shows(show) {
-			// It was rewritten all the same: what follows may depend on it.
+			// It had to be rewritten, because what follows may depend on it.
 			dst, c.rewriter.count = dst[:keep], count
 		}
 	}
 	return dst
 }
 
-// see returns the kind of a record and when it is shown. One that is let go of
-// before its end, and no progress, is longer than any that is left out.
+// see returns the kind of a record and when it is shown. ended means that the record
+// is complete. One that ready released before its end, other than progress, is too
+// long to be left out.
 func (s *style) see(rec []byte, ended bool) (k kind, show showing) {
 	if s.long = s.long || len(rec) > maxToken; !s.long {
 		k = classify(rec)
@@ -104,8 +106,8 @@ func (s *style) see(rec []byte, ended bool) (k kind, show showing) {
 	return k, show
 }
 
-// shows reports whether the next record is shown, and keeps in mind what that
-// means for the progress after it.
+// shows reports whether the next record is shown, and notes what that means for the
+// progress after it.
 func (s *style) shows(show showing) bool {
 	switch show {
 	case always, never:
@@ -116,8 +118,8 @@ func (s *style) shows(show showing) bool {
 	return !s.hiding || s.totals && show != never
 }
 
-// paint appends the record b[from:], or what is left of one, decoded; with color,
-// in that of sgr.
+// paint appends b[from:], a record or the rest of one, decoded. With color, it is in
+// that of the sequence sgr, or dim if meta is set.
 func (c *copier) paint(dst, b []byte, from int, sgr string, meta bool) []byte {
 	w := &c.rewriter
 	if !c.style.color {
@@ -136,8 +138,8 @@ func (c *copier) paint(dst, b []byte, from int, sgr string, meta bool) []byte {
 	return w.rewrite(dst, b, body)
 }
 
-// recordAt returns where the record of b[from] begins and ends, given where the
-// line does. Progress and what follows it in a line are two.
+// recordAt returns the bounds of the record at b[from], given the offset of its line.
+// Progress and what follows it in the same line are two records.
 func recordAt(b []byte, line, from int) (start, end int) {
 	end = recordEnd(b, from)
 	text := len(bytes.TrimRight(b[line:end], "\r\n"))
@@ -151,7 +153,7 @@ func recordAt(b []byte, line, from int) (start, end int) {
 	}
 }
 
-// recordEnd returns where the record of b[from] ends.
+// recordEnd returns the end of the record at b[from].
 func recordEnd(b []byte, from int) int {
 	i := bytes.IndexAny(b[from:], "\r\n")
 	if i < 0 {
@@ -164,5 +166,5 @@ func recordEnd(b []byte, from int) int {
 	return end
 }
 
-// lastRecord returns where the record begins that has not ended yet.
+// lastRecord returns the offset in b of the record that has not ended yet.
 func lastRecord(b []byte) int { return bytes.LastIndexAny(b, "\r\n") + 1 }

@@ -3,26 +3,26 @@ package decode
 import "bytes"
 
 const (
-	// minTarget is the length of the shortest encrypted link target: one byte,
-	// with 16 bytes of nonce and 16 of tag.
+	// minTarget is the length in characters of the shortest encrypted link target:
+	// base64 of one byte, 16 bytes of nonce and 16 of tag.
 	minTarget = 44
 
-	// maxToken is the longest chain or link target. It is above the 4980 bytes
-	// that can be asked for, and above the 5504 characters that a target of
-	// PATH_MAX bytes takes. Where a chain would grow longer, a new one begins.
+	// maxToken bounds a chain or a link target, in bytes. It is above the 4980 bytes
+	// that can be asked for, and above the 5504 characters that a target of PATH_MAX
+	// bytes takes. Where a chain would grow longer, a new one begins.
 	maxToken = 8 << 10
 
-	// munged is what rsync --munge-links puts in front of a target (rsync.h,
+	// munged is what rsync --munge-links puts before a target (rsync.h,
 	// SYMLINK_PREFIX).
 	munged = "/rsyncd-munged/"
 )
 
-// A token is a part of the text that may be ciphertext: a chain of names, or
-// else a word that may be the target of a symbolic link.
+// A token is a range of the text that may be ciphertext: a chain of names, or a
+// word that may be the target of a symbolic link.
 type token struct {
 	start, end int
-	names      []name // of a chain; overwritten when the next token is looked for
-	arrow      bool   // it is what the path in front of ` -> ` points to
+	names      []name // of a chain; overwritten by the next search
+	arrow      bool   // it follows ` -> `
 	open       bool   // bytes that follow could still change it
 }
 
@@ -31,13 +31,13 @@ type scanner struct {
 	names []name
 }
 
-// next finds the first token of b[i:], where i must not lie in a token. With
-// final, nothing follows b; otherwise a token may be open.
+// next returns the first token of b[i:]. i must not lie within a token. If final is
+// set, nothing follows b; otherwise the token may be open.
 //
 //	mount/2Kj…A/.~tmp~/x0Q…w/.pB7…g.Xa81bQ      one chain of three names
 func (s *scanner) next(b []byte, i int, final bool) (t token, ok bool) {
 	if !atBoundary(b, i) {
-		i = wordEnd(b, i) // the rest of a word that proved too long, or of a suffix
+		i = wordEnd(b, i) // skip the rest of a word that was too long, or of a suffix
 	}
 	for start, end := nextWord(b, i); start < len(b); start, end = nextWord(b, end) {
 		arrow := end-start <= maxToken && afterArrow(b, start)
@@ -62,13 +62,12 @@ func (s *scanner) next(b []byte, i int, final bool) (t token, ok bool) {
 	return token{}, false
 }
 
-// settled returns the end of the part of b that bytes to come cannot change; what
-// follows there may be the beginning of a token. from is where b was settled
-// before.
+// settled returns the offset in b up to which later bytes cannot change anything. A
+// token may begin there. b[:from] has been settled before.
 func (s *scanner) settled(b []byte, from int) int {
 	i := len(b)
 	for i > from && isPath(b[i-1]) {
-		i-- // no token reaches across any other byte
+		i-- // no token spans any other byte
 	}
 	for {
 		t, ok := s.next(b, i, false)
@@ -82,15 +81,15 @@ func (s *scanner) settled(b []byte, from int) int {
 	}
 }
 
-// lastWord returns where the word or the prefix of a long name begins that b ends
-// with, but no earlier than at from, and len(b) if there is none that could grow
-// into a name.
+// lastWord returns the offset of the word, or of the beginning of longPrefix, at the
+// end of b, if it could grow into a name; otherwise it returns len(b). The result is
+// at least from.
 func lastWord(b []byte, from int) int {
 	i := len(b)
 	for i > from && isWord(b[i-1]) {
 		i--
 	}
-	start := len(b) // next has seen what is longer
+	start := len(b) // next has checked longer words
 	if atBoundary(b, i) && len(b)-i < minName+maxSequence {
 		start = longStart(b, afterSequence(b, i))
 	}
@@ -102,14 +101,14 @@ func lastWord(b []byte, from int) int {
 	return start
 }
 
-// chain follows the path whose first encrypted name is n.
+// chain returns the token of the path whose first encrypted name is n.
 func (s *scanner) chain(b []byte, n name, final bool) token {
 	t := token{start: n.start}
 	s.names = append(s.names[:0], n)
 	for {
 		t.end = n.end + n.pad
 		next, found := s.follow(b, t.end, final)
-		// What a full chain could still become does not matter any more.
+		// A chain of full length does not wait for more bytes.
 		if found == undecided && len(b)-t.start <= maxToken {
 			t.open = true
 			return t
@@ -123,18 +122,18 @@ func (s *scanner) chain(b []byte, n name, final bool) token {
 	}
 }
 
-// What stands at a place in a path.
+// A place is what stands at an offset in a path.
 type place int
 
 const (
 	other     place = iota // nothing that belongs to a chain
 	encrypted              // an encrypted name
-	passage                // a directory that may stand in a chain
-	undecided              // more bytes have to come
+	passage                // another directory that may stand in a chain
+	undecided              // more bytes are needed
 )
 
-// follow finds the next encrypted name of the chain whose last one ends at i,
-// behind that one's tail and any passages.
+// follow finds the next encrypted name of the chain whose last name ends at i. It
+// skips the tail of that name and any passages.
 func (s *scanner) follow(b []byte, i int, final bool) (name, place) {
 	i, found := tail(b, i, final)
 	for found == passage {
@@ -147,7 +146,7 @@ func (s *scanner) follow(b []byte, i int, final bool) (name, place) {
 }
 
 // tail skips what may follow a name in the component of a directory (`~`, `.bak`,
-// `-old`) and the slash. It finds a passage, nothing, or too little.
+// `-old`), and the slash after it. It finds passage, other or undecided.
 func tail(b []byte, i int, final bool) (next int, found place) {
 	end := i
 	if end < len(b) && bytes.IndexByte([]byte(".~-_"), b[end]) >= 0 {
@@ -166,10 +165,10 @@ func tail(b []byte, i int, final bool) (next int, found place) {
 	return end + 1, passage
 }
 
-// component looks at the path component that begins at b[i]: an encrypted name,
-// perhaps behind a dot; a passage, that is another directory with a dot in front
-// (--partial-dir, `.~tmp~`) or none between two slashes; or something else. next
-// is where the component after a passage begins.
+// component finds what stands at b[i], where a path component begins: an encrypted
+// name, perhaps after a dot; a passage, which is another directory that starts with
+// a dot (--partial-dir, `.~tmp~`) or nothing between two slashes; or something else.
+// next is the offset of the component after a passage.
 func component(b []byte, i int, final bool) (n name, next int, found place) {
 	start := i
 	if start < len(b) && b[start] == '.' {
@@ -201,7 +200,7 @@ func component(b []byte, i int, final bool) (n name, next int, found place) {
 	return n, end + 1, passage
 }
 
-// target is the token of the word b[start:end] that may be a link target.
+// target returns the token of the word b[start:end], which may be a link target.
 func target(b []byte, start, end int, final bool) token {
 	arrow := afterArrow(b, start)
 	for i := 0; i < 2 && end < len(b) && b[end] == '='; i++ {
@@ -210,7 +209,7 @@ func target(b []byte, start, end int, final bool) token {
 	return token{start: start, end: end, arrow: arrow, open: end == len(b) && !final}
 }
 
-// afterArrow reports whether the word at start is what a path points to, as in
+// afterArrow reports whether the word at start follows an arrow, as TEXT does in
 // `NAME -> TEXT`.
 func afterArrow(b []byte, start int) bool {
 	b = bytes.TrimSuffix(b[:start], []byte(munged))

@@ -20,34 +20,36 @@ import (
 )
 
 const (
-	// stale is how long the kernel may remember what a gocryptfs mount has said of a
-	// file: a second (go-fuse, EntryTimeout), and some more. A listing is fresh.
+	// stale is how long the kernel may remember an entry of a gocryptfs mount: a second
+	// (go-fuse, EntryTimeout), and some more. A listing is always fresh.
 	stale = 2 * time.Second
 
-	// tick is longer than the clock of any file system takes to advance. What has
-	// not changed for so long shows its next change by another change time.
+	// tick is longer than the clock of any file system takes to advance. A file that
+	// has not changed for that long gets a new change time with its next change.
 	tick = 20 * time.Millisecond
 
 	// lookAgain is the pause before a directory that could not be used is tried
 	// again.
 	lookAgain = time.Second
 
-	// The listings of so many directories are kept, with so many bytes of names each.
+	// maxListings bounds the listings that are kept, and listingBytes the names in each.
 	maxListings  = 4
 	listingBytes = 2 << 20
 )
 
-// Tree is the encrypted view that MOUNT belongs to, and the plain directory that
-// it shows or is shown as. It belongs to one goroutine; a nil Tree knows nothing.
+// A Tree is the encrypted view that MOUNT belongs to, and the plain directory that
+// the view shows or is shown as. Only one goroutine may use it; a nil Tree knows
+// nothing.
 //
-// It reads only below the two directories (os.Root), and keeps neither of them
-// open, so that they can be unmounted. While a look takes longer than the timeout,
-// there is no other one: a file system that hangs must not stop the stream.
+// It reads only below these two directories (os.Root) and keeps neither of them
+// open, so that they can be unmounted. After a look that takes longer than the
+// timeout, there is no other look until the first one ends: a file system that hangs
+// must not stop the stream.
 type Tree struct {
-	mount, given string // the operand and -plain
+	mount, given string // MOUNT and -plain
 	timeout      time.Duration
 	view         view
-	found        time.Time // when the view was looked for last
+	found        time.Time // when the view was last looked for
 
 	mu   sync.Mutex
 	hung bool
@@ -57,14 +59,14 @@ type Tree struct {
 	seed     maphash.Seed
 }
 
-// OpenTree finds the encrypted view that mount lies in, and the plain directory
-// in the mount table, unless plain names it. A look at either of them takes at
-// most the timeout. What cannot be found is reported by a call of warn, with what
-// is wrong and what to do about it, and looked for again when it is needed.
+// OpenTree finds the encrypted view that mount lies in, and its plain directory. If
+// plain is empty, the mount table names that directory. A look at either of them
+// takes at most the timeout. What cannot be found is reported by a call of warn,
+// with what is wrong and what to do about it, and looked for again when needed.
 func OpenTree(mount, plain string, timeout time.Duration, warn func(what, hint string)) *Tree {
 	listings, err := lru.NewLRU[string, *listing](maxListings, nil)
 	if err != nil {
-		panic(err) // only for a size below one
+		panic(err) // only if the size is below one
 	}
 	t := &Tree{mount: mount, given: plain, timeout: timeout, same: sameFile, listings: listings, seed: maphash.MakeSeed()}
 	if p := t.find(); p != nil {
@@ -73,7 +75,7 @@ func OpenTree(mount, plain string, timeout time.Duration, warn func(what, hint s
 	return t
 }
 
-// find looks for the view.
+// find looks for the view. It returns nil if there is no problem.
 func (t *Tree) find() *problem {
 	type result struct {
 		view view
@@ -91,7 +93,7 @@ func (t *Tree) find() *problem {
 	return r.p
 }
 
-// ready reports whether both directories are known.
+// ready reports whether both directories are known. It looks again for a missing one.
 func (t *Tree) ready() bool {
 	if t == nil {
 		return false
@@ -110,7 +112,8 @@ func (t *Tree) Sub() string {
 	return t.view.sub
 }
 
-// Exists reports whether the view has a file with that cipher path.
+// Exists reports whether the view has a file with this cipher path. It returns false
+// if the view is not known or does not answer.
 func (t *Tree) Exists(cipher string) bool {
 	if t == nil || t.view.dir == "" {
 		return false
@@ -122,8 +125,9 @@ func (t *Tree) Exists(cipher string) bool {
 	return ok && exists
 }
 
-// Target returns the plain target of the symbolic link whose paths are given if text
-// begins with its encrypted target, which takes n bytes. n is 0 if it does not.
+// Target returns the plain target of the symbolic link with the paths cipher and plain
+// if text begins with its encrypted target, which takes n bytes. n is 0 if text does
+// not, or if the files do not prove it.
 func (t *Tree) Target(cipher, plain string, text []byte) (target string, n int) {
 	if !t.ready() {
 		return "", 0
@@ -153,7 +157,8 @@ func (t *Tree) Target(cipher, plain string, text []byte) (target string, n int) 
 }
 
 // Spelling returns the exact plain path of a cipher path whose last name is not
-// UTF-8, given one that has U+FFFD in that name, and only there.
+// UTF-8. plain is that path with U+FFFD in its last name, and only there. ok is false
+// if the files do not prove the spelling.
 func (t *Tree) Spelling(cipher, plain string) (exact string, ok bool) {
 	if !t.ready() {
 		return "", false
@@ -166,7 +171,7 @@ func (t *Tree) Spelling(cipher, plain string) (exact string, ok bool) {
 		}
 		spellings := strings.Split(l.names[leaf], "/")
 		if !l.view[maphash.String(t.seed, path.Base(cipher))] {
-			return "" // what the kernel says of that file may tell of the past
+			return "" // the kernel may only remember the file
 		}
 		if len(spellings) == 1 && l.same && spellings[0] != "" {
 			return dir + spellings[0]
@@ -185,7 +190,7 @@ func (t *Tree) Spelling(cipher, plain string) (exact string, ok bool) {
 			}
 			if fi, err := inRoot(t.view.plain, dir+s, (*os.Root).Lstat); err == nil && inode(fi) == inode(file) {
 				if found != "" {
-					return "" // nothing tells which one
+					return "" // either may be the one
 				}
 				found = s
 			}
@@ -198,17 +203,18 @@ func (t *Tree) Spelling(cipher, plain string) (exact string, ok bool) {
 	return exact, ok && exact != ""
 }
 
-// A listing has those names of a plain directory that are not UTF-8, and others that
-// look the same, by what JSON makes of them, joined by slashes.
+// A listing holds the names of a plain directory that are not UTF-8, and others that
+// look the same in JSON.
 type listing struct {
-	changed time.Time // the change time of the directory
-	read    time.Time
-	names   map[string]string
-	view    map[uint64]bool // hashes of the names in the view
-	same    bool            // the directory of the view is this one, by its inode
+	changed time.Time         // the change time of the directory
+	read    time.Time         // when the directory was read
+	names   map[string]string // by their form in JSON, joined by slashes
+	view    map[uint64]bool   // hashes of the names in the view
+	same    bool              // both directories have the same inode
 }
 
-// list returns the listing of a directory, or nil if it is changing or too big.
+// list returns the listing of a directory, given by its path on both sides. It
+// returns nil if the directory is changing, too big or cannot be read.
 func (t *Tree) list(cipherDir, dir string) *listing {
 	changed, ok := t.changed(dir)
 	if !ok || time.Since(changed) < tick {
@@ -225,7 +231,7 @@ func (t *Tree) list(cipherDir, dir string) *listing {
 	t.listings.Add(strings.Clone(dir), l)
 	names, size := map[string]string{}, 0
 	ok = t.each(t.view.plain, dir+".", func(s string) bool {
-		// JSON has U+FFFD for every byte that is no UTF-8, as []rune has.
+		// JSON replaces every byte that is not UTF-8 by U+FFFD, as []rune does.
 		if r := string([]rune(s)); strings.ContainsRune(r, utf8.RuneError) {
 			size += len(r) + len(s)
 			if names[r] != "" {
@@ -252,8 +258,8 @@ func (t *Tree) list(cipherDir, dir string) *listing {
 	return l
 }
 
-// each calls f with the names in a directory below root. It reports false if f did, or if
-// the directory cannot be read.
+// each calls f with the names in a directory below root, until f returns false. It
+// returns false if f did or the directory cannot be read.
 func (t *Tree) each(root, dir string, f func(name string) bool) bool {
 	d, err := inRoot(root, dir, (*os.Root).Open)
 	if err != nil {
@@ -282,9 +288,9 @@ func (t *Tree) changed(dir string) (time.Time, bool) {
 	return changeTime(fi), true
 }
 
-// trail describes both files and the directories above them, as far as the roots. It
-// reports false if they are not the same, or may be about to be moved. Two trails
-// that are equal show that nothing was moved between them.
+// trail describes the files at both paths and the directories above them, up to the
+// roots. ok is false if the two sides are not the same files, or have changed too
+// recently. If two trails are equal, nothing was moved between them.
 func (t *Tree) trail(cipher, plain string) (trail string, ok bool) {
 	var b strings.Builder
 	cipherEnds, plainEnds := append(slashes(cipher), len(cipher)), append(slashes(plain), len(plain))
@@ -311,12 +317,12 @@ func (t *Tree) trail(cipher, plain string) (trail string, ok bool) {
 	return b.String(), true
 }
 
-// sameFile reports whether two entries of the two sides are the same file.
+// sameFile reports whether entries of the two sides are the same file.
 func sameFile(encrypted, plain fs.FileInfo) bool { return inode(encrypted) == inode(plain) }
 
-// inode identifies a file on both sides: gocryptfs hands inode numbers through, with a
-// tag in the upper 16 bits for files that are not on the device of the root
-// (gocryptfs internal/inomap).
+// inode identifies a file on both sides: gocryptfs hands inode numbers through. It
+// adds a tag in the upper 16 bits if the file is not on the device of the root
+// (gocryptfs internal/inomap), which is removed here.
 func inode(fi fs.FileInfo) uint64 {
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
 		return uint64(st.Ino) & (1<<48 - 1)
@@ -331,7 +337,7 @@ func changeTime(fi fs.FileInfo) time.Time {
 	return fi.ModTime()
 }
 
-// inRoot calls a method of the root directory dir for one path in it.
+// inRoot calls f, a method of os.Root, with the directory dir and a path in it.
 func inRoot[T any](dir, path string, f func(*os.Root, string) (T, error)) (T, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -342,7 +348,8 @@ func inRoot[T any](dir, path string, f func(*os.Root, string) (T, error)) (T, er
 	return f(root, path)
 }
 
-// look returns what f does, if it does in time, and no other look hangs.
+// look returns the result of f. ok is false if f takes longer than the timeout, or if
+// another look still hangs.
 func look[T any](t *Tree, f func() T) (result T, ok bool) {
 	t.mu.Lock()
 	hung := t.hung
@@ -352,7 +359,7 @@ func look[T any](t *Tree, f func() T) (result T, ok bool) {
 	}
 	var defect any
 	done := make(chan struct{})
-	var r T // is written before done is closed
+	var r T // written before done is closed
 	go func() {
 		defer func() {
 			defect = recover()
