@@ -24,7 +24,7 @@ type style struct {
 
 	final  bool // no text follows
 	long   bool // in a record that is too long to be left out
-	hiding bool // the last record was about a housekeeping file
+	hiding bool // the last record, other than progress, was about a housekeeping file
 	totals bool // progress is that of the whole run
 }
 
