@@ -17,7 +17,7 @@ help: ## list the targets
 build: ## build the filter
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)'
 
-demo: ## show a backup, raw and pretty; leaves nothing behind
+demo: ## show a backup, raw and pretty; leave nothing behind
 	@testdata/demo.sh
 
 picture: ## make README's picture from the demo
@@ -37,7 +37,7 @@ fuzz: ## fuzz each target for FUZZTIME
 	for f in decode/FuzzCut decode/FuzzPassThrough ctlsock/FuzzUnmarshal ctlsock/FuzzQuestion; do \
 		go test -run '^$$' -fuzz "^$${f#*/}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 0 ./$${f%/*} || exit; done
 
-soak: .tools/gocryptfs ## compare each line with the truth for SOAKTIME, while all changes
+soak: .tools/gocryptfs ## compare each line with the truth for SOAKTIME, under changes
 	SOAKTIME=$(SOAKTIME) go test -count=1 -timeout 0 -run '^TestSoak$$' -v .
 
 bench: .tools/gocryptfs ## measure: each part, then whole runs as a table
@@ -58,13 +58,13 @@ dist: .tools/nfpm ## make archives, .deb, .rpm and checksums in DIST
 dist-test: deps .tools/nfpm ## check that dist repeats byte for byte and the .deb works
 	@.ci/dist-test.sh
 
-deps: ## install what demo, test and lint need and is missing
+deps: ## install the missing programs that demo, test and lint need
 	@.ci/deps.sh rsync fusermount3 gocryptfs gcc mandoc shellcheck
 
 clean: ## remove what was built
 	rm -rf $(NAME) $(DIST) .tools
 
-# So that `sudo make install` after `make build` needs no Go.
+# After `make build`, `sudo make install` needs no Go.
 $(NAME): go.mod $(wildcard *.go */*.go)
 	$(MAKE) build
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh COMMAND...: install those that are missing; at once when none is.
+# deps.sh COMMAND...: installs the packages of the commands that are missing.
 set -eu
 
 missing=

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# A release made twice, in another directory with another umask, time zone and clock, is the same
-# bytes; the .deb installs, runs and is removed again without a trace, all below a scratch root.
+# Makes a release twice, the second time in another directory with another umask and time zone, and
+# checks that the bytes are the same. Then installs the .deb below a scratch root, runs the program
+# and checks that removing the package leaves nothing behind.
 set -euo pipefail
 
 name=gocryptfs-rsync-pretty
@@ -19,7 +20,7 @@ diff -r "$work/one" "$work/two"
 root=$work/root
 install -d "$root/var/lib/dpkg/"{info,updates}
 touch "$root/var/lib/dpkg/status"
-dpkg() { # some images leave out manuals and documents
+dpkg() { # with manuals and documents, which some images leave out
 	command dpkg --root="$root" --force-not-root --log=/dev/null --path-include='/usr/share/*' "$@" >/dev/null
 }
 dpkg -i "$work/one/${name}_1.2.3-1_$(command dpkg --print-architecture).deb"

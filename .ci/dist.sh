@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# dist.sh VERSION DIR OS/ARCH...: archives, packages and checksums for a release.
-# The same source gives the same bytes: no path, clock, user or umask gets into them.
+# dist.sh VERSION DIR OS/ARCH...: makes archives, packages and checksums for a release.
+# The same source gives the same bytes, which depend on no path, clock, user or umask.
 set -euo pipefail
 
 name=gocryptfs-rsync-pretty
@@ -16,11 +16,11 @@ top=$PWD
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 export SOURCE_DATE_EPOCH
 
-# A package version starts with a digit and holds no hyphen.
+# The version of a package must start with a digit and have no hyphen.
 PKGVERSION=$(sed 's/^v//; s/^[a-z]/0~&/; s/-/+/g' <<<"$version")
 export PKGVERSION
 
-# What is linked in, with the licenses, and what built it.
+# NOTICES lists what is linked in, with the licenses, and names the Go release.
 {
 	echo "Built by $(go version | cut -d ' ' -f 3) with CGO_ENABLED=0 -trimpath, and linked with the modules"
 	echo 'below and the Go library. Their licenses follow.'
