@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs real backups of a small tree of nasty names, which gocryptfs shows encrypted, and stores what
-# they print in replay/: a NAME.txtar for each, with the command and its raw output, and names.tsv,
-# the paths of the tree. Then go test -run Replay -update adds the pretty output; look at it.
+# Makes real backups of a small tree of nasty names, which gocryptfs shows encrypted, and stores what
+# they print in replay/: a NAME.txtar for each backup, with the command and its raw output, and
+# names.tsv with the paths of the tree. Then go test -run Replay -update adds the pretty output, which
+# has to be read.
 #
 # The captures of linux-timemachine (https://github.com/cytopia/linux-timemachine) are made anew
 # only if timemachine is in PATH.
@@ -58,17 +59,17 @@ second_state() {
 
 record() { # NAME COMMAND
 	printf '%s\n-- raw --\n' "$2" >"$replay/$1.txtar"
-	bash -c "$2" >>"$replay/$1.txtar" 2>&1 || : # some are to fail
+	bash -c "$2" >>"$replay/$1.txtar" 2>&1 || : # some are meant to fail
 }
 
-quote() { # TEXT: in one line without tabs, for strconv.Unquote
+quote() { # TEXT: prints it on one line without tabs, for strconv.Unquote
 	local s=${1//\\/\\\\}
 	s=${s//\"/\\\"}
 	s=${s//$'\n'/\\n} s=${s//$'\t'/\\t} s=${s//$'\r'/\\r} s=${s//$'\e'/\\x1b}
 	printf '"%s"' "$s"
 }
 
-# Prints CIPHERPATH, PLAINPATH and, for a symbolic link, both targets; with tabs between.
+# Prints CIPHERPATH, PLAINPATH and, for a symbolic link, both targets, separated by tabs.
 table() {
 	local plain cipher
 	find home -mindepth 1 ! -name .gocryptfs.reverse.conf -printf '%P\0' |
@@ -93,7 +94,7 @@ else
 	echo 'capture: timemachine is not in PATH: its captures stay as they are' >&2
 fi
 
-# Makes a backup with each command, to a destination of its own.
+# Makes a backup with each command, each to its own destination.
 backups() { # SUFFIX
 	local i
 	for ((i = 0; i < ${#runs[@]}; i += 2)); do

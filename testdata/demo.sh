@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Two backups of an encrypted view, the second after some changes: each line as rsync prints it and
-# as the filter writes it; then the second log again, when nothing is mounted. Works in a temporary directory; however it ends, that is unmounted and gone.
+# Makes two backups of an encrypted view, the second after some changes. Shows each line as rsync
+# prints it and as the filter writes it; then the second log again, when nothing is mounted. However
+# it ends, its temporary directory is unmounted and removed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8
@@ -31,7 +32,7 @@ unmount() {
 	wait $!
 }
 cleanup() {
-	set +e # a signal that comes while a pipeline starts leaves it behind as a failed command
+	set +e # a signal during the start of a pipeline makes that a failed command
 	trap '' HUP INT TERM
 	[ -n "$work" ] || return 0
 	cd /
@@ -52,7 +53,8 @@ work=$(mktemp -d)
 TMPDIR=$work "${MAKE:-make}" -s build .tools/gocryptfs
 PATH=$PWD:$PWD/.tools:$PATH
 
-# Prints LINE broken at blanks to WIDTH columns, its later parts INDENT columns further in.
+# Prints LINE, which starts at column LEFT, broken at blanks to WIDTH columns. Further lines are
+# indented by INDENT columns more.
 wrap() { # LINE WIDTH LEFT INDENT
 	local rest=$1 width=$2 part
 	while [ ${#rest} -gt "$width" ]; do
@@ -64,8 +66,8 @@ wrap() { # LINE WIDTH LEFT INDENT
 	printf '%s\n' "$rest"
 }
 
-# Prints each raw line, cut to its column, beside the pretty one; where there is no room for
-# that, above it.
+# Prints each raw line, cut to its column, beside the pretty line, or above it if the terminal is
+# narrow.
 beside() { # RAW PRETTY
 	local raw pretty sgr room=$((columns - 4))
 	[ "$columns" -ge 100 ] || echo
@@ -113,14 +115,14 @@ for file in "$summer/café.jpg" "$summer/IMG_2041.jpg" Recipes/Käsespätzle.txt
 	echo "$file" >"home/$file"
 done
 ln -s "$summer/café.jpg" 'home/best photo'
-find home -exec touch -h -d yesterday {} + # else a time that changes hides within the second
+find home -exec touch -h -d yesterday {} + # else rsync misses a change within the same second
 find home -mindepth 1 \( -type l -printf '%P -> %l\n' -o -type f -printf '%P\n' \) | sort |
 	while IFS= read -r file; do printf '  ' && wrap "$file" $((columns < 98 ? columns - 4 : 96)) 2 2; done
 
 step 'an encrypted view of them, for a place that must not read them'
 echo '  $ gocryptfs -reverse -ctlsock ctl.sock home view'
 gocryptfs -q -init -reverse -scryptn 10 -extpass 'echo demo' home
-# In a session of its own, out of reach of Ctrl-C: killed while it mounts, it would never end.
+# setsid keeps Ctrl-C away from gocryptfs: if it is killed while it mounts, it never ends.
 setsid gocryptfs -q -fg -nosyslog -reverse -extpass 'echo demo' -ctlsock ctl.sock home view >log 2>&1 &
 mounted || fail "cannot mount: $(head -n 1 log)" "$fuse"
 

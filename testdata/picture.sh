@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The picture in README: what the demo shows of its second backup, as an SVG on standard output.
+# Prints the picture in README: what the demo shows of its second backup, as SVG.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,7 @@ TERM=xterm NO_COLOR='' script -qec testdata/demo.sh /dev/null | tr -d '\r' |
 	}
 	function text(s) {
 		gsub(/&/, "\\&amp;", s); gsub(/</, "\\&lt;", s); gsub(/>/, "\\&gt;", s)
-		gsub(/ /, "\302\240", s) # SVG makes one of several blanks
+		gsub(/ /, "\302\240", s) # SVG collapses blanks
 		return s
 	}
 	BEGIN { step = 19; y = 14; look = style("") }

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# What the capture scripts have in common: a small tree that gocryptfs shows encrypted.
+# Shared by the capture scripts: a small tree that gocryptfs shows encrypted.
 #
-# Works in /tmp/capture, so that the captures hold no other path, and with a key of zeros, so that a
-# path is always encrypted to the same name.
+# It lies in /tmp/capture, so that the captures hold no other path. Its key is zero, so that a path
+# is always encrypted to the same name.
 
 work=/tmp/capture
 
@@ -19,12 +19,12 @@ cleanup() {
 }
 
 unmount() {
-	kill "$server" # it unmounts when it is told to end
+	kill "$server" # on SIGTERM it unmounts
 	wait "$server" || :
 	server=''
 }
 
-# Mounts the view. It is mounted anew after changes, of which the kernel's cache knows nothing.
+# Mounts the view. After changes it has to be mounted again: the kernel's cache does not notice them.
 mount_view() {
 	gocryptfs -q -fg -nosyslog -reverse -zerokey -ctlsock ctl.sock home mount >log 2>&1 &
 	server=$!
@@ -34,7 +34,7 @@ mount_view() {
 	done
 }
 
-long() { # START LENGTH: a name of so many bytes
+long() { # START LENGTH: prints a name of LENGTH characters
 	local name=$1
 	while [ ${#name} -lt "$2" ]; do name+=' and so on'; done
 	printf '%s' "${name:0:$2}"
@@ -45,7 +45,7 @@ put() { # NAME [TEXT]
 	printf '%s\n' "${2-$1}" >"home/$1"
 }
 
-# Makes an empty tree in $work, and goes there.
+# Makes an empty tree in $work and changes to that directory.
 begin() {
 	PATH=$PWD/.tools:$PATH
 	mkdir "$work"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs programs other than rsync over a small tree that gocryptfs shows encrypted, and stores what
-# they print: captures.txtar has a section for each command, named by the command, with its raw output, and
-# names.tsv the names of the tree, cipher path and plain path.
+# they print. captures.txtar has a section for each command, named after it, with its raw output;
+# names.tsv has the names of the tree, cipher path and plain path.
 #
-# Commands that are not installed are left out, with a message: all of them come from Debian
+# Commands that are not installed are left out, with a message. All of them come from Debian
 # packages of about the same name.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -45,7 +45,7 @@ second_state() {
 	age home
 }
 
-# Prints CIPHERPATH and PLAINPATH with a tab between.
+# Prints CIPHERPATH and PLAINPATH, separated by a tab.
 table() {
 	find home -mindepth 1 ! -name .gocryptfs.reverse.conf -printf '%P\0' |
 		while IFS= read -r -d '' plain; do
@@ -55,7 +55,7 @@ table() {
 
 record() { # COMMAND: in a shell, in /tmp/capture
 	local program
-	# shellcheck disable=SC2013 # words are what it is about
+	# shellcheck disable=SC2013 # it is to loop over words
 	for program in $(grep -oP '(?:^|\| |&& |; )\K[a-z0-9-]+' <<<"$1"); do
 		type -t "$program" >/dev/null || {
 			printf 'capture: %s is not in PATH: left out: %s\n' "$program" "$1" >&2
