@@ -8,7 +8,7 @@ import (
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
-// oneReply is a script that answers with the same name, as fast as it can.
+// oneReply is a script that always answers with the same name, as fast as it can.
 func oneReply(c *ctlsocktest.Conn) {
 	reply := ctlsocktest.Name("Projects/Photos of the summer/IMG_0001 at the sea.jpg")
 	buf := make([]byte, 5000)
@@ -19,8 +19,8 @@ func oneReply(c *ctlsocktest.Conn) {
 	}
 }
 
-// BenchmarkDecrypt asks a server in the same process for a new name each time, so
-// what it costs is more than the client's part.
+// BenchmarkDecrypt asks for a new name each time. The server is in the same process,
+// so its cost is included.
 func BenchmarkDecrypt(b *testing.B) {
 	s := ctlsocktest.Start(b, ctlsocktest.Path(b), oneReply)
 	c, p := newClient(b, s.Path, limit)
@@ -35,7 +35,7 @@ func BenchmarkDecrypt(b *testing.B) {
 	}
 }
 
-// BenchmarkPrepare asks for new names, a window of them at the same time.
+// BenchmarkPrepare asks for new names, a window at a time.
 func BenchmarkPrepare(b *testing.B) {
 	s := ctlsocktest.Start(b, ctlsocktest.Path(b), oneReply)
 	c, p := newClient(b, s.Path, limit)
@@ -53,7 +53,7 @@ func BenchmarkPrepare(b *testing.B) {
 	}
 }
 
-// BenchmarkCached asks for what is known.
+// BenchmarkCached asks for a cached name.
 func BenchmarkCached(b *testing.B) {
 	c, _ := newClient(b, "/nonexistent", limit)
 	const cipher = "2KjA1VdJgRkk7zkVLEyCLQ/x0Q7q0ZbHqzNB3LZbUY9tw"
@@ -66,7 +66,7 @@ func BenchmarkCached(b *testing.B) {
 	}
 }
 
-// BenchmarkLearn fills the cache, and then replaces what is in it.
+// BenchmarkLearn fills the cache, and then replaces its entries.
 func BenchmarkLearn(b *testing.B) {
 	c, _ := newClient(b, "/nonexistent", limit)
 	ciphers := make([]string, 4*cacheEntries)
@@ -80,7 +80,7 @@ func BenchmarkLearn(b *testing.B) {
 	}
 }
 
-// BenchmarkUnmarshal reads replies: the usual one, and one that JSON had to escape.
+// BenchmarkUnmarshal decodes a usual reply, and one with an escape of JSON.
 func BenchmarkUnmarshal(b *testing.B) {
 	for _, name := range []string{"IMG_0001 at the sea.jpg", "Tom & Jerry.jpg"} {
 		b.Run(name[:3], func(b *testing.B) {

@@ -14,14 +14,14 @@ import (
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
-// limit is how long something may take that takes no time. Reaching it is a
+// limit is a generous time limit for what should be instant. Reaching it is a
 // failure.
 const limit = 20 * time.Second
 
-// patience is the timeout of a client whose server is going to be late.
+// patience is the timeout of a client whose server answers late.
 const patience = 200 * time.Millisecond
 
-// upper is the cipher of the tests: it is easy to see what has been decoded.
+// upper is the cipher of the tests: it shows what has been decoded.
 func upper(path string) string { return strings.ToUpper(path) }
 
 // problems collects the warnings of a client.
@@ -31,8 +31,8 @@ type problems struct {
 
 func (p *problems) warn(what, hint string) { p.list = append(p.list, [2]string{what, hint}) }
 
-// newClient returns a client of path that is closed after the test, which fails
-// if a goroutine is left then.
+// newClient returns a client for the socket at path. It is closed after the test,
+// which fails if a goroutine is left then.
 func newClient(tb testing.TB, path string, timeout time.Duration) (*Client, *problems) {
 	tb.Helper()
 	before := runtime.NumGoroutine()
@@ -59,7 +59,7 @@ func eventually(tb testing.TB, what string, f func() bool) {
 	}
 }
 
-// want asks for cipher and compares: an empty plain stands for no name.
+// want checks the answer for cipher. An empty plain stands for no name.
 func want(t *testing.T, c *Client, cipher, plain string) {
 	t.Helper()
 	got, ok := c.Decrypt(cipher)
@@ -68,7 +68,7 @@ func want(t *testing.T, c *Client, cipher, plain string) {
 	}
 }
 
-// wantProblems compares the warnings, each by a part of it.
+// wantProblems checks that each warning contains the part for it.
 func wantProblems(t *testing.T, p *problems, parts ...string) {
 	t.Helper()
 	if len(p.list) != len(parts) {
@@ -82,8 +82,8 @@ func wantProblems(t *testing.T, p *problems, parts ...string) {
 	}
 }
 
-// The names of replies differ in length and content; the next question on the
-// same connection has to get its own answer.
+// Replies of any length and content are read, however they are cut, and the next
+// question on the same connection gets its own answer.
 func TestReplies(t *testing.T) {
 	long := strings.Repeat(strings.Repeat("x", 250)+"/", 14) + strings.Repeat("x", 250)
 	plain := func(path string) string { return strings.ReplaceAll(upper(path), "X", "&") }
@@ -109,7 +109,7 @@ func TestReplies(t *testing.T) {
 		"whole":             ctlsocktest.Answer(plain),
 		"one byte a time":   inPieces(1),
 		"newline by itself": inPieces(len(ctlsocktest.Name("A"))-1, 1),
-		"4096 bytes":        inPieces(4096), // as much as a client reads at first
+		"4096 bytes":        inPieces(4096),
 		"uneven":            inPieces(7, 4099, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -129,8 +129,8 @@ func TestReplies(t *testing.T) {
 	}
 }
 
-// once returns a script that makes one reply as given, hangs up after it if told
-// to, and answers well everything that is asked later.
+// once returns a script that gives the reply once and then answers as gocryptfs does.
+// With hangUp it closes that connection after the reply.
 func once(reply string, hangUp bool) ctlsocktest.Script {
 	var first sync.Once
 	return func(c *ctlsocktest.Conn) {
@@ -158,7 +158,7 @@ func TestBadReplies(t *testing.T) {
 		cipher string
 		reply  string
 		hangUp bool
-		warn   string // none if it is empty: the server has said no
+		warn   string // empty for none: the server has said no
 	}{
 		"no such name":       {cipher: "a", reply: ctlsocktest.NoName()},
 		"other error":        {cipher: "a", reply: `{"Result":"A","ErrNo":-1,"ErrText":"x"}` + "\n"},
@@ -210,7 +210,7 @@ func TestBadReplies(t *testing.T) {
 	}
 }
 
-// What the caller has to escape is not the client's to judge.
+// The client passes control characters on; the caller escapes them.
 func TestRawBytesPass(t *testing.T) {
 	const plain = "A\x1b[2J\nB/\u202e\t�"
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Reply(ctlsocktest.Name(plain), false))
@@ -256,8 +256,7 @@ func TestDropsConnections(t *testing.T) {
 	wantProblems(t, p)
 }
 
-// The question that found a connection closed may be answered with the same on a
-// new one: that is an answer, and not asked for ever.
+// A server that closes every new connection, too, is not asked again and again.
 func TestHangsUpAlways(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) { c.Next() })
 	c, p := newClient(t, s.Path, limit)
@@ -272,7 +271,7 @@ func TestHangsUpAlways(t *testing.T) {
 
 // After one timeout no question waits, and names come back when the server does.
 func TestSilence(t *testing.T) {
-	var mute sync.Map // a path is in it: it is not answered
+	var mute sync.Map // paths that are not answered
 	mute.Store("slow", true)
 	arrived := make(chan struct{}, 100)
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) {
@@ -318,15 +317,15 @@ func TestSilence(t *testing.T) {
 
 	mute.Delete("slow")
 	eventually(t, "names come back", func() bool { _, ok := c.Decrypt("again"); return ok })
-	want(t, c, "later 1", "LATER 1") // being silent is no answer to remember
+	want(t, c, "later 1", "LATER 1") // silence has not been cached
 	wantProblems(t, p, "did not answer within")
 	if len(arrived) == 0 {
 		t.Error("nothing has been asked")
 	}
 }
 
-// A file system may hang and its control socket still refuse an empty question:
-// that is no reason to wait for it again.
+// A file system may hang although its control socket answers an empty question. That
+// answer must not let the next name wait.
 func TestHangsOnNames(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) {
 		for {
@@ -350,7 +349,7 @@ func TestHangsOnNames(t *testing.T) {
 	wantProblems(t, p, "did not answer within")
 }
 
-// A server that is gone is looked for in the background.
+// A probe finds a server that was gone and is back.
 func TestGoneAndBack(t *testing.T) {
 	path := ctlsocktest.Path(t)
 	s := ctlsocktest.Start(t, path, ctlsocktest.Answer(upper))
@@ -373,7 +372,7 @@ func TestGoneAndBack(t *testing.T) {
 	}
 }
 
-// Connect tells of a socket that does not work before anything is asked.
+// Connect reports a socket that does not work, before anything is asked.
 func TestConnect(t *testing.T) {
 	path := ctlsocktest.Path(t)
 	c, p := newClient(t, path, limit)
@@ -389,7 +388,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// The first connection may be closed before the first question: it costs nothing.
+// A first connection that is closed before the first question costs no name.
 func TestConnectionClosedWhileIdle(t *testing.T) {
 	var first sync.Once
 	gone := make(chan struct{})
@@ -437,7 +436,7 @@ func TestParentsAreLearned(t *testing.T) {
 	}
 }
 
-// A failed name says nothing of its parents.
+// A name that does not decrypt gives no answer for its parents.
 func TestFailureTeachesNothing(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(func(path string) string {
 		if strings.Contains(path, "/") {
@@ -450,8 +449,7 @@ func TestFailureTeachesNothing(t *testing.T) {
 	want(t, c, "a", "A")
 }
 
-// prepared decrypts n paths, each after it has been prepared together with as many
-// others as may be.
+// prepared decrypts n paths, with as many of the next ones prepared as possible.
 func prepared(t *testing.T, c *Client, n int) {
 	t.Helper()
 	path := func(i int) string { return fmt.Sprintf("dir/file%d", i) }
@@ -463,8 +461,8 @@ func prepared(t *testing.T, c *Client, n int) {
 	}
 }
 
-// The questions of a window are all under way before the first is answered, each is
-// asked once, over as many connections, and none again.
+// All questions of a window are under way before the first is answered. Each path is
+// asked for once, over at most two windows of connections.
 func TestPrepare(t *testing.T) {
 	var under sync.WaitGroup
 	under.Add(window)
@@ -496,8 +494,8 @@ func TestPrepare(t *testing.T) {
 	wantProblems(t, p)
 }
 
-// An answer that was there in time is taken however late that is, and what is
-// never taken is in nobody's way.
+// An answer that arrived in time is taken, however late. An answer that is never
+// taken does no harm.
 func TestPrepareTakenLate(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
 	c, p := newClient(t, s.Path, patience)
@@ -513,7 +511,7 @@ func TestPrepareTakenLate(t *testing.T) {
 	wantProblems(t, p)
 }
 
-// One question without an answer costs those that are under way one timeout.
+// All unanswered questions of a window together cost one timeout.
 func TestPrepareSilence(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) {
 		for {
@@ -541,9 +539,8 @@ func TestPrepareSilence(t *testing.T) {
 	wantProblems(t, p, "did not answer within")
 }
 
-// The cache is bounded in entries and in what each of them holds, for a name that was
-// prepared as for another, and a parent that is short enough is learned even from a
-// child that is not.
+// The cache is bounded in entries and in bytes of each, also for a prepared name. A
+// short parent is learned even from a child that is too long.
 func TestCacheIsBounded(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
 	c, _ := newClient(t, s.Path, limit)
@@ -568,7 +565,7 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// With too few descriptors it goes on with fewer connections, and says so once.
+// With too few descriptors, the client uses fewer connections and warns once.
 func TestTooFewDescriptors(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
 	c, p := newClient(t, s.Path, limit)
@@ -584,8 +581,7 @@ func TestTooFewDescriptors(t *testing.T) {
 	wantProblems(t, p, "too few file descriptors")
 }
 
-// What goes wrong with a question that was prepared costs no name: it is asked for
-// again.
+// A prepared question that fails costs no name: it is asked again.
 func TestPrepareFaults(t *testing.T) {
 	for name, script := range map[string]ctlsocktest.Script{
 		"drops connections": func(c *ctlsocktest.Conn) {
@@ -610,7 +606,7 @@ func TestPrepareFaults(t *testing.T) {
 	}
 }
 
-// heap returns the bytes in use, without what is garbage.
+// heap returns the bytes in use, without garbage.
 func heap() uint64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -618,7 +614,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// Close ends a probe that is waiting for an answer, and one between two looks.
+// Close ends a probe that is waiting for an answer, and one between two tries.
 func TestCloseEndsTheProbe(t *testing.T) {
 	path := ctlsocktest.Path(t)
 	c, _ := newClient(t, path, limit)
@@ -637,9 +633,9 @@ func TestCloseEndsTheProbe(t *testing.T) {
 	}
 }
 
-// Every problem is told once, whatever the number of questions, in words that
-// say what it is and what to do. (No permission is among the tests of the whole
-// program: it takes another user.)
+// Every problem is reported once, for any number of questions, with what it is and
+// what to do. (Missing permission requires another user, so the tests of the whole
+// program cover it.)
 func TestProblems(t *testing.T) {
 	orphan := ctlsocktest.Path(t)
 	if err := ctlsocktest.Orphan(orphan); err != nil {

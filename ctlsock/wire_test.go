@@ -10,7 +10,7 @@ import (
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
-// Whatever a name holds, it goes to the server and comes back as JSON has it.
+// A name of any bytes goes to the server and comes back as JSON represents it.
 func TestNamesInJSON(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(func(path string) string { return path }))
 	c, p := newClient(t, s.Path, limit)
@@ -27,7 +27,7 @@ func TestNamesInJSON(t *testing.T) {
 	wantProblems(t, p)
 }
 
-// FuzzUnmarshal compares unmarshal, which knows a short cut, with the JSON decoder.
+// FuzzUnmarshal compares unmarshal, which takes a short cut, with the JSON decoder.
 func FuzzUnmarshal(f *testing.F) {
 	for _, seed := range []string{
 		ctlsocktest.Name("a/b c"), ctlsocktest.Name("a\"\\\n\x00&ä\u2028"), ctlsocktest.NoName(),
@@ -52,7 +52,7 @@ func FuzzUnmarshal(f *testing.F) {
 	})
 }
 
-// The request is what gocryptfs decodes.
+// FuzzQuestion checks that gocryptfs decodes a request to the path asked for.
 func FuzzQuestion(f *testing.F) {
 	f.Add("a/b")
 	f.Add("\"\\\n\x00&ä\u2028\xff")
