@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// everyName knows each cipher path: its names are all the same.
+// everyName is a server that decrypts every name, all to the same one.
 type everyName struct{}
 
 func (everyName) Prepare(string) bool { return true }
@@ -23,7 +23,7 @@ func (everyName) Decrypt(cipher string) (string, bool) {
 	return "Projects/Photos of the summer/IMG_0001 at the sea.jpg", true
 }
 
-// plainRecords returns about n bytes of lines and of progress, without a name.
+// plainRecords returns about n bytes of lines and progress, without a name.
 func plainRecords(n int) []byte {
 	var b []byte
 	for i := 0; len(b) < n; i++ {
@@ -42,7 +42,7 @@ func encryptedRecords(n int) []byte {
 	return b
 }
 
-// checked compares what is written with what is wanted.
+// checked checks that what is written is what is wanted.
 type checked struct {
 	b    testing.TB
 	want []byte
@@ -56,8 +56,8 @@ func (c *checked) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// BenchmarkCopyPlain passes through text without names, and takes care that it
-// comes out as it is.
+// BenchmarkCopyPlain passes text without names, and checks that it comes out
+// unchanged.
 func BenchmarkCopyPlain(b *testing.B) {
 	text := plainRecords(8 << 20)
 	records := bytes.Count(text, []byte("\n")) + bytes.Count(text, []byte("\r"))
@@ -75,8 +75,8 @@ func BenchmarkCopyPlain(b *testing.B) {
 	b.ReportMetric(float64(records), "records/op")
 }
 
-// TestCopyPlainAllocs holds the pass-through to no allocation for a record: what
-// there is is for the run, and for its buffers.
+// TestCopyPlainAllocs checks that passing a record allocates nothing: all allocations
+// are for the run and its buffers.
 func TestCopyPlainAllocs(t *testing.T) {
 	allocs := func(text []byte) float64 {
 		return testing.AllocsPerRun(3, func() {
@@ -93,7 +93,7 @@ func TestCopyPlainAllocs(t *testing.T) {
 	}
 }
 
-// BenchmarkCopyNames decodes a name in every line, with nobody to wait for.
+// BenchmarkCopyNames decodes a name in every line, without waiting for answers.
 func BenchmarkCopyNames(b *testing.B) {
 	text := encryptedRecords(1 << 20)
 	names := int64(bytes.Count(text, []byte("\n")))
@@ -108,7 +108,7 @@ func BenchmarkCopyNames(b *testing.B) {
 	b.ReportMetric(float64(names), "names/op")
 }
 
-// BenchmarkScan looks for tokens: in text without any, and in text full of them.
+// BenchmarkScan searches for tokens, in text without any and in text full of them.
 func BenchmarkScan(b *testing.B) {
 	for name, text := range map[string][]byte{
 		"plain":     plainRecords(64 << 10),

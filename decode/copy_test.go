@@ -19,7 +19,7 @@ func (d defect) Decrypt(cipher string) (string, bool) {
 	return d.paths.Decrypt(cipher)
 }
 
-// TestPanic has the rest of the text pass unchanged.
+// TestPanic checks that the rest of the text passes unchanged after a panic.
 func TestPanic(t *testing.T) {
 	names := defect{paths{encA: "a", encC: "c"}}
 	in := encA + "\n" + strings.Repeat("x", 2*pieceSize) + "\n" + encC + "\n" + encB + "\n" + strings.Repeat(encA+"\n", 10_000)
@@ -34,7 +34,7 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// recorder is a server that has a window of two, and knows nothing.
+// recorder is a server with a window of two that knows no name.
 type recorder struct{ events, pending []string }
 
 func (r *recorder) Prepare(cipher string) bool {
@@ -55,7 +55,7 @@ func (r *recorder) Decrypt(cipher string) (string, bool) {
 	return "x", true
 }
 
-// TestPrepare has names asked for in the order in which they are needed.
+// TestPrepare checks that names are asked for in the order in which they are needed.
 func TestPrepare(t *testing.T) {
 	r := &recorder{}
 	var want []string
@@ -68,8 +68,7 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
-// junk is a server to which every word decrypts, as valid UTF-8 with a control
-// character.
+// junk is a server that decrypts every word, to valid UTF-8 with a control character.
 type junk struct{}
 
 func (junk) Prepare(string) bool { return true }
@@ -78,8 +77,8 @@ func (junk) Decrypt(cipher string) (string, bool) {
 	return strings.Repeat("O\u00dcg\t0\r/", strings.Count(cipher, "/")) + "O\u00dcg\t0\r", true
 }
 
-// TestDoubt never shows a word as such junk: no file, line of the index, or
-// directory above it proves it to be a name.
+// TestDoubt checks that junk is never shown: no file, line of the index, or directory
+// above it confirms it.
 func TestDoubt(t *testing.T) {
 	var text strings.Builder
 	for i := range 1000 {
@@ -94,7 +93,8 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
-// counter is a server that knows a path of a hundred directories and counts questions.
+// counter is a server that knows a path of a hundred directories, and counts the
+// questions.
 type counter struct {
 	deep  string
 	asked int
@@ -110,8 +110,8 @@ func (c *counter) Decrypt(cipher string) (string, bool) {
 	return "", false
 }
 
-// TestHostileWork bounds the questions that a text costs which is made to cost many:
-// one for each token, and one more for each 32 bytes.
+// TestHostileWork checks the bound on questions for hostile text: one for each token,
+// and one more for each 32 bytes.
 func TestHostileWork(t *testing.T) {
 	deep := strings.TrimSuffix(strings.Repeat(encA+"/", 100), "/")
 	for about, line := range map[string]string{
@@ -131,7 +131,7 @@ func TestHostileWork(t *testing.T) {
 	}
 }
 
-// TestErrors returns the errors of both sides.
+// TestErrors checks that Copy returns the errors of both sides.
 func TestErrors(t *testing.T) {
 	broken := errors.New("broken")
 	in := io.MultiReader(strings.NewReader(encA+" x"), iotest.ErrReader(broken))

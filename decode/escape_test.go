@@ -12,7 +12,7 @@ import (
 )
 
 // escapes are names and how they are shown: as rsync 3.5.0 prints them under
-// LC_ALL=C.UTF-8, except where ours is set.
+// LC_ALL=C.UTF-8 or, if ours is set, as that.
 var escapes = []struct {
 	about, name, rsync, ours string
 }{
@@ -69,7 +69,7 @@ var escapes = []struct {
 	{"overlong, four bytes", "\xf0\x80\x80\xaf", `\#360\#200\#200\#257`, ""},
 	{"surrogate", "\xed\xa0\x80", `\#355\#240\#200`, ""},
 	{"pair of surrogates", "\xed\xa0\xbc\xed\xbc\xb3", `\#355\#240\#274\#355\#274\#263`, ""},
-	// glibc's iconv, which rsync asks, still knows those (RFC 2279).
+	// glibc's iconv, which rsync uses, still accepts those (RFC 2279).
 	{"beyond the last code point", "\xf4\x90\x80\x80", "\xf4\x90\x80\x80", `\#364\#220\#200\#200`},
 }
 
@@ -88,8 +88,8 @@ func TestEscape(t *testing.T) {
 	}
 }
 
-// TestEscapeEveryByte has no raw control byte and nothing invalid in what is shown,
-// and every byte of the name is told from it.
+// TestEscapeEveryByte checks that what is shown has no raw control byte and is valid
+// UTF-8, and that every byte of the name can be restored from it.
 func TestEscapeEveryByte(t *testing.T) {
 	for a := range 256 {
 		for b := range 256 {
@@ -105,8 +105,8 @@ func TestEscapeEveryByte(t *testing.T) {
 	}
 }
 
-// TestEscapeAsRsync compares with what rsync prints for files of these names, and
-// of one with each byte that a name can have.
+// TestEscapeAsRsync compares with what rsync prints for files with these names, and
+// with one name for each byte that a name can have.
 func TestEscapeAsRsync(t *testing.T) {
 	if _, err := exec.LookPath("rsync"); err != nil {
 		if os.Getenv("CI") == "true" {

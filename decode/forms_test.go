@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// Every form in which rsync, openrsync and linux-timemachine print a name, by
-// version 3.1.3 to 3.5.0 of rsync's source and by running it. In a line
+// Every form in which rsync, openrsync and linux-timemachine print a name, from the
+// source of rsync 3.1.3 to 3.5.0 and from running it. In a line
 //
 //	{a/b}     is a path from the root of the tree
-//	{a|b}     is that of b without the one of the directory a in front
+//	{a|b}     is that of b in the directory a, without the path of a
 //	{@a/b}    is the target of the symbolic link a/b
 //
 // encrypted in the input, and in plain in the output. What a line names exists.
@@ -487,8 +487,8 @@ var forms = []struct {
 	}},
 }
 
-// undecodable are forms in which a name stays encrypted, in part or whole, with
-// the reason. want is what becomes of them; {!a} in it is a name left as it was.
+// undecodable are forms in which a name stays encrypted, in whole or in part, with
+// the reason. want is the output; {!a} in it is a name that stays encrypted.
 var undecodable = []struct{ why, line, want string }{
 	{"an alphanumeric --suffix is glued to the name: nothing tells where it ends",
 		"backed up {dir/a} to {dir/a}OLD", "backed up dir/a to dir/{!dir|a}OLD"},
@@ -502,7 +502,7 @@ var undecodable = []struct{ why, line, want string }{
 		"renamed '{a}' -> '{a name of more than 32 bytes, so 64 characters}'", "renamed 'a' -> '{!a name of more than 32 bytes, so 64 characters}'"},
 }
 
-// Where names do not come out as they are, or are not to be decoded.
+// Forms in which names are changed, or must not be decoded.
 var tokens = []struct{ why, line, want string }{
 	{"a control character is escaped", "{dir/new\nline}\t{dir/tab\tbed}", `dir/new\#012line` + "\tdir/tab\tbed"},
 	{"so is what looks like an escape", `{hash\#123}`, `hash\#134#123`},
@@ -537,8 +537,8 @@ var tokens = []struct{ why, line, want string }{
 	{"neither 21 nor 23 characters", "TheQuickBrownFoxJumps TheQuickBrownFoxJumpsAA", "TheQuickBrownFoxJumps TheQuickBrownFoxJumpsAA"},
 }
 
-// Rules for names without padding, of which the shortest are too short for the
-// target of a link.
+// Rules for names without padding. The shortest of these are too short for the target
+// of a link.
 var shortTokens = []struct{ why, line, want string }{
 	{"a letter in front makes it another word", "x{a}", "x{!a}"},
 	{"a letter behind, too", "{a}x", "{!a}x"},
@@ -546,7 +546,7 @@ var shortTokens = []struct{ why, line, want string }{
 	{"an arrow in front of a short word: a path", "{dir/a} -> {a}", "dir/a -> a"},
 }
 
-// TestForms decodes every form, under several fileSystems of gocryptfs file systems.
+// TestForms decodes every form, for several kinds of gocryptfs file systems.
 func TestForms(t *testing.T) {
 	for _, fs := range fileSystems {
 		t.Run(fs.name, func(t *testing.T) {
@@ -570,7 +570,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestUndecodable keeps the list of what cannot be decoded true.
+// TestUndecodable checks that the list of what cannot be decoded is right.
 func TestUndecodable(t *testing.T) {
 	w := newWorld(t, fileSystems[0])
 	for _, row := range slices.Concat(undecodable, shortTokens) {
@@ -579,8 +579,8 @@ func TestUndecodable(t *testing.T) {
 	w.checkCut(t)
 }
 
-// inside are lines of who syncs mount/ENC/ENC/, with MOUNT so, and its plain path
-// is dir/sub.
+// inside are lines of a sync of mount/ENC/ENC/, given as MOUNT, whose plain path is
+// dir/sub.
 var inside = []struct{ why, line, want string }{
 	{"a name is below MOUNT", "{dir/sub|a}", "a"},
 	{"deeper", "deleting {dir/sub|b/c d}/", "deleting b/c d/"},
@@ -594,7 +594,7 @@ var inside = []struct{ why, line, want string }{
 	{"alone", "created directory {dir|sub}", "created directory sub"},
 }
 
-// TestInside decodes with a MOUNT that is a directory of the encrypted view.
+// TestInside decodes with a MOUNT that is a directory inside the encrypted view.
 func TestInside(t *testing.T) {
 	for _, fs := range fileSystems {
 		t.Run(fs.name, func(t *testing.T) {
@@ -608,7 +608,7 @@ func TestInside(t *testing.T) {
 	}
 }
 
-// asked remembers the questions. None has an answer.
+// asked is a server that records the questions and answers none.
 type asked struct{ paths []string }
 
 func (*asked) Prepare(string) bool { return true }
@@ -618,13 +618,13 @@ func (a *asked) Decrypt(cipher string) (string, bool) {
 	return "", false
 }
 
-// TestShape asks for words that gocryptfs can have made, and for no other ones.
+// TestShape checks that exactly the words that gocryptfs can have made are asked for.
 func TestShape(t *testing.T) {
 	word := strings.Repeat("Ab-_9z", 50)
 	lengths := []int{22, 43, 64, 86, 107, 128, 150, 171, 192, 214, 235} // of k·16 bytes
 	for n := range 300 {
-		// By the zero bits at its end. Of two characters behind a multiple of
-		// four, which hold 12 bits, 4 are spare, and of three 2.
+		// By the zero bits at its end. Two characters after a multiple of four hold
+		// 12 bits, of which 4 are spare; of three characters, 2 bits are spare.
 		for last, zeros := range map[string]int{"A": 6, "Q": 4, "E": 2, "B": 0} {
 			w := word[:n] + last
 			spare := [4]int{2: 4, 3: 2}[len(w)%4]
@@ -638,14 +638,15 @@ func TestShape(t *testing.T) {
 	}
 }
 
-// A fileSystem is a kind of gocryptfs file system. It gives a name of n bytes as many blocks of 16.
+// A fileSystem is a kind of gocryptfs file system. blocks returns the number of
+// 16-byte blocks for a name of n bytes.
 type fileSystem struct {
 	name   string
 	blocks func(n int) int
 	padded bool // old file systems: with `=`
 	long   bool // -longnamemax 62: nearly all are long names
 	alike  bool // -deterministic-names: a name is the same in each directory
-	cut    bool // the lines are cut everywhere, too, which takes its time
+	cut    bool // the lines are also cut everywhere, which takes time
 }
 
 func byLength(n int) int { return n/16 + 1 }
@@ -662,7 +663,7 @@ var fileSystems = []fileSystem{
 	{name: "padded long names", long: true, padded: true, cut: true},
 }
 
-// A world is a file system with all the paths of the lines.
+// A world is a file system with all paths of the lines.
 type world struct {
 	fileSystem
 	names map[string]string // plain paths by cipher path
@@ -675,7 +676,7 @@ func newWorld(t *testing.T, kind fileSystem) *world {
 	t.Helper()
 	w := &world{fileSystem: kind, names: map[string]string{}}
 	view, plain := t.TempDir(), t.TempDir()
-	w.tree = OpenTree(view, plain, time.Minute, func(string, string) {}) // it is none, it says
+	w.tree = OpenTree(view, plain, time.Minute, func(string, string) {}) // warns that view is no mount
 	w.tree.same = func(encrypted, plain fs.FileInfo) bool { return true }
 	for _, group := range forms {
 		for _, line := range group.lines {
@@ -685,11 +686,11 @@ func newWorld(t *testing.T, kind fileSystem) *world {
 	for _, row := range slices.Concat(undecodable, tokens, shortTokens, inside) {
 		w.add(t, row.line)
 	}
-	time.Sleep(2 * tick) // or the links could be changing
+	time.Sleep(2 * tick) // else the links could still be changing
 	return w
 }
 
-// add makes what a line names.
+// add makes the files that a line names.
 func (w *world) add(t *testing.T, line string) {
 	t.Helper()
 	for _, p := range placeholder.FindAllString(line, -1) {
@@ -722,7 +723,7 @@ func symlink(t *testing.T, at, target string) {
 	}
 }
 
-// A pair is a line that has been decoded, with its end.
+// A pair is an encrypted line and the decoded one, with their ends.
 type pair struct{ about, line, in, want string }
 
 // check decodes a line.
@@ -736,8 +737,8 @@ func (w *world) check(t *testing.T, about, line, want string) {
 	w.checked = append(w.checked, pair{about, line, in + "\n", want + "\n"})
 }
 
-// checkCut decodes again what has passed check: byte by byte, and each line as
-// many times as it has bytes, cut at another one each time.
+// checkCut decodes again the lines that have passed check: byte by byte, and cut once
+// at every byte of each line.
 func (w *world) checkCut(t *testing.T) {
 	t.Helper()
 	var all strings.Builder
@@ -753,7 +754,7 @@ func (w *world) checkCut(t *testing.T) {
 	for _, p := range w.checked {
 		p.begins(t, &bytewise, "byte by byte")
 		for i := range p.in {
-			p.begins(t, &cut, fmt.Sprintf("cut behind byte %d", i))
+			p.begins(t, &cut, fmt.Sprintf("cut after byte %d", i))
 		}
 	}
 	if bytewise+cut != "" {
@@ -761,12 +762,12 @@ func (w *world) checkCut(t *testing.T) {
 	}
 }
 
-// begins checks that text begins with what is wanted, and removes that.
+// begins checks that text begins with what is wanted, and removes it.
 func (p pair) begins(t *testing.T, text *string, how string) {
 	t.Helper()
 	rest, ok := strings.CutPrefix(*text, p.want)
 	if !ok {
-		// What follows is out of step.
+		// The rest is out of step.
 		t.Fatalf("%s: %s, %s\ngot  %.300q\nwant %q", p.about, p.line, how, *text, p.want)
 	}
 	*text = rest
@@ -820,8 +821,8 @@ func (w *world) cipherPath(plain string) string {
 	return strings.TrimSuffix(b.String(), "/")
 }
 
-// cipherName returns the encrypted name of the last component of plain. As in
-// reverse mode it depends on the directory.
+// cipherName returns the encrypted name of the last component of plain. As in reverse
+// mode, it depends on the directory.
 func (w *world) cipherName(plain string) string {
 	if w.alike {
 		plain = filepath.Base(plain)
@@ -832,9 +833,9 @@ func (w *world) cipherName(plain string) string {
 	return w.encode(random(plain, 16*w.blocks(len(filepath.Base(plain)))))
 }
 
-// plainTarget returns where the symbolic link plain leads to: 32 bytes, so that
-// the encrypted target has the length of a name, 86 characters, or more
-// than any name has.
+// plainTarget returns the target of the symbolic link plain: either 32 bytes, so that
+// the encrypted target is as long as a name, 86 characters, or so many that it is
+// longer than any name.
 func plainTarget(plain string) string {
 	target := "../where it points to/"
 	if filepath.Base(plain) == "far" {
@@ -854,7 +855,7 @@ func (w *world) encode(b []byte) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// random returns n bytes that depend on seed.
+// random returns n pseudorandom bytes for a seed.
 func random(seed string, n int) []byte {
 	var b []byte
 	for len(b) < n {

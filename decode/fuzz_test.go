@@ -17,8 +17,8 @@ func (nobody) Prepare(string) bool { return true }
 
 func (nobody) Decrypt(string) (string, bool) { return "", false }
 
-// anybody is a server that decrypts most paths to something that tells which
-// question was asked.
+// anybody is a server that decrypts most paths to a name that identifies the
+// question.
 type anybody struct{}
 
 func (anybody) Prepare(string) bool { return true }
@@ -39,8 +39,8 @@ func (anybody) Decrypt(cipher string) (string, bool) {
 	return strings.Join(names, "/"), true
 }
 
-// pieces are what a byte below 32 stands for in the input of a fuzz target, so
-// that tokens and their neighbours are a mutation away.
+// pieces are what bytes below 32 stand for in the input of a fuzz target, so that
+// tokens and their neighbors are one mutation away.
 var pieces = []string{
 	"\n", "/", ".", "~", "=", " -> ", "\"", " => ",
 	"ikFrxDZ5DfCpwm4Myx-3TA", "imzeAOOgEnocI27OWHX1BQ", "m91YAV0v95v-ak-wALAQAg",
@@ -52,14 +52,14 @@ var pieces = []string{
 	strings.Repeat(".x/", 1000), strings.Repeat("Q", 8<<10),
 }
 
-// more are what the letters from A on stand for after a backslash.
+// more is what the letters from A on stand for after a backslash.
 var more = []string{
 	"-2026-11-23", "_bak", "\x1b[01;34m", "\x1b[K", "\x1b(B", "\x9b1G", "\x1bM", ":\n", "'", ": ", "Only in ",
 	"gocryptfs.longname.gocryptfs5DfCpwm4Myx-3TAimzeAOOgEnocI27OWHXA", "go", "gocryptfs.longname.g",
 	"ikFrxDZ5DfCpwm4Myx-3TA-2026", "\",\"name\":\"", "\x9b-", "\x1b-", "\x1b7", "\x1b(0",
 }
 
-// expand makes up to 64 KiB of text.
+// expand returns the text for the input of a fuzz target, up to 64 KiB.
 func expand(data []byte) []byte {
 	var b []byte
 	escaped := false
@@ -81,7 +81,7 @@ func expand(data []byte) []byte {
 	return b
 }
 
-// cutReader gives its data in pieces as long as cuts says, over and over.
+// cutReader returns its data in pieces of the lengths in cuts, which repeat.
 type cutReader struct {
 	data, cuts []byte
 	n          int
@@ -110,7 +110,7 @@ func copyAll(t testing.TB, src io.Reader, o Options) string {
 	return out.String()
 }
 
-// addSeeds adds inputs with every piece in the company of others.
+// addSeeds adds inputs with every piece next to others.
 func addSeeds(f *testing.F) {
 	f.Add([]byte("plain text, \x00\xff no names\r\n"), []byte{3})
 	f.Add([]byte("\x08\x01\x09\x00mount\x01\x08\x01\x12\x09 (1)\x00"), []byte{1})
@@ -137,7 +137,7 @@ func FuzzPassThrough(f *testing.F) {
 	})
 }
 
-// FuzzCut checks that it does not matter where the input is cut.
+// FuzzCut checks that the output does not depend on where the input is cut.
 func FuzzCut(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, data, cuts []byte) {

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// paths is a server that knows these.
+// paths is a server that knows these plain paths by cipher path.
 type paths map[string]string
 
 func (paths) Prepare(string) bool { return true }
@@ -27,7 +27,7 @@ const (
 	encC = "m91YAV0v95v-ak-wALAQAg"
 )
 
-// quiet takes notice of trouble with an index.
+// quiet collects the troubles with an index.
 type quiet []string
 
 func (q *quiet) warn(what, hint string) { *q = append(*q, what+"; "+hint) }
@@ -38,8 +38,8 @@ func openIndex(t *testing.T, path string, add bool) (*Index, *quiet) {
 	return OpenIndex(path, add, q.warn), q
 }
 
-// TestIndex writes paths of any bytes and reads them back, also after a restart, and
-// with them the parents.
+// TestIndex writes paths of any bytes and reads them and their parents back, also after
+// a restart.
 func TestIndex(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index")
 	x, _ := openIndex(t, path, true)
@@ -76,7 +76,8 @@ func TestIndex(t *testing.T) {
 	check("read again")
 }
 
-// TestIndexOnce adds nothing in a second run over the same log, and asks nobody.
+// TestIndexOnce checks that a second run over the same log adds nothing and asks
+// nobody.
 func TestIndexOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index")
 	log := encA + "/" + encB + "\n" + encA + "/" + encC + "\n" + encA + "\n" + encC + "\n"
@@ -101,7 +102,7 @@ func TestIndexOnce(t *testing.T) {
 	}
 }
 
-// TestIndexLines has lines that cost nobody but themselves.
+// TestIndexLines checks that a broken line affects no other line.
 func TestIndexLines(t *testing.T) {
 	good := encA + "/" + encB + "\ta/b\n"
 	for about, line := range map[string]string{
@@ -137,7 +138,7 @@ func TestIndexLines(t *testing.T) {
 	}
 }
 
-// TestIndexTorn never takes a part of a name for a whole one.
+// TestIndexTorn checks that a part of a name is never taken for the whole name.
 func TestIndexTorn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index")
 	if err := os.WriteFile(path, []byte(encA+"\ta\n"+encB+"\tbro"), 0o600); err != nil {
@@ -162,7 +163,7 @@ func TestIndexTorn(t *testing.T) {
 	}
 }
 
-// TestIndexTrouble says once what is wrong, and goes on.
+// TestIndexTrouble checks that trouble is reported once and the text goes on.
 func TestIndexTrouble(t *testing.T) {
 	for about, spoil := range map[string]func(path string) error{
 		"deleted":   os.Remove,
@@ -192,7 +193,7 @@ func TestIndexTrouble(t *testing.T) {
 	}
 }
 
-// TestIndexForeign does not use what another user may have written.
+// TestIndexForeign checks that a file that another user may have written is not used.
 func TestIndexForeign(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "index")
@@ -211,7 +212,7 @@ func TestIndexForeign(t *testing.T) {
 	}
 }
 
-// TestIndexShared has two processes add to one file.
+// TestIndexShared lets two processes add to one file.
 func TestIndexShared(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index")
 	x, _ := openIndex(t, path, true)
@@ -240,7 +241,7 @@ func TestIndexShared(t *testing.T) {
 
 func encryptedName(i int) string { return fmt.Sprintf("%021dA", i) }
 
-// TestIndexNewest remembers the newest lines.
+// TestIndexNewest checks that the newest lines are remembered.
 func TestIndexNewest(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index")
 	var b []byte

@@ -12,7 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// A viewOf is a server that knows the paths of a tree, by cipher path, and no other.
+// A viewOf is a server that knows only the paths of a tree, by cipher path.
 type viewOf map[string]string
 
 func (viewOf) Prepare(string) bool { return true }
@@ -23,7 +23,7 @@ func (v viewOf) Decrypt(cipher string) (string, bool) {
 }
 
 // TestOtherPrograms decodes what other programs print about one tree, whole and cut.
-// testdata/other/capture.sh has them print it.
+// testdata/other/capture.sh captured it.
 func TestOtherPrograms(t *testing.T) {
 	view := readView(t)
 	words := view.words(t)
@@ -74,8 +74,8 @@ func readView(t *testing.T) viewOf {
 	return view
 }
 
-// words translates a text as simply as can be: each encrypted name, wherever it
-// stands. That is right because in reverse mode no name is that of two files.
+// words translates each encrypted name in a text, wherever it stands. That is right
+// because in reverse mode no two files have the same name.
 func (v viewOf) words(t *testing.T) *strings.Replacer {
 	t.Helper()
 	seen := map[string]bool{}

@@ -14,7 +14,7 @@ func (k kind) String() string {
 	return [...]string{"ordinary", "added", "changed", "deleted", "warning", "failure", "progress"}[k]
 }
 
-// kinds are records, without their end, by what they tell.
+// kinds are records, without their ends, by kind.
 var kinds = []struct {
 	kind  kind
 	lines []string
@@ -79,8 +79,7 @@ var kinds = []struct {
 	}},
 }
 
-// TestClassify has each record alone, as --log-file has it, and as openrsync has
-// it.
+// TestClassify classifies each record alone and after the prefixes of other programs.
 func TestClassify(t *testing.T) {
 	for _, k := range kinds {
 		for _, line := range k.lines {
@@ -108,8 +107,8 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// TestClassifyScan has what -vv says before it looks for something to delete,
-// which deletes nothing.
+// TestClassifyScan checks that "deleting in", which -vv prints before a search, is not
+// taken for a deletion.
 func TestClassifyScan(t *testing.T) {
 	for _, line := range []string{"deleting in .", "deleting in name"} {
 		if got := classify([]byte(line)); got != ordinary {
@@ -118,7 +117,7 @@ func TestClassifyScan(t *testing.T) {
 	}
 }
 
-// Encrypted names; encDashes looks like an option, encNotLong is a letter short.
+// Encrypted names. encDashes looks like an option; encNotLong is one letter short.
 const (
 	encName    = "ikFrxDZ5DfCpwm4Myx-3TA"
 	encLong    = "gocryptfs.longname.7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI"
@@ -143,18 +142,18 @@ var meta = []string{
 	"gocryptfs.conf exists", `not creating new file "gocryptfs.conf"`, "sender removed gocryptfs.conf",
 }
 
-// notMeta are records that are not, or not only.
+// notMeta are records that are not about a housekeeping file, or not only.
 var notMeta = []string{
 	"", encName, encLong, encLong + "/gocryptfs", encNotLong + ".name", encLong + "x.name", encLong + ".names",
 	"gocryptfs.configuration", "gocryptfs.diriv2", "my-gocryptfs.conf", "my_gocryptfs.conf", "xgocryptfs.conf",
 	"gocryptfs", "gocryptfs.log", "gocryptfs.conf_old",
-	// Trouble with one is trouble with the backup.
+	// Trouble with a housekeeping file concerns the backup.
 	`rsync: [sender] send_files failed to open "/x/gocryptfs.conf": Permission denied (13)`,
 	`file has vanished: "/x/gocryptfs.diriv"`, "ERROR: gocryptfs.conf failed verification -- update retained.",
 	"WARNING: gocryptfs.diriv failed verification -- update discarded (will try again).",
 	"rsync: gocryptfs.conf: x", "skipping non-regular file \"gocryptfs.conf\"",
 	"cannot delete non-empty directory: " + encName + "/gocryptfs.diriv",
-	// Commands are no news of one.
+	// Echoed commands.
 	"rsync -a --exclude=gocryptfs.conf mnt/ dst", "rsync -a --exclude gocryptfs.conf mnt/ dst",
 	"2026-11-22 17:24:40 timemachine: [INFO]  $ rsync --recursive --exclude='gocryptfs.conf' '/x' '/y/.inprogress'",
 	"+ rsync -a --exclude=gocryptfs.diriv --delete mnt/ dst",
@@ -174,7 +173,7 @@ func TestIsMeta(t *testing.T) {
 	}
 }
 
-// TestIsMetaDashes has encrypted names that begin like an option, as one in 4096
+// TestIsMetaDashes checks encrypted names that begin like an option, as one in 4096
 // does.
 func TestIsMetaDashes(t *testing.T) {
 	for _, line := range []string{
@@ -186,7 +185,7 @@ func TestIsMetaDashes(t *testing.T) {
 	}
 }
 
-// hidden are texts, and what is left of them.
+// hidden are texts and what is left of them with -hide-meta.
 var hidden = []struct{ about, in, want string }{
 	{"names", "A\ngocryptfs.conf\nB\n", "A\nB\n"},
 	{"every form of them", "A\n" + strings.Join(meta, "\nB\n") + "\nC\n", "A\n" + strings.Repeat("B\n", len(meta)-1) + "C\n"},
@@ -216,7 +215,7 @@ var hidden = []struct{ about, in, want string }{
 		"A\n" + strings.Repeat(figures(7, 50), 500) + "\n"},
 }
 
-// figures are a progress update.
+// figures is a progress update.
 func figures(n, percent int) string {
 	return fmt.Sprintf("\r%15d %3d%% %7.2fkB/s    0:00:00  ", n, percent, 1.0)
 }
@@ -232,7 +231,7 @@ func TestHideMeta(t *testing.T) {
 	}
 }
 
-// everywhere checks that it does not matter where text is cut.
+// everywhere checks that the output does not depend on where the input is cut.
 func everywhere(t *testing.T, about, text, want string, o Options) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
@@ -241,7 +240,7 @@ func everywhere(t *testing.T, about, text, want string, o Options) {
 		random[i] = byte(r.IntN(80))
 	}
 	cuts := [][]byte{{255, 1}, random}
-	if len(text) < maxToken { // or it takes minutes
+	if len(text) < maxToken { // a longer text takes minutes
 		cuts = append(cuts, []byte{1}, []byte{2}, []byte{3}, []byte{13})
 		for i := 1; i < min(len(text), 100); i++ {
 			cuts = append(cuts, append([]byte{byte(i)}, bytes.Repeat([]byte{255}, 100)...))
@@ -255,8 +254,8 @@ func everywhere(t *testing.T, about, text, want string, o Options) {
 	}
 }
 
-// TestHideMetaMiddle has lines that follow progress without a newline, as when
-// rsync pulls and two processes write (-vv --progress).
+// TestHideMetaMiddle has lines that follow progress without a newline, as when rsync
+// pulls and two processes write (-vv --progress).
 func TestHideMetaMiddle(t *testing.T) {
 	o := Options{Names: nobody{}, HideMeta: true}
 	for _, tt := range []struct{ about, in, want string }{
@@ -278,8 +277,8 @@ func TestHideMetaCRLF(t *testing.T) {
 	}
 }
 
-// TestColorChangesNothing has the same text with color but for the sequences,
-// each of which ends in its record, before what ends that.
+// TestColorChangesNothing checks that color adds only sequences to the text, and that
+// each color ends in its record, before the line end.
 func TestColorChangesNothing(t *testing.T) {
 	var text strings.Builder
 	for _, k := range kinds {
@@ -310,7 +309,7 @@ func TestColorChangesNothing(t *testing.T) {
 	}
 }
 
-// sequences takes all sequences away that are written.
+// sequences removes all sequences from the text that is written.
 var sequences = func() *strings.Replacer {
 	pairs := []string{dim, "", reset, ""}
 	for _, s := range palette {
@@ -319,8 +318,8 @@ var sequences = func() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }()
 
-// TestLongLinesAreNotClassified has no color in a record of more than maxToken,
-// which nobody looks at as a whole.
+// TestLongLinesAreNotClassified checks that a record of more than maxToken, which is
+// never seen as a whole, has no color.
 func TestLongLinesAreNotClassified(t *testing.T) {
 	text := "*deleting   " + strings.Repeat("x ", maxToken) + "\n*deleting   y\n"
 	got := copyAll(t, strings.NewReader(text), Options{Names: nobody{}, Color: true})
