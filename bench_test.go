@@ -26,10 +26,9 @@ import (
 	"gocryptfs-rsync-pretty/decode"
 )
 
-// Whole runs of the program, as `make bench` makes them. All contenders take
-// turns in the same rounds, and medians are compared, so that what else the
-// machine does falls on all of them. The filter is the built program, each time a
-// process of its own.
+// Whole runs of the program, made by `make bench`. All contenders take turns in the
+// same rounds, and medians are compared, so that other work of the machine affects
+// all of them. The filter is the built program, in a new process each time.
 
 const (
 	benchRounds = 5
@@ -39,7 +38,7 @@ const (
 	benchLines  = 10_000_000
 )
 
-// A bench is what is measured on: a mounted file system and what rsync says of it.
+// A bench is what is measured on: a mounted file system and what rsync prints of it.
 type bench struct {
 	mount *mount
 	bin   string // the built program
@@ -91,7 +90,7 @@ func TestBenchHeap(t *testing.T) {
 	fmt.Printf("heap in the middle of %d lines:\n%s\n", benchLines, out)
 }
 
-// newBench skips the test if nobody has asked for it: it takes minutes.
+// newBench skips the test unless GRP_BENCH is set, because it takes minutes.
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	if os.Getenv("GRP_BENCH") == "" {
@@ -116,7 +115,7 @@ func (b *bench) build(t *testing.T) {
 	}
 }
 
-// mountTree makes the plain tree, of names as people give them, and mounts it.
+// mountTree makes the plain tree, with names as people give them, and mounts it.
 func (b *bench) mountTree(t *testing.T) {
 	t.Helper()
 	if err := os.Mkdir(filepath.Join(b.dir, "dst"), 0o755); err != nil {
@@ -134,9 +133,9 @@ func (b *bench) mountTree(t *testing.T) {
 			}
 		}
 	}
-	// Without -fg gocryptfs has a session of its own, and so a share of the cores
-	// of its own on Linux (sched_autogroup). With it, as the tests need it, it would
-	// share that of its clients.
+	// Without -fg, gocryptfs has its own session, and so its own share of the cores on
+	// Linux (sched_autogroup). With -fg, which the tests need, it would share that of
+	// its clients.
 	daemon := filepath.Join(b.dir, "gocryptfs")
 	script := fmt.Sprintf("#!/bin/sh\nexec setsid %s \"$@\"\n", pinned(t))
 	if err := os.WriteFile(daemon, []byte(script), 0o755); err != nil {
@@ -145,12 +144,12 @@ func (b *bench) mountTree(t *testing.T) {
 	b.mount = mountReverse(t, server{"2.6.1", daemon}, plain, filepath.Join(b.dir, "view"))
 }
 
-// rsyncCommand says of every file that it is new.
+// rsyncCommand lists every file as new.
 func (b *bench) rsyncCommand() string {
 	return fmt.Sprintf("rsync -ain %s/ %s/dst/", b.mount.Dir, b.dir)
 }
 
-// capture keeps what rsync says, and the paths in it.
+// capture stores what rsync prints, and the paths in it.
 func (b *bench) capture(t *testing.T) {
 	t.Helper()
 	out, err := exec.Command("sh", "-c", b.rsyncCommand()).Output()
@@ -184,7 +183,7 @@ func (b *bench) row(figure, measured, must string, ok any) {
 	fmt.Fprintf(b.table, "%s\t%s\t%s\t%s\n", figure, measured, must, note)
 }
 
-// A cost is what one run has taken.
+// A cost is what one run takes.
 type cost struct{ wall, cpu time.Duration }
 
 // A contender is a way to do the work.
@@ -193,14 +192,13 @@ type contender struct {
 	run  func(t *testing.T) cost
 }
 
-// compare lets all contenders run in turns, and returns the medians of their
-// costs.
+// compare runs all contenders in turns, and returns the medians of their costs.
 func compare(t *testing.T, contenders []contender) map[string]cost {
 	t.Helper()
 	all := map[string][]cost{}
 	for range benchRounds {
 		for _, c := range contenders {
-			runtime.GC() // of what the last one has left in this process
+			runtime.GC() // garbage of the last contender in this process
 			time.Sleep(100 * time.Millisecond)
 			all[c.name] = append(all[c.name], c.run(t))
 		}
@@ -224,7 +222,7 @@ func quantile[T any](list []T, q float64, f func(T) time.Duration) time.Duration
 	return ds[int(q*float64(len(ds)-1))]
 }
 
-// command runs a program with a file as its input, and its output thrown away.
+// command runs a program with a file as its input, and discards its output.
 func command(t *testing.T, input, name string, args ...string) cost {
 	t.Helper()
 	in, err := os.Open(input)
@@ -296,9 +294,9 @@ func (b *bench) names(t *testing.T) {
 	b.row("CPU of the filter per 100 k names", fmt.Sprintf("%.2f s", m[filter].cpu.Seconds()*1e5/float64(len(b.paths))), "", "")
 }
 
-// wireClient asks for every path with requests that were made before, over blocking
-// sockets, a window of them written before the first answer is read. This is the
-// limit: it does nothing with the answers.
+// wireClient asks for every path over blocking sockets. It writes a window of prepared
+// requests before it reads the first answer, and ignores the answers. So it measures
+// the limit.
 func (b *bench) wireClient(t *testing.T, threads, window int) cost {
 	t.Helper()
 	var requests [][]byte
@@ -377,7 +375,7 @@ func (b *bench) bareClient(t *testing.T, n int) cost {
 	return cost{wall: time.Since(start)}
 }
 
-// rsync compares rsync with and without the filter behind it.
+// rsync compares rsync with and without the filter after it.
 func (b *bench) rsync(t *testing.T) {
 	const alone, filtered, indexed = "alone", "filtered", "indexed"
 	run := func(sh string) func(*testing.T) cost {
@@ -395,8 +393,8 @@ func (b *bench) rsync(t *testing.T) {
 	b.row("rsync -ain | filter -map : rsync -ain", fmt.Sprintf("%.2f", ratio), "≤ 1.12", ratio <= 1.12)
 }
 
-// passThrough compares text without names with sed, which reads it byte by byte
-// with -u and so gets a part of it only.
+// passThrough compares the filter with sed for text without names. With -u, sed reads
+// byte by byte, so it gets only a part of the text.
 func (b *bench) passThrough(t *testing.T) {
 	const filter, sed, share = "filter", "sed", 50
 	whole := plainText(benchBytes)
@@ -419,8 +417,8 @@ func (b *bench) passThrough(t *testing.T) {
 	b.row("allocations a record of it", fmt.Sprintf("%.4f", allocs), "0", allocs < 0.001)
 }
 
-// allocations returns how often memory is allocated for one record of text that
-// passes through.
+// allocations returns the number of allocations for one record of text that passes
+// through.
 func allocations(t *testing.T, text []byte) float64 {
 	t.Helper()
 	records := bytes.Count(text, []byte("\n")) + bytes.Count(text, []byte("\r"))
@@ -433,7 +431,7 @@ func allocations(t *testing.T, text []byte) float64 {
 	return float64(after.Mallocs-before.Mallocs) / float64(records)
 }
 
-// plainText returns n bytes of lines and of progress updates, without a name.
+// plainText returns n bytes of lines and progress updates, without a name.
 func plainText(n int) []byte {
 	var b []byte
 	for i := 0; len(b) < n; i++ {
@@ -443,8 +441,8 @@ func plainText(n int) []byte {
 	return b[:n]
 }
 
-// latency takes the time from writing one line with an unknown name to reading it
-// decoded, while nothing else happens. Through cat it is that of the pipes.
+// latency measures the time from writing one line with an unknown name to reading it
+// decoded, on an idle system. With cat it measures the pipes.
 func (b *bench) latency(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	order := rnd.Perm(len(b.paths))[:2000]
@@ -507,7 +505,7 @@ func pipes(t *testing.T, cmd *exec.Cmd) (in io.WriteCloser, out io.Reader) {
 	return in, out
 }
 
-// start takes the time of a run without any input.
+// start measures the time of a run without any input.
 func (b *bench) start(t *testing.T) {
 	var times []time.Duration
 	for range 10 * benchRounds {
@@ -517,7 +515,7 @@ func (b *bench) start(t *testing.T) {
 	b.row("start to end, empty input", fmt.Sprintf("%.1f ms", float64(median.Microseconds())/1e3), "< 10 ms", median < 10*time.Millisecond)
 }
 
-// memory takes the highest use of memory that the system has seen.
+// memory measures the peak use of memory as the system reports it.
 func (b *bench) memory(t *testing.T) {
 	const must = 32 << 10
 	for _, tt := range []struct {
@@ -547,7 +545,7 @@ func (b *bench) memory(t *testing.T) {
 	}
 }
 
-// million has an index of a million lines loaded, for a text of one line.
+// million measures a text of one line with an index of a million lines.
 func (b *bench) million(t *testing.T) {
 	var index, one bytes.Buffer
 	for i := range 1_000_000 {
@@ -572,8 +570,8 @@ func (b *bench) million(t *testing.T) {
 	b.row("memory at most, with it", fmt.Sprintf("%.1f MiB", float64(peak)/1024), "≤ 40 MiB", peak <= 40<<10)
 }
 
-// writeLines writes n lines, one in fifty with a name that is not in the cache,
-// and calls half in the middle.
+// writeLines writes n lines, one in fifty of them with a name that is not in the
+// cache, and calls half in the middle.
 func (b *bench) writeLines(w io.Writer, n int, half func()) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	plain := strings.SplitAfter(string(plainText(64<<10)), "\n")
@@ -590,8 +588,8 @@ func (b *bench) writeLines(w io.Writer, n int, half func()) error {
 	return out.Flush()
 }
 
-// peak returns the most memory that the filter had, in KiB, up to the end of what
-// write has for it.
+// peak returns the peak memory of the filter, in KiB, after it has read what write
+// writes.
 func (b *bench) peak(t *testing.T, write func(io.Writer) error) int {
 	t.Helper()
 	cmd := exec.Command(b.bin, b.mount.Sock, b.mount.Dir)
@@ -608,7 +606,7 @@ func (b *bench) peak(t *testing.T, write func(io.Writer) error) int {
 	}
 	io.WriteString(in, end)
 	<-done
-	// It is still there, waiting for more, and the file says what it has needed.
+	// The filter is still waiting for input, so that the file in /proc exists.
 	status := read(t, fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
 	in.Close()
 	if err := cmd.Wait(); err != nil {
@@ -622,7 +620,7 @@ func (b *bench) peak(t *testing.T, write func(io.Writer) error) int {
 	return peak
 }
 
-// skipTo reads up to what ends with end.
+// skipTo reads until what has been read ends with end.
 func skipTo(r io.Reader, end []byte) {
 	buf := make([]byte, 64<<10)
 	var last []byte
@@ -636,7 +634,7 @@ func skipTo(r io.Reader, end []byte) {
 	}
 }
 
-// cpuModel names the processor, as far as the system tells.
+// cpuModel returns the name of the processor, if the system reports it.
 func cpuModel() string {
 	info, _ := os.ReadFile("/proc/cpuinfo")
 	m := regexp.MustCompile(`model name\s*: (.*)`).FindSubmatch(info)

@@ -20,7 +20,7 @@ import (
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
-// Color is tested on a pseudo-terminal.
+// Color is tested on pseudo-terminals.
 
 // lost is an encrypted name that the scripted server does not know.
 var lost = fakeName(404)
@@ -38,8 +38,8 @@ func colorServer(t *testing.T) []string {
 	return []string{"-plain", dir, s.Path, dir}
 }
 
-// TestColorByKind has each kind of line in its color, on a terminal and without being
-// asked. Names that stayed encrypted are dim, without the color of the line.
+// TestColorByKind checks the color of each kind of line, on a terminal and without
+// -color. Names that stayed encrypted are dim, without the color of the line.
 func TestColorByKind(t *testing.T) {
 	const green, cyan, red, magenta, boldRed, dim = "32", "36", "31", "35", "1;31", "2"
 	var in, want strings.Builder
@@ -52,7 +52,7 @@ func TestColorByKind(t *testing.T) {
 		{">f.st...... NAME", cyan},
 		{"<f..t...... NAME", cyan},
 		{".d..t...... ./", cyan},
-		{".f          NAME", ""}, // -ii: the same as there
+		{".f          NAME", ""}, // -ii: unchanged
 		{"*deleting   NAME", red},
 		{"deleting NAME/", red},
 		{"NAME", ""},
@@ -83,7 +83,8 @@ func TestColorByKind(t *testing.T) {
 	}
 }
 
-// TestColorIsOptional has no sequence where none is wanted, and the same text.
+// TestColorIsOptional checks that the text has no sequence where none is wanted, and is
+// otherwise the same.
 func TestColorIsOptional(t *testing.T) {
 	operands := colorServer(t)
 	in := ">f+++++++++ " + fakeName(1) + "\n*deleting   " + lost + "\n"
@@ -117,8 +118,8 @@ func TestColorIsOptional(t *testing.T) {
 	}
 }
 
-// TestTerminalShowsProgress runs rsync over a real mount. With color, a terminal
-// shows what it shows without, in the end and after every piece of it.
+// TestTerminalShowsProgress runs rsync over a real mount. With color, a terminal shows
+// the same as without, at the end and after every piece.
 func TestTerminalShowsProgress(t *testing.T) {
 	need(t, "rsync")
 	m := progressMount(t)
@@ -171,8 +172,8 @@ func progressMount(t *testing.T) *mount {
 	return mountReverse(t, servers(t)[0], plain, filepath.Join(base, "view"))
 }
 
-// TestTerminalShowsAtOnce has what has no newline yet on the terminal, in color,
-// and the color ends there.
+// TestTerminalShowsAtOnce checks that text without a newline appears on the terminal, in
+// color, and that the color ends there.
 func TestTerminalShowsAtOnce(t *testing.T) {
 	const progress = "\r          3,276 100%    3.12MB/s    0:00:00  "
 	r, w, err := os.Pipe()
@@ -208,8 +209,8 @@ func TestTerminalShowsAtOnce(t *testing.T) {
 	}
 }
 
-// onTerminal runs the program with a terminal for standard output. It returns what
-// the terminal got, and stderr.
+// onTerminal runs the program with a terminal as standard output. It returns what the
+// terminal got, and stderr.
 func onTerminal(t *testing.T, env, args []string, stdin io.Reader) (shown, stderr string) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
@@ -223,9 +224,9 @@ func runOnTerminal(t *testing.T, cmd *exec.Cmd) string {
 	return startOnTerminal(t, cmd)(-1)
 }
 
-// startOnTerminal starts a command with a terminal of 24 lines by 80. read waits
-// until the terminal has got n bytes and returns all of it; below 0, until the
-// command has ended, with success.
+// startOnTerminal starts a command with a terminal of 24 lines by 80 columns. read
+// waits until the terminal has got n bytes, or, if n is below 0, until the command has
+// ended with success. It returns all that the terminal has got.
 func startOnTerminal(t *testing.T, cmd *exec.Cmd) (read func(n int) string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startLimit)

@@ -27,9 +27,9 @@ import (
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
-// Whatever happens to the control socket, the text goes through: what is not
-// decoded is as it was, the input is read to its end, the status is 0, and one
-// warning for each thing that is wrong says so.
+// Whatever happens to the control socket, the text goes through: what is not decoded
+// is unchanged, the input is read to its end, the status is 0, and there is one warning
+// for each problem.
 
 // A transcript is a text with encrypted names, line by line.
 type transcript struct{ raw, plain []string }
@@ -74,7 +74,7 @@ func fakePlain(path string) string {
 	return strings.Join(names, "/")
 }
 
-// part returns the lines from i to j.
+// part returns lines i to j-1.
 func (tr transcript) part(i, j int) transcript {
 	return transcript{tr.raw[i:j], tr.plain[i:j]}
 }
@@ -84,8 +84,8 @@ func (tr transcript) output() string { return text(tr.plain) }
 
 func text(lines []string) string { return strings.Join(lines, "\n") + "\n" }
 
-// decoded returns how many lines of out have been decoded. All others have to be
-// as they were, but for a directory that was known from a line before.
+// decoded returns the number of decoded lines in out. All others must be unchanged,
+// except for a directory that is known from a line before.
 func (tr transcript) decoded(t *testing.T, out string) (n int) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
@@ -104,7 +104,7 @@ func (tr transcript) decoded(t *testing.T, out string) (n int) {
 	return n
 }
 
-// A running filter is a run of the program, in this process or in its own.
+// A running filter is a run of the program, in this process or in another.
 type running struct {
 	t         *testing.T
 	in        io.WriteCloser
@@ -150,8 +150,7 @@ func startFilter(t *testing.T, args ...string) *running {
 	return f
 }
 
-// noLeak fails the test if, at its end, there are goroutines that it has not
-// found at its start.
+// noLeak fails the test if there are more goroutines at its end than at its start.
 func noLeak(t *testing.T) {
 	t.Helper()
 	before := runtime.NumGoroutine()
@@ -202,7 +201,7 @@ func (f *running) showsLines(n int) string {
 	return f.until(func(got string) bool { return strings.Count(got, "\n") >= n })
 }
 
-// until waits for output that ok is content with, and returns all of it.
+// until waits until ok accepts the output so far, and returns that.
 func (f *running) until(ok func(string) bool) string {
 	f.t.Helper()
 	late := time.After(startLimit)
@@ -219,9 +218,9 @@ func (f *running) until(ok func(string) bool) string {
 	}
 }
 
-// end closes the input, waits for the filter and returns all of its output. The
-// status has to be 0, and stderr has to have one warning for each of warnings, a
-// part of it.
+// end closes the input, waits for the filter and returns all of its output. The status
+// must be 0, and stderr must have one warning for each of warnings, which contains
+// that.
 func (f *running) end(warnings ...string) string {
 	f.t.Helper()
 	f.in.Close()
@@ -269,7 +268,7 @@ func TestFaultPermission(t *testing.T) {
 	need(t, "root")
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
 	tr := fakeTranscript(1000)
-	// Another user may not come near the file of the program either.
+	// Another user may not read the file of the program either.
 	dir := shortDir(t)
 	bin := filepath.Join(dir, program)
 	if err := os.WriteFile(bin, []byte(read(t, programFile(t))), 0o755); err != nil {
@@ -284,7 +283,7 @@ func TestFaultPermission(t *testing.T) {
 	}
 }
 
-// Odd but right: everything decodes, without a warning.
+// A server that is odd but right decodes everything, without a warning.
 func TestFaultSlowReplies(t *testing.T) {
 	for name, script := range map[string]ctlsocktest.Script{
 		"one byte a time": func(c *ctlsocktest.Conn) {
@@ -329,8 +328,8 @@ func reply(path string) string {
 	return ctlsocktest.NoName()
 }
 
-// A name with control characters is shown, escaped, if the text has it below a
-// directory that is beyond doubt.
+// A name with control characters is shown, escaped, if the text has it below a directory
+// that is beyond doubt.
 func TestFaultEscapes(t *testing.T) {
 	noLeak(t)
 	const plain = "a\x1b[2J\nb\r"
@@ -400,7 +399,7 @@ func TestFaultKilled(t *testing.T) {
 	})
 }
 
-// gocryptfs hangs, and comes to itself again.
+// gocryptfs hangs, and then goes on.
 func TestFaultStopped(t *testing.T) {
 	onServers(t, func(t *testing.T, m *mount) {
 		const timeout = time.Second
@@ -413,7 +412,7 @@ func TestFaultStopped(t *testing.T) {
 		defer m.signal(t, syscall.SIGCONT)
 		start := time.Now()
 		f.send(tr.part(100, 1000).input())
-		tr.decoded(t, f.showsLines(1000)) // a thread of it may still have answered
+		tr.decoded(t, f.showsLines(1000)) // one of its threads may still have answered
 		if d := time.Since(start); d > timeout+5*time.Second {
 			t.Errorf("900 lines took %v, want about one timeout of %v", d, timeout)
 		}
@@ -472,8 +471,8 @@ func TestFaultRemounted(t *testing.T) {
 	})
 }
 
-// namesReturn sends the lines of tr, one now and then, until one comes out
-// decoded, which has to happen within a few seconds.
+// namesReturn sends the lines of tr slowly until one comes out decoded. That must
+// happen within a few seconds.
 func namesReturn(f *running, tr transcript) {
 	f.t.Helper()
 	const within = 5 * time.Second
@@ -529,7 +528,7 @@ func TestFault300Clients(t *testing.T) {
 	})
 }
 
-// What is no part of a token is shown before more input comes.
+// Bytes that cannot become part of a token are shown before more input comes.
 func TestStreamsAtOnce(t *testing.T) {
 	noLeak(t)
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
@@ -542,7 +541,7 @@ func TestStreamsAtOnce(t *testing.T) {
 		{"      1,234  56%    1.00MB/s    0:00:01 ", "      1,234  56%    1.00MB/s    0:00:01 "},
 		{"\r      2,468 100%    1.00MB/s    0:00:00 (xfr#1, to-chk=0/2)", "\r      2,468 100%    1.00MB/s    0:00:00 (xfr#1, to-chk=0/2)"},
 		{"\n" + name + "\r", "\n" + plain + "\r"},
-		{"deleting " + name[:5], "deleting "}, // what could become a token waits
+		{"deleting " + name[:5], "deleting "}, // the rest could become a token
 		{name[5:], ""},
 		{"\n", plain + "\n"},
 		{"<" + name + ">", "<" + plain + ">"},
@@ -578,8 +577,8 @@ func TestStreamsCutNames(t *testing.T) {
 	}
 }
 
-// asProgram in the environment makes the test binary the program itself, for the
-// tests in which it has to be a process: those of signals and of descriptors.
+// asProgram in the environment makes the test binary the program itself, for tests that
+// need a process: those of signals and of descriptors.
 const asProgram = "GRP_AS_PROGRAM=1"
 
 func init() {
@@ -588,13 +587,13 @@ func init() {
 	}
 }
 
-// programEnv is the environment of such a process. The race detector makes its
-// status 66, and is told not to wait for a second before the exit.
+// programEnv returns the environment of such a process. The race detector would exit
+// with 66 after a wait of a second; the wait is set to 0.
 func programEnv(more ...string) []string {
 	return append(append(os.Environ(), asProgram, "GORACE=atexit_sleep_ms=0"), more...)
 }
 
-// programFile returns a file of the program.
+// programFile returns the path of the test binary.
 func programFile(t *testing.T) string {
 	t.Helper()
 	bin, err := os.Executable()
@@ -604,7 +603,7 @@ func programFile(t *testing.T) string {
 	return bin
 }
 
-// startProcess runs the program in a process of its own.
+// startProcess runs the program in its own process.
 func startProcess(t *testing.T, cmd *exec.Cmd) *running {
 	t.Helper()
 	noLeak(t)
@@ -627,7 +626,7 @@ func startProcess(t *testing.T, cmd *exec.Cmd) *running {
 	return f
 }
 
-// exitStatus returns the status as a shell has it: 128 and more for a signal.
+// exitStatus returns the status that a shell reports: 128 and more for a signal.
 func exitStatus(s *os.ProcessState) int {
 	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		return 128 + int(ws.Signal())
@@ -635,7 +634,7 @@ func exitStatus(s *os.ProcessState) int {
 	return s.ExitCode()
 }
 
-// The first Ctrl-C goes to rsync as well, which still has something to say.
+// The first Ctrl-C goes to rsync as well, which still prints its last messages.
 func TestSignalInterrupt(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
 	tr := fakeTranscript(2)
@@ -651,8 +650,8 @@ func TestSignalInterrupt(t *testing.T) {
 }
 
 func TestSignalInterruptTwice(t *testing.T) {
-	// A script may run the tests with interrupts ignored, which a child inherits;
-	// what is caught, however, is back at its default there.
+	// A script may run the tests with interrupts ignored, and a child inherits that. A
+	// signal that is caught here has its default in the child.
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, os.Interrupt)
 	defer signal.Stop(caught)
@@ -662,8 +661,8 @@ func TestSignalInterruptTwice(t *testing.T) {
 	f.process.Signal(os.Interrupt)
 	f.send("b\n")
 	f.shows("a\nb\n")
-	// Go makes one of two signals that come within some hundred microseconds, so it
-	// may take one more.
+	// Go merges two signals that come within some hundred microseconds, so one more may
+	// be needed.
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
 	limit := time.After(startLimit)
@@ -703,7 +702,7 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
-// withoutWarnings drops what is said of MOUNT, and of names none of which decodes.
+// withoutWarnings removes the warning about MOUNT, and the hint that no name decodes.
 func withoutWarnings(stderr string) string {
 	lines := slices.Collect(strings.Lines(stderr))
 	for i, line := range lines {
@@ -716,9 +715,9 @@ func withoutWarnings(stderr string) string {
 	return strings.Join(lines, "")
 }
 
-// TestIndexAnswers reads a log of 100,000 names again, with an index that has them: with
-// gocryptfs, which is asked nothing, without it, and without operands. Text and index are
-// the same each time.
+// TestIndexAnswers reads a log of 100,000 names several times with an index that has
+// them: with gocryptfs, which is asked nothing, without gocryptfs, and without operands.
+// Text and index stay the same.
 func TestIndexAnswers(t *testing.T) {
 	m := mountReverse(t, servers(t)[0], filepath.Join(shortDir(t), "plain"), filepath.Join(shortDir(t), "view"))
 	tr := realTranscript(t, m, 100_000)
@@ -748,8 +747,8 @@ func TestIndexAnswers(t *testing.T) {
 	}
 }
 
-// countQuestions returns a socket that passes on to another, and the number of writes
-// that came to it.
+// countQuestions returns a socket that forwards to another one, and the number of
+// requests that came to it.
 func countQuestions(t *testing.T, sock string) (string, *atomic.Int64) {
 	t.Helper()
 	var questions atomic.Int64
@@ -775,9 +774,9 @@ func countQuestions(t *testing.T, sock string) (string, *atomic.Int64) {
 	return proxy.Path, &questions
 }
 
-// TestSoak has filters read without end, in random pieces, while the tree behind the
-// names changes, gocryptfs hangs, and is mounted anew. Half of them share an index.
-// Each line that comes out has to be the truth, or to have stayed encrypted.
+// TestSoak runs filters over and over, with input in random pieces, while the tree
+// changes and gocryptfs hangs or is mounted again. Half of the filters share an index.
+// Each line that comes out must be right or have stayed encrypted.
 func TestSoak(t *testing.T) {
 	limit, err := time.ParseDuration(os.Getenv("SOAKTIME"))
 	if err != nil {
@@ -859,8 +858,8 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// soakNames makes files, and returns their plain paths by their cipher paths: plain
-// ones, long ones, with control characters, and not valid UTF-8.
+// soakNames makes files and returns their plain paths by cipher path. There are usual
+// names, long names, names with control characters, and names that are not valid UTF-8.
 func soakNames(t *testing.T, m *mount) map[string]string {
 	t.Helper()
 	truth := map[string]string{}
@@ -879,7 +878,7 @@ func soakNames(t *testing.T, m *mount) map[string]string {
 					truth[m.encrypt(t, path)] = path
 					continue
 				}
-				// The protocol cannot pass it on: the file itself says.
+				// The protocol cannot pass it on, so the inode identifies it.
 				cipherDir := m.encrypt(t, dir)
 				entries, err := os.ReadDir(filepath.Join(m.Dir, cipherDir))
 				if err != nil {
@@ -897,8 +896,8 @@ func soakNames(t *testing.T, m *mount) map[string]string {
 	return truth
 }
 
-// soakRun gives one filter some thousand lines, and returns how many came out, and
-// how many of them decoded.
+// soakRun runs one filter over some thousand lines. It returns the number of lines that
+// came out, and of those that are decoded.
 func soakRun(random *rand.Rand, args []string, truth map[string]string, ciphers []string) (n, decoded int, err error) {
 	var in bytes.Buffer
 	var asked []string
@@ -948,5 +947,5 @@ func soakRun(random *rand.Rand, args []string, truth map[string]string, ciphers 
 	return len(lines), decoded, nil
 }
 
-// shownAs writes the names of the soak as the filter does.
+// shownAs escapes the names of the soak as the filter does.
 var shownAs = strings.NewReplacer("\n", `\#012`, "\xff", `\#377`, "\xfe", `\#376`)

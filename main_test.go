@@ -21,8 +21,8 @@ import (
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
-// The scripts in testdata/script run the program as a process, one script for
-// each behaviour. Beside the usual commands of testscript they have
+// The scripts in testdata/script run the program as a process, one script for each
+// behavior. In addition to the usual commands of testscript they have
 //
 //	exits STATUS PROGRAM ARG...   runs a program and compares its exit status
 //	encrypt FILE...               replaces {PATH} in files by its cipher path below
@@ -31,13 +31,13 @@ import (
 //	encrypt -forward FILE...      the same, with $CIPHER
 //	orphan FILE                   makes a socket that nobody listens to
 //
-// and in the environment, of two real mounts with the files of scriptFiles:
+// and in the environment two real mounts with the files of scriptFiles:
 //
 //	$SOCK $MOUNT $PLAIN           one in reverse mode
 //	$FSOCK $CIPHER $VIEW          one in forward mode
 //
-// [mounts] tells if they are there. After each exits both streams are looked at
-// (TestScriptsLookAtBothStreams).
+// The condition [mounts] reports whether they are there. After each exits, a script
+// checks both streams (TestScriptsLookAtBothStreams).
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){program: main})
@@ -110,7 +110,7 @@ func makeFiles(t *testing.T, dir string) {
 
 func (m *scriptMounts) setup(env *testscript.Env) error {
 	env.Setenv("LC_ALL", "C.UTF-8")
-	env.Setenv("GORACE", "atexit_sleep_ms=10") // in place of a second
+	env.Setenv("GORACE", "atexit_sleep_ms=10") // instead of a second
 	if m.reverse == nil {
 		return nil
 	}
@@ -130,7 +130,7 @@ func (m *scriptMounts) condition(cond string) (bool, error) {
 	return m.reverse != nil, nil
 }
 
-// inBraces is {PATH} or {@PATH}.
+// inBraces matches {PATH} or {@PATH}.
 var inBraces = regexp.MustCompile(`\{@?[^{}]+\}`)
 
 func (m *scriptMounts) encrypt(ts *testscript.TestScript, neg bool, args []string) {
@@ -174,7 +174,7 @@ func (s inScript) Helper()                        {}
 func (s inScript) Fatal(args ...any)              { s.ts.Fatalf("%v", args) }
 func (s inScript) Fatalf(form string, arg ...any) { s.ts.Fatalf(form, arg...) }
 
-// exits runs a program, which has to end with a status.
+// exits runs a program and checks its exit status.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits STATUS PROGRAM ARG...")
@@ -191,7 +191,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// orphan makes a socket as a server that was killed leaves it.
+// orphan makes a socket that nobody listens to, as a killed server leaves it.
 func orphan(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: orphan FILE")
@@ -199,8 +199,8 @@ func orphan(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(ctlsocktest.Orphan(ts.MkAbs(args[0])))
 }
 
-// TestScriptsLookAtBothStreams checks that scripts look at stdout and at stderr
-// after every program whose status they look at.
+// TestScriptsLookAtBothStreams checks that scripts check stdout and stderr after every
+// program whose status they check.
 func TestScriptsLookAtBothStreams(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(scripts) == 0 {
@@ -234,8 +234,8 @@ func codeFlags() []string {
 	return names
 }
 
-// TestFlagsAreDocumented has the same flags in the code, in the help, twice in the
-// manual, and in the README but for those that every program has.
+// TestFlagsAreDocumented checks that the code, the help, the manual, its synopsis and
+// README have the same flags, except those that every program has.
 func TestFlagsAreDocumented(t *testing.T) {
 	want := codeFlags()
 	if len(want) < 10 {
@@ -245,8 +245,8 @@ func TestFlagsAreDocumented(t *testing.T) {
 	synopsis, _, _ := strings.Cut(manual, ".Sh DESCRIPTION")
 	for name, doc := range map[string]struct {
 		text    string
-		form    string   // of a flag, with -name or the names in a group
-		without []string // not in there
+		form    string   // of a flag, with its name or names in a group
+		without []string // flags that may be missing
 	}{
 		"help":            {usage, `(?m)(?:^  |, )(-[a-z-]+)`, nil},
 		"manual":          {manual, `(?m)^\.It Fl ([a-z-]+(?: , [a-z-]+)*)`, nil},
@@ -266,7 +266,7 @@ func TestFlagsAreDocumented(t *testing.T) {
 	}
 }
 
-// TestHelpFits has the help on a screen of 60 columns.
+// TestHelpFits checks that the help fits on a screen of 60 columns.
 func TestHelpFits(t *testing.T) {
 	lines := strings.Split(strings.TrimSuffix(usage, "\n"), "\n")
 	for _, line := range lines {
@@ -276,8 +276,8 @@ func TestHelpFits(t *testing.T) {
 	}
 }
 
-// TestReadme pastes the shell examples of README, as somebody would who has files
-// in ~/Documents, a password, and a backup host, which here is the same machine.
+// TestReadme runs the shell examples of README, as a reader would who has files in
+// ~/Documents, a password, and a backup host, which is the same machine here.
 func TestReadme(t *testing.T) {
 	need(t, "fuse", "rsync", "bash", "gocryptfs", "fusermount")
 	text, err := os.ReadFile("README.md")
@@ -292,7 +292,7 @@ func TestReadme(t *testing.T) {
 		t.Fatalf("%d examples, want the script, timemachine, a log, a restore in two parts", len(examples))
 	}
 	r := newReader(t)
-	// Where the filter is installed: not in cron's PATH, which the reader has.
+	// The filter is not installed in the reader's PATH, which is that of cron.
 	bin, err := exec.LookPath(program)
 	if err != nil {
 		t.Fatal(err)
@@ -406,10 +406,10 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// longTaxes becomes a long name.
+// longTaxes is a path that gocryptfs stores as a long name.
 var longTaxes = strings.Repeat("long ", 40) + "taxes.pdf"
 
-// A reader has a home directory, in which everything happens.
+// A reader has a home directory, in which all examples run.
 type reader struct {
 	home string
 	env  []string
@@ -428,7 +428,7 @@ func newReader(t *testing.T) *reader {
 	for _, path := range paths {
 		r.write(t, "Documents/"+path, "content of "+path)
 	}
-	// rsync calls it as ssh, with a host and a command.
+	// rsync calls it like ssh, with a host and a command.
 	r.write(t, "bin/host", "#!/bin/sh\nshift\ncd && exec \"$@\"\n")
 	// The rsync that timemachine 1.3.2 runs for `timemachine -v SRC DEST -- OPTS`.
 	r.write(t, "bin/timemachine", `#!/bin/sh
@@ -453,7 +453,7 @@ func (r *reader) write(t *testing.T, path, content string) {
 	}
 }
 
-// A reading is a script that runs.
+// A reading is a running script.
 type reading struct {
 	cmd *exec.Cmd
 	out *watched
@@ -470,7 +470,7 @@ func (r *reader) start(script string) *reading {
 	return c
 }
 
-// end returns all that the script printed, when it has ended.
+// end waits for the script and returns all that it printed.
 func (c *reading) end() (string, error) {
 	if c.err == nil {
 		c.err = c.cmd.Wait()

@@ -19,17 +19,16 @@ import (
 	"github.com/rfjakob/gocryptfs/v2/ctlsock"
 )
 
-// The harness of the end-to-end tests: real gocryptfs servers, mounts that are
-// always taken down again, and the filter run in process.
+// The harness of the end-to-end tests: real gocryptfs servers, mounts that are always
+// unmounted again, and the filter run in process.
 
-// startLimit is how long a server may take to mount or to end, and an answer
-// to come. Reaching it is a failure, so it is generous: a loaded machine with
-// the race detector on needs a second or two.
+// startLimit bounds the time that a server may take to mount, to end or to answer.
+// Reaching it is a failure, so it is generous: a loaded machine with the race detector
+// on needs a second or two.
 const startLimit = 30 * time.Second
 
-// need skips the test when one of things is missing, or fails it when CI=true,
-// where everything is meant to be there. A thing is "fuse", "root", "namespaces"
-// or the name of a program.
+// need skips the test if one of things is missing. With CI=true it fails the test
+// instead. A thing is "fuse", "root", "namespaces" or the name of a program.
 func need(t testing.TB, things ...string) {
 	t.Helper()
 	for _, thing := range things {
@@ -44,7 +43,7 @@ func need(t testing.TB, things ...string) {
 	}
 }
 
-// missing says why thing cannot be used here, or "".
+// missing returns the reason why thing cannot be used here, or "".
 func missing(thing string) string {
 	switch thing {
 	case "root":
@@ -76,8 +75,8 @@ type server struct {
 	Bin  string
 }
 
-// servers returns the gocryptfs pinned in go.mod and the one in PATH. What
-// they need but is not there skips the test, see need.
+// servers returns the gocryptfs pinned in go.mod and the one in PATH. It skips the
+// test if something that they need is missing; see need.
 func servers(t testing.TB) []server {
 	t.Helper()
 	need(t, "fuse", "gocryptfs")
@@ -107,11 +106,11 @@ func pinned(t testing.TB) string {
 	return bin
 }
 
-// shortDir returns a new directory that is removed after the test. Its path
-// is short, which t.TempDir's is not: a socket's path may have 107 bytes.
-// It may be entered by other users, as the tests with errors need. It is in
-// memory where Linux has such a place: making and removing hundreds of small
-// files a hundred times over took a minute on a disk, a second there.
+// shortDir returns a new directory that is removed after the test. Unlike that of
+// t.TempDir, its path is short: the path of a socket may have at most 107 bytes. Other
+// users may enter it, as the tests of errors require. It is in memory if Linux has such
+// a place: making and removing hundreds of small files a hundred times over took a
+// minute on a disk, a second there.
 func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "gp")
@@ -135,18 +134,17 @@ func shortDir(t testing.TB) string {
 // mount is a gocryptfs file system in use.
 type mount struct {
 	Sock  string // its control socket
-	Dir   string // where the encrypted names are: the view if -reverse, else the cipher directory
-	Plain string // where the plain names are
+	Dir   string // directory with the encrypted names: the view with -reverse, else the cipher directory
+	Plain string // directory with the plain names
 
 	at      string // the mount point
 	process *exec.Cmd
-	done    chan error // gets the server's end
+	done    chan error // receives the result of the server
 }
 
-// mountReverse shows the directory plain encrypted at view, until the test
-// ends or unmount is called. Options that shape the file system
-// (-deterministic-names, ...) go to -init, which happens only the first time
-// for a directory; all others go to the mount.
+// mountReverse shows the directory plain encrypted at view, until the test ends or
+// unmount is called. Options that shape the file system (-deterministic-names, ...) go
+// to -init, which runs only the first time for a directory; all others go to the mount.
 func mountReverse(t testing.TB, s server, plain, view string, opts ...string) *mount {
 	t.Helper()
 	m := &mount{Dir: view, Plain: plain, at: view}
@@ -190,8 +188,8 @@ func (m *mount) start(t testing.TB, s server, conf, source string, opts []string
 	m.serve(t, exec.Command(s.Bin, args...))
 }
 
-// splitOptions parts the options of -init from those of a mount; -reverse
-// belongs to both.
+// splitOptions separates the options of -init from those of a mount; -reverse belongs
+// to both.
 func splitOptions(opts []string) (initOpts, mountOpts []string) {
 	for _, o := range opts {
 		name, _, _ := strings.Cut(o, "=")
@@ -208,7 +206,7 @@ func splitOptions(opts []string) (initOpts, mountOpts []string) {
 	return initOpts, mountOpts
 }
 
-// serve starts the server and returns when it says that it has mounted.
+// serve starts the server and returns when it reports that it has mounted.
 func (m *mount) serve(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -240,8 +238,8 @@ func (m *mount) serve(t testing.TB, cmd *exec.Cmd) {
 	}
 }
 
-// readUntil reads lines until one holds want and returns "", or returns all
-// that was said when the text ends first.
+// readUntil reads lines until one contains want, and returns "". If the text ends
+// first, it returns the text.
 func readUntil(r io.Reader, want string) string {
 	var said strings.Builder
 	lines := bufio.NewScanner(r)
@@ -254,9 +252,9 @@ func readUntil(r io.Reader, want string) string {
 	return "it ended without a word of being ready\n" + said.String()
 }
 
-// unmount takes the file system down and waits for the server's end. It may
-// be called twice. A mount still in use is detached (-z), so that nothing
-// stays behind; the test fails then.
+// unmount unmounts the file system and waits for the server. It may be called twice.
+// If the mount is still in use, unmount detaches it (-z), so that nothing stays behind,
+// and fails the test.
 func (m *mount) unmount(t testing.TB) {
 	if m.process == nil {
 		return
@@ -264,7 +262,7 @@ func (m *mount) unmount(t testing.TB) {
 	defer func() { m.process = nil }()
 	if out, err := exec.Command("fusermount3", "-u", m.at).CombinedOutput(); err != nil {
 		select {
-		case <-m.done: // it never mounted, or was ended by the test
+		case <-m.done: // the server never mounted, or the test has ended it
 			exec.Command("fusermount3", "-u", "-z", m.at).Run()
 			return
 		default:
@@ -281,8 +279,8 @@ func (m *mount) unmount(t testing.TB) {
 	}
 }
 
-// encrypt asks the server for the cipher path of a plain path. The path must
-// be UTF-8, as the protocol is JSON.
+// encrypt asks the server for the cipher path of a plain path. The path must be UTF-8,
+// because the protocol is JSON.
 func (m *mount) encrypt(t testing.TB, plain string) string {
 	t.Helper()
 	conn, err := net.Dial("unix", m.Sock)
@@ -308,7 +306,7 @@ func (m *mount) encrypt(t testing.TB, plain string) string {
 	return answer.Result
 }
 
-// pretty runs the filter on input. It fails the test when the filter does.
+// pretty runs the filter on input. It fails the test if the filter fails.
 func pretty(t testing.TB, args []string, input []byte) (stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer

@@ -16,8 +16,8 @@ import (
 type comparison struct {
 	sh    string // a shell script; {path} is a plain path, encrypted on the other side
 	mount string // if set, MOUNT is this directory inside the encrypted tree
-	alone bool   // not on both sides at once: it changes the source
-	aside string // a pattern of what differs for a reason of its own
+	alone bool   // it changes the source, so it must not run on both sides at once
+	aside string // a pattern of what differs for a reason particular to this command
 }
 
 var commands = []comparison{
@@ -133,14 +133,14 @@ var commands = []comparison{
 	{sh: "rsync -av --link-dest=../nowhere --link-dest=../old src new"},
 	{sh: "rsync -avv --link-dest=../dst/{plain.txt} src/ new/"},
 
-	// Where files are while they are made.
+	// The places of files while they are being written.
 	{sh: "rsync -avi --partial-dir=.partial src/ dst/"},
 	{sh: "rsync -avv --delay-updates --delete src/ dst/"},
 	{sh: "mkdir tmp; rsync -avv -T $PWD/tmp src/ dst/"},
 	{sh: "rsync -avv --fuzzy src/ dst/"},
 	{sh: "rsync -avi --fsync --preallocate src/ dst/"},
 
-	// What is left out.
+	// Files that are left out.
 	{sh: "rsync -avv --existing src/ dst/"},
 	{sh: "rsync -avv --ignore-existing" + sameKind + " src/ dst/"},
 	{sh: "rsync -a --ignore-existing --info=skip2" + sameKind + " src/ dst/"},
@@ -173,7 +173,7 @@ var commands = []comparison{
 	{sh: "rsync -avP -e $RSH host:$PWD/src/ new/"},
 	{sh: "rsync -avi --delete src/ rsync://host/dst/"},
 	{sh: "rsync -avv rsync://host/src/ dst/"},
-	// Behind `./` a name that begins with a dash is no option.
+	// After `./`, a name that begins with a dash is no option.
 	{sh: "rsync -av rsync://host/src/./{" + spaceDir + "} host::src/./{gone.txt} dst/"},
 	{sh: "rsync -a rsync://host/src/"},
 	{sh: "rsync -aR rsync://host/src/./{" + deepDir + "} new" + daemonLog, aside: `\d+$`},
@@ -182,7 +182,7 @@ var commands = []comparison{
 	// Batches, of the same rsync.
 	{sh: "rsync -av --write-batch=batch src/ new/; rsync -avv --read-batch=batch dst/"},
 
-	// What -vvv adds. Its numbers are indexes, sizes and ids.
+	// The additions of -vvv. Their numbers are indexes, sizes and ids.
 	{sh: "rsync -aHvvv --delete src/ dst/", aside: "[0-9]+"},
 
 	// timemachine.
@@ -190,8 +190,7 @@ var commands = []comparison{
 	{sh: timemachine + " --link-dest=../current --verbose --progress $PWD/src/ $PWD/dst/.inprogress"},
 }
 
-// inside are commands over a directory of the encrypted tree that is given as
-// MOUNT.
+// inside are commands for which MOUNT is a directory inside the encrypted tree.
 var inside = []comparison{
 	{sh: "rsync -avi --delete src/{deep}/ dst/{deep}/", mount: "deep"},
 	{sh: "rsync -av --progress src/{" + deepDir + "}/ new/", mount: deepDir},
@@ -231,7 +230,7 @@ var failures = []comparison{
 	{sh: readOnly + "rsync -ai --delete" + noMax + " src/ dst/"},
 	{sh: readOnly + "rsync -av --inplace src/ dst/"},
 	{sh: readOnly + "rsync -av --delay-updates --delete" + noMax + " src dst"},
-	// The daemon makes targets stay in its module, which it cannot with encrypted ones.
+	// The daemon confines targets to its module, which it cannot do with encrypted ones.
 	{sh: readOnly + "rsync -av" + noMax + " --exclude=/{" + linkDir + "/absolute} --exclude=/{" + linkDir + "/upwards} src/ rsync://host/dst/"},
 	{sh: readOnly + "rsync -av" + noMax + " src/ rsync://host/chroot/"},
 	{sh: "mkdir bak; mount --bind bak bak; mount -o remount,bind,ro bak; rsync -avb --backup-dir=$PWD/bak src/{" + umlautFile + "} dst/"},
@@ -242,7 +241,7 @@ var failures = []comparison{
 	{sh: "$AS rsync -rltv" + noMax + " src/ dst/"},
 	{sh: "$AS rsync -rlti --delete --ignore-errors" + noMax + " src/ dst/"},
 	{sh: "mkdir new; chmod 777 new; $AS rsync -av --super" + noMax + " src/ new/"},
-	// Temporary files can be made, but not renamed over what is root's.
+	// Temporary files can be made, but not renamed over root's files.
 	{sh: "chmod -R 1777 dst; $AS rsync -rv" + noMax + " src/ dst/"},
 	{sh: "chmod -R 1777 dst; $AS rsync -rlv --delay-updates" + noMax + " src/ dst/"},
 	{sh: "chmod -R 1777 dst; $AS rsync -rlv --delete --ignore-errors" + noMax + " src/ dst/"},
@@ -253,7 +252,7 @@ var failures = []comparison{
 	{sh: "mount -t tmpfs none dst/{" + goneDir + "}; rsync -avx --delete src/ dst/"},
 	{sh: "mkdir ref; mount -t tmpfs none ref; cp -a old/. ref; rsync -avi --link-dest=../ref src/ new/"},
 
-	// Nothing is there.
+	// Nothing exists at the path.
 	{sh: "rsync -av src/{gone.txt} src/{" + goneDir + "}/ dst/"},
 	{sh: "rsync -avL src/{" + danglingDir + "} dst/"},
 	{sh: "rsync -av src/{plain.txt}/ dst/"},
@@ -261,11 +260,11 @@ var failures = []comparison{
 	{sh: "rsync -av rsync://host/nowhere/{" + spaceDir + "} dst/"},
 	{sh: "rsync -av rsync://host/src/./{gone.txt} dst/"},
 
-	// Files that vanish once rsync has them in its list. That it has is sure
-	// when the pipe and its buffer have taken more comments than they can hold.
+	// Files that vanish after rsync has them in its list. It has them when the pipe and
+	// its buffer have taken more comments than they can hold.
 	{sh: vanish("-av --progress"), alone: true},
 
-	// A daemon says no.
+	// A daemon refuses.
 	{sh: "rsync -av src/ rsync://host/refuse/"},
 	{sh: "rsync -av src/{" + spaceDir + "} rsync://host/refuse/{" + cjkDir + "}"},
 }
@@ -274,7 +273,7 @@ var failures = []comparison{
 var tools = []comparison{
 	{sh: "find src/{" + spaceDir + "} src/{" + cjkDir + "} src/{deep}"},
 	{sh: "find $PWD/src/{" + spaceDir + "} -type f -printf '%p (%P)\\n'", mount: spaceDir},
-	// tar shows a newline raw, or escapes all that is not ASCII.
+	// tar shows a newline raw, or escapes everything that is not ASCII.
 	{sh: "tar cvf /dev/null --quoting-style=literal src/{" + spaceDir + "} src/{" + cjkDir + "}"},
 	{sh: "tar cf - src/{" + danglingDir + "} src/{" + cjkDir + "} | tar tvf - --quoting-style=literal", aside: "^[^ ]+ [^ ]+ +[0-9]+"},
 	{sh: "du -a src/{" + spaceDir + "}", aside: "^[0-9]+"},
@@ -284,7 +283,7 @@ var tools = []comparison{
 	{sh: "rm -rv dst/{" + spaceDir + "}"},
 }
 
-// vanish is a run of rsync with the flags in which a file vanishes.
+// vanish returns a run of rsync with the given flags, during which a file vanishes.
 func vanish(flags string) string {
 	return "v='../P/src/verschwindet ü'; echo x >\"$v\"; " +
 		"{ printf '%s\\n' {verschwindet ü} {plain.txt}; yes '#' | head -c 150000; rm \"$v\"; } | " +
@@ -294,37 +293,37 @@ func vanish(flags string) string {
 // readOnly makes the destination a read-only file system.
 const readOnly = "mount --bind dst dst; mount -o remount,bind,ro dst; "
 
-// noMax leaves out the name of 255 bytes: rsync cuts the temporary name of a
-// plain file at 246 bytes (receiver.c, get_tmpname), the encrypted one is short.
+// noMax leaves out the name of 255 bytes: rsync cuts its temporary name at 246 bytes
+// (receiver.c, get_tmpname), but the encrypted name is short.
 var noMax = " --exclude={" + maxName + "}"
 
-// daemonLog prints the daemon's log once its last line is there: the client may
-// end before.
+// daemonLog prints the daemon's log after its last line has been written: the client may
+// end earlier.
 const daemonLog = "; until grep -q ' sent .* received ' daemon.log; do :; done; cat daemon.log"
 
-// sameKind leaves out the directories that are no directories at the
-// destination: with --ignore-existing they stay in the way, and which error
-// that leads to depends on the order of the names.
+// sameKind leaves out the directories that are something else at the destination. With
+// --ignore-existing, what is there stays in the way, and the resulting error depends on
+// the order of the names.
 const sameKind = " --exclude=/{" + fileToDir + "} --exclude=/{link to dir}"
 
 // timemachine is how linux-timemachine calls rsync.
 const timemachine = "ln -s $PWD/old dst/current; rsync --recursive --perms --owner --group --times --links" +
 	" --delete --delete-excluded --partial-dir=.partial"
 
-// The nasty tree of the oracle, as a table: every row is a path with what was
-// there at the first backup and what is there at the second one. A state is
+// The nasty tree of the oracle is a table. Every row is a path with its state at the
+// first backup and its state at the second. A state is
 //
 //	file V [MODE] [later]  a small file; V is its content, later a younger date
-//	big V                  20 kB and a bit, so that a size limit can tell it
+//	big V                  a bit over 20 kB, for commands with a size limit
 //	dir [MODE]             a directory (those above a row need no row)
 //	pipe                   a FIFO
 //	-> TARGET              a symbolic link
 //	= PATH                 a hard link
 //
-// and nothing at all when empty.
+// or, if empty, that nothing exists.
 type row struct{ path, was, is string }
 
-// Names that commands and exceptions refer to.
+// Names that commands and exceptions refer to:
 const (
 	umlautFile = "Übergrößen für Jürgen.txt"
 	cjkDir     = "日本語の フォルダ"
@@ -332,32 +331,31 @@ const (
 	goneDir    = "gone forever"
 	deepDir    = "deep/zwei/drei 3/vier/fünf 5/six"
 	fileToDir  = "was a file"
-	errDir     = "only errors" // what the commands that fail work on
+	errDir     = "only errors" // for the commands that fail
 	bigDir     = "only big"
 	linkDir    = "only links"
 	hardDir    = "hard links"
 
 	danglingDir = "only dangling links"
 
-	// lookalike has the shape of an encrypted name: 22 letters of base64url,
+	// lookalike has the shape of an encrypted name: 22 letters of base64url with the
 	// spare bits zero.
 	lookalike = "TheQuickBrownFoxJumpsg"
 )
 
 var (
-	maxName = long("max ", 255) // as long as a name can be
+	maxName = long("max ", 255) // the longest possible name
 	longDir = long("dir ", 230)
 )
 
-// long returns a name of n bytes, which gocryptfs stores as a long name from
-// 176 on.
+// long returns a name of n bytes. From 176 bytes on, gocryptfs stores it as a long name.
 func long(start string, n int) string {
 	return start + strings.Repeat("0123456789", 26)[:n-len(start)]
 }
 
-// hard are the names of hard links: rsync shows the first in its list as the
-// file, the others as `=> first`. The list is sorted, so names are needed
-// whose order encryption keeps; see hardNames.
+// hard are the names of hard links. rsync shows the first in its list as the file and the
+// others as `=> first`. The list is sorted, so encryption must keep the order of these
+// names; see hardNames.
 func nastyTree(hard []string) []row {
 	rows := []row{
 		{"plain.txt", "file 1", "file 1"},
@@ -389,8 +387,8 @@ func nastyTree(hard []string) []row {
 		{"--delete", "file 1", "file 2"},
 		{"~tilde~", "file 1", "file 2"},
 
-		// Control bytes. None starts with CR: rsync prints such a line with
-		// the CR raw (log.c, for its progress lines).
+		// Control bytes. None starts with CR: rsync prints such a line with the CR raw
+		// (log.c, for its progress lines).
 		{"new\nline", "file 1", "file 2"},
 		{"tab\tbed", "file 1", "file 2"},
 		{"esc\x1b[31mred", "", "file 1"},
@@ -399,15 +397,15 @@ func nastyTree(hard []string) []row {
 		{"c1\u0085control", "", "file 1"},
 		{"all\x01\x02\x07\x08\x0b\x0c\x0e\x1f", "", "file 1"},
 
-		// Not UTF-8. Never deleted: the control socket's JSON has lost those bytes.
+		// Not UTF-8. Never deleted: the JSON of the control socket loses those bytes.
 		{"latin1 \xe4\xf6\xfc", "file 1", "file 2"},
 		{"only bad \xff\xfe", "", "file 1"},
 		{"bad dir \xe9/in it", "file 1", "file 2"},
 		{"bad dir \xe9/bad in it \xe9", "", "file 1"},
 		{long("long bad \xe9 ", 210), "file 1", "file 2"},
 
-		// Long names: 175 bytes are the last short one. Never deleted in a
-		// reverse mount, where long names are found by listing the directory.
+		// Long names: the last short one has 175 bytes. Never deleted in a reverse mount,
+		// where gocryptfs finds long names by listing the directory.
 		{long("175 ", 175), "file 1", "file 2"},
 		{long("176 ", 176), "file 1", "file 2"},
 		{long("long für ", 200), "file 1", "file 2"},
@@ -437,9 +435,9 @@ func nastyTree(hard []string) []row {
 		{"deep/zwei/new here/too", "", "file 1"},
 		{lookalike + "gh0Q/" + lookalike, "file 1", "file 2"},
 
-		// Deleted, or another kind of thing now. No directory becomes a file:
-		// an empty one gives way to it, but no directory is empty in the
-		// encrypted view. The commands that fail have it.
+		// Deleted, or of another kind now. No directory becomes a file: rsync replaces
+		// an empty one, but no directory is empty in the encrypted view. The commands
+		// that fail cover this.
 		{"gone.txt", "file 1", ""},
 		{"gone Ä 日本 🎈", "file 1", ""},
 		{"kept/gone\nwith newline", "file 1", ""},
@@ -494,15 +492,15 @@ func nastyTree(hard []string) []row {
 		{hard[3], "", "= " + hard[2]},
 		{hard[4], "", "= " + hard[2]},
 	}
-	// Encrypted, a target of 16·k bytes is as long as an encrypted name.
+	// The encrypted target of 16·k bytes is as long as an encrypted name.
 	for k := 1; k <= 6; k++ {
 		rows = append(rows, row{fmt.Sprintf("%s/16·%d", linkDir, k), "", "-> " + long("", 16*k)})
 	}
 	return rows
 }
 
-// hardNames picks five names below hardDir whose cipher names are in the same
-// order: of each forty candidates the one that comes next.
+// hardNames picks five names below hardDir whose cipher names are in the same order: from
+// each forty candidates, the one that comes next.
 func hardNames(t testing.TB, m *mount) []string {
 	t.Helper()
 	var names []string
@@ -541,8 +539,8 @@ func buildTree(t testing.TB, root string, rows []row) {
 	dateDirs(t, root, func(string) time.Time { return firstDay })
 }
 
-// changeTree turns the first state into the second one. The directories in
-// which something changed are younger then.
+// changeTree turns the first state into the second. Directories in which something
+// changed get a younger date.
 func changeTree(t testing.TB, root string, rows []row) {
 	t.Helper()
 	changed := map[string]bool{}
@@ -571,16 +569,16 @@ func changeTree(t testing.TB, root string, rows []row) {
 	})
 }
 
-// removeEmpty removes the directories that the last removal has left empty,
-// upwards.
+// removeEmpty removes the directories, from the leaves up, that the last removal has left
+// empty.
 func removeEmpty(root, dir string) {
 	for dir != "." && os.Remove(filepath.Join(root, dir)) == nil {
 		dir = filepath.Dir(dir)
 	}
 }
 
-// create makes one thing of the tree; what is there is replaced. A file is
-// written over, so that its hard links stay.
+// create makes one entry of the tree and replaces what is there. A file is overwritten,
+// so that its hard links stay.
 func create(t testing.TB, root, path, state string) {
 	t.Helper()
 	full := filepath.Join(root, path)
@@ -615,7 +613,7 @@ func create(t testing.TB, root, path, state string) {
 	}
 }
 
-// stays says if what is there can become a thing of that kind.
+// stays reports whether what is there can become an entry of that kind.
 func stays(info os.FileInfo, kind string) bool {
 	switch kind {
 	case "file", "big":
@@ -626,8 +624,8 @@ func stays(info os.FileInfo, kind string) bool {
 	return false
 }
 
-// writeFile writes a file with the fields of its state: a version, a mode and
-// "later", of which only the version must be there.
+// writeFile writes a file from the fields of its state: a version, a mode and "later".
+// Only the version is required.
 func writeFile(t testing.TB, full, content string, fields []string) {
 	t.Helper()
 	version, date, mode := fields[0], firstDay, os.FileMode(0o644)
@@ -642,7 +640,7 @@ func writeFile(t testing.TB, full, content string, fields []string) {
 		mode = parseMode(t, f)
 	}
 	content = version + " " + content
-	// What is written anew is encrypted anew in a forward file system.
+	// In a forward file system, what is written again is encrypted again.
 	if old, err := os.ReadFile(full); err != nil || string(old) != content {
 		if err := os.WriteFile(full, []byte(content), mode); err != nil {
 			t.Fatal(err)

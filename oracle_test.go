@@ -16,10 +16,10 @@ import (
 	"testing"
 )
 
-// The oracle: a command that runs over a plain tree, and over the encrypted
-// view of that tree through the filter, must print the same set of lines.
-// rsync itself says what the right output is, so nothing is written down by
-// hand and every form that rsync has is covered by adding a line to a table.
+// The oracle runs a command over a plain tree, and over the encrypted view of that tree
+// through the filter. Both must print the same set of lines. So rsync itself gives the
+// right output, nothing is written down by hand, and a line in a table covers another
+// form of rsync's output.
 //
 //	BASE/P/src  the plain tree            BASE/E/src  the encrypted one
 //	BASE/P/old  a copy of its old state   BASE/E/old  a copy of its old state
@@ -27,15 +27,15 @@ import (
 //	            anew for each command
 //
 // The commands run in BASE/P and in BASE/E, so that relative names are equal.
-// BASE itself has a blank in it and ends in a directory that looks encrypted.
+// BASE itself has a blank in its path and ends in a directory that looks encrypted.
 type oracle struct {
 	mount    *mount
 	forward  bool
 	base     string
 	spelling string   // if set, how MOUNT is spelled
 	ciphers  []string // every encrypted name in the trees
-	hide     bool     // with -hide-meta, and what that hides is missing on both sides
-	index    string   // of a run that saw the tree before, for -map; may be ""
+	hide     bool     // use -hide-meta; what that hides is missing on both sides
+	index    string   // from a run that saw the tree before, for -map; may be ""
 	tally
 }
 
@@ -58,8 +58,8 @@ func TestOracle(t *testing.T) {
 	})
 }
 
-// TestOracleForward runs them over the encrypted directory of a forward file
-// system, P being its plain view.
+// TestOracleForward runs every command over the encrypted directory of a forward file
+// system. P is its plain view.
 func TestOracleForward(t *testing.T) {
 	forEachServer(t, func(t *testing.T, s server) {
 		o := newOracle(t, s, shape{name: "forward", forward: true})
@@ -90,8 +90,8 @@ func TestOracleShapes(t *testing.T) {
 	})
 }
 
-// TestOracleMount gives the filter MOUNT in every spelling. The server never
-// hears of it, so one is enough.
+// TestOracleMount gives the filter MOUNT in every spelling. The server never sees the
+// spelling, so one server is enough.
 func TestOracleMount(t *testing.T) {
 	s := oracleServers(t)[0]
 	t.Run(s.Name, func(t *testing.T) {
@@ -137,15 +137,16 @@ func forEachServer(t *testing.T, test func(t *testing.T, s server)) {
 	}
 }
 
-// oracleServers returns the servers, if all that the oracle uses is there.
+// oracleServers returns the servers. It skips the test if something that the oracle
+// uses is missing.
 func oracleServers(t *testing.T) []server {
 	t.Helper()
 	need(t, "root", "namespaces", "rsync", "setpriv")
 	return servers(t)
 }
 
-// newOracle builds the trees. The plain tree changes while it is not mounted,
-// so that no cache of the kernel's knows its old state.
+// newOracle builds the trees. The plain tree changes while it is not mounted, so that no
+// cache of the kernel has its old state.
 func newOracle(t *testing.T, s server, sh shape) *oracle {
 	t.Helper()
 	o := &oracle{forward: sh.forward, base: filepath.Join(shortDir(t), "all backups", lookalike)}
@@ -173,7 +174,7 @@ func newOracle(t *testing.T, s server, sh shape) *oracle {
 	return o
 }
 
-// remember has the filter see the tree, and write down its names.
+// remember runs the filter over a list of the tree, to write down its names.
 func (o *oracle) remember(t *testing.T) {
 	t.Helper()
 	list, err := o.sh("E", "find src -mindepth 1")
@@ -199,8 +200,8 @@ func encryptedNames(t *testing.T, root string) (names []string) {
 	return names
 }
 
-// daemonConf is the configuration of the rsync daemon that rsync itself starts
-// (RSYNC_CONNECT_PROG) for rsync:// and host::, at the other end of a socket.
+// daemonConf is the configuration of the rsync daemon. rsync itself starts it for
+// rsync:// and host:: (RSYNC_CONNECT_PROG), at the other end of a socket.
 const daemonConf = `
 uid = 0
 gid = 0
@@ -222,8 +223,8 @@ munge symlinks = no
 	exclude = *
 `
 
-// writeTools writes what the commands need beside the trees: the daemon's
-// configuration and a remote shell that stays here ($RSH).
+// writeTools writes what the commands need in addition to the trees: the configuration
+// of the daemon and a remote shell that stays on this machine ($RSH).
 func (o *oracle) writeTools(t *testing.T) {
 	t.Helper()
 	files := map[string]string{"rsh": "#!/bin/sh\nshift\nexec sh -c \"$*\"\n"}
@@ -237,14 +238,14 @@ func (o *oracle) writeTools(t *testing.T) {
 	}
 }
 
-// remount mounts the file system, for the first time or anew.
+// remount mounts the file system, for the first time or again.
 func (o *oracle) remount(t *testing.T, s server, sh shape) {
 	t.Helper()
 	if o.mount != nil {
 		o.mount.unmount(t)
 	}
 	p, e := filepath.Join(o.base, "P/src"), filepath.Join(o.base, "E/src")
-	// Commands that run as another user must reach the files.
+	// Commands of another user must reach the files.
 	opts := append(slices.Clone(sh.opts), "-allow_other")
 	if sh.forward {
 		o.mount = mountForward(t, s, e, p, opts...)
@@ -266,8 +267,8 @@ func (o *oracle) compareAll(t *testing.T, commands []comparison) {
 	}
 }
 
-// compare runs one command on both sides. With an index it has to be right without
-// that, too, but for the names that nobody can decrypt any more.
+// compare runs one command on both sides. If there is an index, the output must be right
+// without it, except for names that can no longer be decrypted, and right with it.
 func (o *oracle) compare(t *testing.T, c comparison) {
 	t.Helper()
 	plain, raw := o.runBoth(t, c)
@@ -290,7 +291,7 @@ func (o *oracle) compare(t *testing.T, c comparison) {
 	}
 }
 
-// check compares what the filter makes of raw with plain.
+// check compares the filter's output for raw with plain.
 func (o *oracle) check(t *testing.T, c comparison, plain, raw []byte, flags []string) {
 	t.Helper()
 	shown, warnings := pretty(t, append(flags, o.mount.Sock, o.mountArg(t, c)), raw)
@@ -305,14 +306,14 @@ func (o *oracle) check(t *testing.T, c comparison, plain, raw []byte, flags []st
 				t.Errorf("%s\nleft over %q", what, line)
 			}
 		}
-		if !strings.Contains(c.sh, "progress2") { // which is not about a file
+		if !strings.Contains(c.sh, "progress2") { // its progress is not that of a file
 			wantText, gotText = joinProgress(wantText), joinProgress(gotText)
 		}
 	} else {
 		checkControl(t, c, raw, []byte(shown))
 	}
 	o.checkLeft(t, c, shown)
-	// Most lines are equal as they are, which is faster to see than to normalize.
+	// Most lines are already equal. Comparing them first is faster than normalizing all.
 	printed := o.split("P", wantText)
 	missing, extra := difference(printed, o.split("E", gotText))
 	same := len(printed) - len(missing)
@@ -330,12 +331,12 @@ func (o *oracle) check(t *testing.T, c comparison, plain, raw []byte, flags []st
 	}
 }
 
-// scriptError is what the programs around rsync print when a command cannot show
-// what it is meant to. On both sides it would be the same.
+// scriptError is what the programs around rsync print if a command fails before it shows
+// what it is meant to show. The comparison would not notice: both sides print the same.
 var scriptError = regexp.MustCompile(`(?m)^(sh|unshare|mount|setpriv|cp|cat|chmod|chown|head|ln|mkdir|rm|touch|yes): .*`)
 
-// deletedLongName tests the one name that the comparison leaves out: a long name
-// is found by its file, so a deleted one stays encrypted without an index. Its
+// deletedLongName tests the one name that the comparison leaves out. gocryptfs finds a
+// long name by its file, so a deleted one stays encrypted without an index. Its
 // directory does not.
 func (o *oracle) deletedLongName(t *testing.T) {
 	t.Helper()
@@ -355,7 +356,7 @@ func (o *oracle) deletedLongName(t *testing.T) {
 	}
 }
 
-// mountArg returns the filter's MOUNT for a command.
+// mountArg returns the operand MOUNT for a command.
 func (o *oracle) mountArg(t *testing.T, c comparison) string {
 	t.Helper()
 	arg := o.mount.Dir
@@ -368,8 +369,8 @@ func (o *oracle) mountArg(t *testing.T, c comparison) string {
 	return arg
 }
 
-// runBoth runs a command on both sides. It has a second try: rsync, with nothing
-// behind it, once did not end after all that it had to say, in some 5,000 runs.
+// runBoth runs a command on both sides. It makes a second try, because once in some
+// 5,000 runs rsync, without the filter, did not end after its last output.
 func (o *oracle) runBoth(t *testing.T, c comparison) (plain, raw []byte) {
 	t.Helper()
 	plain, raw, err := o.runOnce(t, c)
@@ -406,7 +407,7 @@ func (o *oracle) runOnce(t *testing.T, c comparison) (plain, raw []byte, err err
 	return plain, raw, errors.Join(err, <-done)
 }
 
-// clean removes what the last command has left.
+// clean removes what the last command left behind.
 func (o *oracle) clean(t *testing.T, side string) {
 	t.Helper()
 	dir := filepath.Join(o.base, side)
@@ -425,10 +426,10 @@ func (o *oracle) clean(t *testing.T, side string) {
 	}
 }
 
-// sh runs a script in P or E. If it mounts something, it has namespaces of its
-// own, with which all mounts and processes go away again. It returns all of
-// stdout, then all of stderr, as the order between them is chance. That rsync
-// fails is no error; that it hangs is.
+// sh runs a script in P or E. A script that mounts something runs in its own namespaces,
+// so that all its mounts and processes end with it. sh returns all of stdout and then
+// all of stderr, because their order varies. It is no error if rsync fails, only if it
+// hangs.
 func (o *oracle) sh(side, script string) ([]byte, error) {
 	var out, errs bytes.Buffer
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
@@ -443,7 +444,7 @@ func (o *oracle) sh(side, script string) ([]byte, error) {
 		"RSYNC_CONNECT_PROG=rsync --daemon --config=rsyncd.conf",
 		"AS=setpriv --reuid=65534 --regid=65534 --clear-groups")
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	// rsync is several processes: all of them end with the group.
+	// rsync has several processes: all of them end with the group.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	if err := cmd.Run(); ctx.Err() != nil {
@@ -452,10 +453,10 @@ func (o *oracle) sh(side, script string) ([]byte, error) {
 	return append(out.Bytes(), errs.Bytes()...), nil
 }
 
-// placeholder is the plain path that a command names: {path}.
+// placeholder matches the plain path that a command names: {path}.
 var placeholder = regexp.MustCompile(`\{[^{}"]+\}`)
 
-// expand puts quoted paths in the place of {path}, encrypted for E, and of $PWD.
+// expand replaces {path} by the quoted path, encrypted for E, and $PWD by the directory.
 func (o *oracle) expand(t *testing.T, side, script string) string {
 	script = strings.ReplaceAll(script, "$PWD", quote(filepath.Join(o.base, side)))
 	return placeholder.ReplaceAllStringFunc(script, func(p string) string {
@@ -472,9 +473,9 @@ func quote(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// With -hide-meta the output over the encrypted view is that over the plain tree:
-// no line about a housekeeping file, none of its progress, and all else. The
-// oracle's commands show that, with progress kept beside the name it belongs to.
+// With -hide-meta, the output over the encrypted view is that over the plain tree: it
+// has everything except housekeeping files and their progress. These commands show
+// that. Progress is compared together with the name it belongs to.
 var metaCommands = []comparison{
 	{sh: "rsync -ai src/ dst/"},
 	{sh: "rsync -av src dst"},
@@ -505,8 +506,8 @@ func TestHideMeta(t *testing.T) {
 	})
 }
 
-// TestHideMetaTotal has the progress of a whole run (--info=progress2) end with the
-// run, also when the last file is a housekeeping file.
+// TestHideMetaTotal checks that the progress of a whole run (--info=progress2) is shown
+// to its end, even if the last file is a housekeeping file.
 func TestHideMetaTotal(t *testing.T) {
 	const names = ">f+++++++++ a\n\r         90  90%    1.00kB/s    0:00:00 (xfr#1, to-chk=1/2)" +
 		"\n>f+++++++++ gocryptfs.diriv\n\r        100 100%    1.00kB/s    0:00:00 (xfr#2, to-chk=0/2)\n"
@@ -517,39 +518,38 @@ func TestHideMetaTotal(t *testing.T) {
 	}
 }
 
-// transfers are the progress of a file behind its name, or of several.
+// transfers matches the progress of one or more files after a name.
 var transfers = regexp.MustCompile(`\n(?:\r? *[0-9.,]+[KMGT]? +\d+% +[0-9.]+[kMGT]?B/s +[0-9?]+:[0-9?]+(?::[0-9?]+)?` +
 	`(?: \([a-z]+#\d+, [a-z]+-chk=\d+/\d+\)| *) *\n?)+`)
 
-// joinProgress puts the number of files whose progress follows a name behind it.
+// joinProgress replaces the progress after a name by the number of its files.
 func joinProgress(text string) string {
 	return transfers.ReplaceAllStringFunc(text, func(s string) string {
 		return fmt.Sprintf(" [transfers: %d]\n", strings.Count(s, "xfr#"))
 	})
 }
 
-// What the oracle compares: lines as a set, with all that cannot be equal on
-// both sides put aside, each with its reason.
+// The oracle compares lines as a set. What cannot be equal on both sides is put aside;
+// each rule gives its reason.
 
-// rule is something that cannot be equal on both sides, and what to compare
-// in its place.
+// rule is something that cannot be equal on both sides, and what to compare instead.
 type rule struct {
 	what *regexp.Regexp
 	with string
 }
 
-// textRules apply before lines are parted, to text with a CR, as progress has.
+// textRules apply to text with a CR, as progress has, before it is split into lines.
 var textRules = []rule{
-	// Progress: its bytes, rate and time differ, and housekeeping files have
-	// progress too. Names may stand directly behind it.
+	// Progress: its bytes, rate and time differ, and housekeeping files have progress,
+	// too. Names may follow it directly.
 	{regexp.MustCompile(`[\r ]*[0-9.,]+[KMGT]? +\d+% +[0-9.]+[kMGT]?B/s +(\d+:\d\d:\d\d|\?\?:\?\?:\?\?)( \((xfr|ir-chk|to-chk)[^)]*\))? *`), "\n"},
-	// The list's size on the way: housekeeping files count.
+	// The size of the list as it grows: it includes housekeeping files.
 	{regexp.MustCompile(`( \d+ files\.\.\.\r)+`), ""},
 }
 
-// lineRules apply to each line that is not the same on the other side as it is.
+// lineRules apply to each line that is not already the same on the other side.
 var lineRules = []rule{
-	// A log's date and process.
+	// The date and the process of a log.
 	{regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\d+\] `), "DATE [PID] "},
 	// Sizes: encrypted files are larger, there are more of them, and the list
 	// with their names is longer.
@@ -558,37 +558,37 @@ var lineRules = []rule{
 	{regexp.MustCompile(`^((?:DATE \[PID\] )?total: ).*`), "${1}N"},
 	{regexp.MustCompile(`^\d+( files to consider)`), "N$1"},
 	{regexp.MustCompile(`(--max-delete limit \()\d+`), "${1}N"},
-	// A list's size column.
+	// The size column of a list.
 	{regexp.MustCompile(`^([-dlpcbs][-rwxstST]{9}) +[0-9.,]+ `), "$1 N "},
 }
 
-// tempRules are for the names of temporary files, in rsync's errors and in what
-// it says about renaming with -vvv.
+// tempRules apply to the names of temporary files, in rsync's errors and in its
+// messages about renaming with -vvv.
 var tempRules = []rule{
-	// Six random characters, or for what is not a file the process.
+	// Six random characters or, for what is not a file, the process.
 	{regexp.MustCompile(`\.([A-Za-z0-9]{6}|[0-9]{1,6})(" |" \(in | to )`), ".XXXXXX$2"},
-	// rsync puts no dot in front of a name that has one, and none behind one
-	// that ends in one (receiver.c, get_tmpname). An encrypted name has neither.
+	// rsync adds no dot before a name that starts with one, and none after a name that
+	// ends in one (receiver.c, get_tmpname). An encrypted name has no dots.
 	{regexp.MustCompile(`(^|[/" ])\.+([^/]*\.XXXXXX)`), "$1.$2"},
 	{regexp.MustCompile(`\.+XXXXXX`), ".XXXXXX"},
 }
 
-// temporary says if a line, unescaped, may hold a temporary name.
+// temporary matches a line, unescaped, that may hold a temporary name.
 var temporary = regexp.MustCompile(`^rsync: \[[a-zA-Z]+\] |^renaming `)
 
-// statistics are the lines of --stats: figures of sizes and numbers of files.
+// statistics matches the lines of --stats: sizes and numbers of files.
 var statistics = regexp.MustCompile(`^(Number of [a-z ]*files|Total [a-z ]*(size|sent|received)|Literal data|Matched data|File list [a-z ]*):? .*`)
 
-// housekeeping is a file that is in the encrypted tree only, or for the last
-// one in the plain tree only, where it is shown as gocryptfs.conf.
+// housekeeping matches a file that exists only in the encrypted tree. The last one exists
+// only in the plain tree, and is gocryptfs.conf in the encrypted one.
 var housekeeping = regexp.MustCompile(`gocryptfs\.(conf|diriv)|gocryptfs\.longname\..*\.name|\.gocryptfs\.reverse\.conf`)
 
-// nameless are messages without a name, once in a while as rsync's list grows
-// or (-vvv) once for every file: there are more files in the encrypted tree.
+// nameless matches messages without a name, which rsync prints now and then as its list
+// grows or (-vvv) once for every file. The encrypted tree has more files.
 var nameless = regexp.MustCompile(`^\[[a-zA-Z]+\] expand file_list pointer array ` +
 	`|^(false_alarms=|hash search|built hash|done hash|sum=|(sending|got) file_sum|set_compression)`)
 
-// split parts what was printed on one side into sorted lines.
+// split splits what was printed on one side into sorted lines.
 func (o *oracle) split(side, text string) []string {
 	root := filepath.Join(o.base, side)
 	text = strings.ReplaceAll(text, root, "/BASE")
@@ -629,10 +629,10 @@ func (o *oracle) putAside(side string, c comparison, lines []string) (normal []s
 	return normal
 }
 
-// In a forward file system nobody can tell the names below a deleted directory
-// any more: the directory's IV was in its gocryptfs.diriv. The directory itself
-// still has its name. belowDeleted is such a path as the filter shows it,
-// belowDeletedPlain as the plain tree has it.
+// In a forward file system, names below a deleted directory can no longer be decrypted:
+// the IV of the directory was in its gocryptfs.diriv. The name of the directory itself
+// can. belowDeleted matches such a path as the filter shows it, belowDeletedPlain as the
+// plain tree has it.
 var (
 	belowDeleted      = regexp.MustCompile("(" + goneDir + ")/[A-Za-z0-9_/-]*?[A-Za-z0-9_-](-2026-11-23|_bak|)(/?(?:[^A-Za-z0-9_/-]|$))")
 	belowDeletedPlain = regexp.MustCompile("(" + goneDir + ")/(one|zwei ü(/three|/vier\t)?)")
@@ -646,12 +646,11 @@ func below(side, line string) string {
 	return belowDeleted.ReplaceAllString(line, "$1/...$2$3")
 }
 
-// escape is a byte as rsync shows it.
+// escape matches a byte that rsync escapes.
 var escape = regexp.MustCompile(`\\#[0-3][0-7][0-7]`)
 
-// unescape undoes \#ooo: on stderr rsync's receiving side escapes what it
-// shows raw on stdout, and a tab is raw with rsync, escaped by the filter.
-// That the filter escapes control bytes is tested by checkControl.
+// unescape reverses \#ooo, because on stderr rsync's receiving side escapes what it
+// shows raw on stdout. checkControl tests that the filter escapes control bytes.
 func unescape(line string) string {
 	return escape.ReplaceAllStringFunc(line, func(e string) string {
 		b, err := strconv.ParseUint(e[2:], 8, 8)
@@ -662,8 +661,8 @@ func unescape(line string) string {
 	})
 }
 
-// checkControl checks that the filter lets every control byte pass and writes
-// none of its own, except a tab, as rsync does.
+// checkControl checks that the filter passes every control byte and adds none of its
+// own, except a tab, as rsync does.
 func checkControl(t *testing.T, c comparison, in, out []byte) {
 	t.Helper()
 	for b := range 256 {
@@ -677,9 +676,9 @@ func checkControl(t *testing.T, c comparison, in, out []byte) {
 	}
 }
 
-// checkLeft checks that no encrypted name is left in what is shown, lines about
-// housekeeping files included. Below a deleted directory of a forward file
-// system names stay encrypted, see belowDeleted.
+// checkLeft checks that no encrypted name is left in the output, even in lines about
+// housekeeping files. Names below a deleted directory of a forward file system stay
+// encrypted; see belowDeleted.
 func (o *oracle) checkLeft(t *testing.T, c comparison, shown string) {
 	t.Helper()
 	if o.forward {
@@ -694,8 +693,8 @@ func (o *oracle) checkLeft(t *testing.T, c comparison, shown string) {
 	}
 }
 
-// difference returns the lines of want that are not in got, and the other way
-// round, both being sorted.
+// difference returns the lines of want that are not in got, and the reverse. Both must be
+// sorted.
 func difference(want, got []string) (missing, extra []string) {
 	for len(want) > 0 || len(got) > 0 {
 		switch {
@@ -710,7 +709,7 @@ func difference(want, got []string) (missing, extra []string) {
 	return missing, extra
 }
 
-// visible joins lines for a message, not more than a screen shows.
+// visible joins lines for a message, at most as many as fit on a screen.
 func visible(lines []string, sep string) string {
 	var b strings.Builder
 	for i, l := range lines {

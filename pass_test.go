@@ -23,9 +23,9 @@ import (
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
-// What is no name passes unchanged, whoever answers and whoever does not.
+// Text without names passes unchanged, whether there is a server or not.
 
-// strangers are texts without a single name.
+// strangers returns texts without any names.
 func strangers(t *testing.T) map[string][]byte {
 	t.Helper()
 	return map[string][]byte{
@@ -88,7 +88,7 @@ func TestPass(t *testing.T) {
 	}
 }
 
-// wantSame does not print 8 MB when they differ.
+// wantSame compares texts without printing 8 MB if they differ.
 func wantSame(t *testing.T, want []byte, got string) {
 	t.Helper()
 	if got == string(want) {
@@ -101,8 +101,8 @@ func wantSame(t *testing.T, want []byte, got string) {
 	t.Errorf("%d bytes out of %d; at %d got %.60q, want %.60q", len(got), len(want), i, got[i:], want[i:])
 }
 
-// TestPassNoSocket gives texts, with names and without, to a filter without
-// control socket.
+// TestPassNoSocket gives texts, with names and without, to a filter without a control
+// socket.
 func TestPassNoSocket(t *testing.T) {
 	sock := ctlsocktest.Path(t)
 	texts := strangers(t)
@@ -128,7 +128,7 @@ func TestPassNoSocket(t *testing.T) {
 	}
 }
 
-// TestPassBetween puts names between what is passed.
+// TestPassBetween puts names between the texts.
 func TestPassBetween(t *testing.T) {
 	names := readNames(t)
 	sock := ctlsocktest.Path(t)
@@ -144,7 +144,7 @@ func TestPassBetween(t *testing.T) {
 			continue
 		}
 		t.Run(about, func(t *testing.T) {
-			// A blank, as the text may end or begin with a letter.
+			// The text may end or begin with a letter, so there is a blank.
 			in := "{} " + string(text) + " {}\n\n{}" + "\r{}\r\n{}\x00{}\n" + string(text) + "\n\n\n{}"
 			want := strings.ReplaceAll(in, "{}", name.plain)
 			in = strings.ReplaceAll(in, "{}", name.cipher)
@@ -162,17 +162,17 @@ func TestPassBetween(t *testing.T) {
 
 var update = flag.Bool("update", false, "write the expected output in testdata anew")
 
-// capture is one file of testdata/replay, which capture.sh makes: what a command
-// printed, and what the filter makes of that.
+// capture is a file of testdata/replay, made by capture.sh: a command, what it printed,
+// and the output of the filter for that.
 type capture struct {
 	file        string
 	command     []byte
 	raw, pretty []byte
 }
 
-// TestReplay gives the filter what was captured, cut in several ways. It needs
-// neither FUSE nor rsync: a control socket answers from a table. Targets of links stay
-// encrypted: there is no plain directory that has the same files.
+// TestReplay gives the filter the captures, cut in several ways. It needs neither FUSE nor
+// rsync: a control socket answers from a table. Targets of links stay encrypted, because
+// there is no plain directory with the same files.
 func TestReplay(t *testing.T) {
 	names := readNames(t)
 	sock := ctlsocktest.Path(t)
@@ -184,7 +184,7 @@ func TestReplay(t *testing.T) {
 				c.pretty = []byte(replay(t, args, bytes.NewReader(c.raw)))
 				c.write(t)
 			}
-			// Word for word: nothing else in the text has changed.
+			// Only words have changed.
 			if diff := cmp.Diff(words(names).Replace(string(c.raw)), string(c.pretty)); diff != "" {
 				t.Errorf("%s: the pretty part is not the raw one in other words (-raw +pretty):\n%s", c.file, diff)
 			}
@@ -210,7 +210,7 @@ func replay(t *testing.T, args []string, in io.Reader) string {
 	return out.String()
 }
 
-// readers returns what gives text in several ways.
+// readers returns readers that give text in different pieces.
 func readers(text []byte) map[string]io.Reader {
 	const seed = 1
 	random := rand.New(rand.NewPCG(seed, seed))
@@ -225,7 +225,7 @@ func readers(text []byte) map[string]io.Reader {
 	}
 }
 
-// pieces reads a text in pieces as long as next says of the rest.
+// pieces reads a text in pieces. next returns the length of the next piece of the rest.
 type pieces struct {
 	text []byte
 	next func(rest []byte) int
@@ -249,7 +249,7 @@ type encryptedName struct {
 	cipher, plain string
 }
 
-// readNames reads names.tsv: cipher path and plain path.
+// readNames reads names.tsv, with cipher path and plain path.
 func readNames(t *testing.T) (names []encryptedName) {
 	t.Helper()
 	f, err := os.Open("testdata/replay/names.tsv")
@@ -277,8 +277,8 @@ func unquote(t *testing.T, s string) string {
 	return s
 }
 
-// translate returns what a control socket says of paths, plain or not: no path
-// is both.
+// translate returns the answers of a control socket, for cipher paths and for plain ones:
+// no path is both.
 func translate(names []encryptedName) func(path string) string {
 	table := map[string]string{}
 	for _, n := range names {
@@ -287,8 +287,8 @@ func translate(names []encryptedName) func(path string) string {
 	return func(path string) string { return table[path] }
 }
 
-// doubtfulView makes an encrypted directory with the names that have to be seen there
-// to be believed.
+// doubtfulView makes an encrypted directory with the names that are only shown if their
+// files exist.
 func doubtfulView(t *testing.T, names []encryptedName) (view string) {
 	t.Helper()
 	view = t.TempDir()
@@ -302,8 +302,8 @@ func doubtfulView(t *testing.T, names []encryptedName) (view string) {
 	return view
 }
 
-// words translates a text as simply as can be: each name, wherever it stands.
-// That is only right of names known to stand nowhere else.
+// words translates each name in a text, wherever it stands. That is only right because
+// these names stand nowhere else.
 func words(names []encryptedName) *strings.Replacer {
 	var pairs []string
 	for _, n := range names {
@@ -316,7 +316,7 @@ func words(names []encryptedName) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// escaped writes the names of the captures as rsync does.
+// escaped escapes the names of the captures as rsync does.
 var escaped = strings.NewReplacer("\n", `\#012`, "\r", `\#015`, "\x1b", `\#033`, `\#123`, `\#134#123`)
 
 // readCaptures reads all captures.
@@ -363,8 +363,8 @@ func (c *capture) write(t *testing.T) {
 	}
 }
 
-// TestRandomWords gives 12,000 words to real servers that could be names and are
-// none. About one in 280 decrypts to something all the same.
+// TestRandomWords gives 12,000 words to real servers. They could be names but are not.
+// About one in 280 still decrypts to something.
 func TestRandomWords(t *testing.T) {
 	const n = 12_000
 	for _, s := range servers(t) {
@@ -408,7 +408,7 @@ func TestRandomWords(t *testing.T) {
 }
 
 // TestRandomWordsBelow gives 200,000 words with and without suffixes to a real server,
-// each after the path of a directory that it might be in.
+// each after the path of a directory in which it could lie.
 func TestRandomWordsBelow(t *testing.T) {
 	const n = 200_000
 	dir := shortDir(t)
@@ -433,7 +433,7 @@ func TestRandomWordsBelow(t *testing.T) {
 	}
 }
 
-// wordLines returns n words in text: one half of 22 characters, the other of 64
+// wordLines returns n words in lines of text: half of them have 22 characters, half 64
 // hexadecimal digits.
 func wordLines(n int) string {
 	var seed [32]byte
