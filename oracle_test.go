@@ -24,7 +24,7 @@ import (
 //	BASE/P/src  the plain tree            BASE/E/src  the encrypted one
 //	BASE/P/old  a copy of its old state   BASE/E/old  a copy of its old state
 //	BASE/P/dst  a copy of old, made       BASE/E/dst  likewise
-//	            anew for each command
+//	            again for each command
 //
 // The commands run in BASE/P and in BASE/E, so that relative names are equal.
 // BASE itself has a blank in its path and ends in a directory that looks encrypted.

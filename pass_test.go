@@ -160,7 +160,7 @@ func TestPassBetween(t *testing.T) {
 	}
 }
 
-var update = flag.Bool("update", false, "write the expected output in testdata anew")
+var update = flag.Bool("update", false, "rewrite the expected output in testdata")
 
 // capture is a file of testdata/replay, made by capture.sh: a command, what it printed,
 // and the output of the filter for that.

@@ -173,7 +173,7 @@ func TestBadReplies(t *testing.T) {
 		"null":               {cipher: "a", reply: "null\n", warn: nonsense},
 		"nothing":            {cipher: "a", reply: "{}\n", warn: nonsense},
 		"two replies":        {cipher: "a", reply: ctlsocktest.Name("A") + ctlsocktest.Name("B"), warn: nonsense},
-		"bytes behind":       {cipher: "a", reply: ctlsocktest.Name("A") + "x", warn: nonsense},
+		"bytes after it":     {cipher: "a", reply: ctlsocktest.Name("A") + "x", warn: nonsense},
 		"endless":            {cipher: "a", reply: strings.Repeat("x", 2*maxReply), warn: nonsense},
 		"endless name":       {cipher: "a", reply: `{"Result":"` + strings.Repeat("x", 2*maxReply), warn: nonsense},
 		"fewer components":   {cipher: "a/b/c", reply: ctlsocktest.Name("A/B"), warn: nonsense},

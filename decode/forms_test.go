@@ -490,7 +490,7 @@ var forms = []struct {
 // undecodable are forms in which a name stays encrypted, in whole or in part, with
 // the reason. want is the output; {!a} in it is a name that stays encrypted.
 var undecodable = []struct{ why, line, want string }{
-	{"an alphanumeric --suffix is glued to the name: nothing tells where it ends",
+	{"an alphanumeric --suffix is attached to the name: nothing shows where that ends",
 		"backed up {dir/a} to {dir/a}OLD", "backed up dir/a to dir/{!dir|a}OLD"},
 	{"--out-format '%n%n' glues two names together", "{dir/a}{dir/a}", "dir/{!dir|a}{!dir}/a"},
 	{"so does a letter or a digit", "%o%n: send{a} %l%n: 15{a}", "%o%n: send{!a} %l%n: 15{!a}"},
@@ -498,7 +498,7 @@ var undecodable = []struct{ why, line, want string }{
 		`rsync: [receiver] mkstemp "/tmp/{dir|a}.VxgLwC" failed: Permission denied (13)`,
 		`rsync: [receiver] mkstemp "/tmp/{!dir|a}.VxgLwC" failed: Permission denied (13)`},
 	{"so it is with a --partial-dir elsewhere", "/var/partial/{dir|a}", "/var/partial/{!dir|a}"},
-	{"a word as long as the shortest target is one, behind an arrow",
+	{"a word as long as the shortest target is one, after an arrow",
 		"renamed '{a}' -> '{a name of more than 32 bytes, so 64 characters}'", "renamed 'a' -> '{!a name of more than 32 bytes, so 64 characters}'"},
 }
 
@@ -516,7 +516,7 @@ var tokens = []struct{ why, line, want string }{
 	{"nor is a foreign leaf", "{dir}/TheQuickBrownFoxJumpsg", "dir/TheQuickBrownFoxJumpsg"},
 	{"a directory that is no name ends the chain", "{dir}/photos/{dir|a}", "dir/photos/a"},
 	{"what follows is then a path from the root", "{dir}/photos/{dir/a}", "dir/photos/dir/a"},
-	{"so it is behind a step to the parent", "{dir}/../{dir|a}", "dir/../a"},
+	{"so it is after a step to the parent", "{dir}/../{dir|a}", "dir/../a"},
 	{"a pattern without a slash", "[sender] hiding file {dir/a} because of pattern {dir|a}", "[sender] hiding file dir/a because of pattern a"},
 	{"a dated backup", "backed up {dir/a} to {dir/a}-2026-11-23", "backed up dir/a to dir/a-2026-11-23"},
 	{"of a directory", "{dir}_bak/{dir|a}-old {dir}-2026-11-23/{dir/sub|b}_1", "dir_bak/a-old dir-2026-11-23/{!dir/sub|b}_1"},
@@ -541,9 +541,9 @@ var tokens = []struct{ why, line, want string }{
 // of a link.
 var shortTokens = []struct{ why, line, want string }{
 	{"a letter in front makes it another word", "x{a}", "x{!a}"},
-	{"a letter behind, too", "{a}x", "{!a}x"},
+	{"a letter after it, too", "{a}x", "{!a}x"},
 	{"and - or _ before it", "-{a} _{a}", "-{!a} _{!a}"},
-	{"an arrow in front of a short word: a path", "{dir/a} -> {a}", "dir/a -> a"},
+	{"an arrow before a short word: a path", "{dir/a} -> {a}", "dir/a -> a"},
 }
 
 // TestForms decodes every form, for several kinds of gocryptfs file systems.
@@ -590,7 +590,7 @@ var inside = []struct{ why, line, want string }{
 	{"rsync -R, too", "mount/{dir/sub}/", "mount/dir/sub/"},
 	{"and a parent of MOUNT", `change_dir "/home/me/mount/{dir}"`, `change_dir "/home/me/mount/dir"`},
 	{"what is not below MOUNT", "mount/{other/a}", "mount/other/a"},
-	{"its own name first, without a slash behind the source", "{dir|sub/b/c d}", "sub/b/c d"},
+	{"its own name first, without a slash after the source", "{dir|sub/b/c d}", "sub/b/c d"},
 	{"alone", "created directory {dir|sub}", "created directory sub"},
 }
 

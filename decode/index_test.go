@@ -118,7 +118,7 @@ func TestIndexLines(t *testing.T) {
 		"a control byte":           encC + "\tx\x00\n",
 		"too long a name":          encC + "\t" + strings.Repeat("x", 256) + "\n",
 		"a line of 1 MB":           strings.Repeat("x", 1<<20) + encC + "\tx\n",
-		"1 MB behind a tab":        encC + "\t" + strings.Repeat("x", 1<<20) + "\n",
+		"1 MB after a tab":         encC + "\t" + strings.Repeat("x", 1<<20) + "\n",
 		"what encrypts to no name": "x" + encC + "\tx\n",
 	} {
 		path := filepath.Join(t.TempDir(), "index")

@@ -259,8 +259,8 @@ func everywhere(t *testing.T, about, text, want string, o Options) {
 func TestHideMetaMiddle(t *testing.T) {
 	o := Options{Names: nobody{}, HideMeta: true}
 	for _, tt := range []struct{ about, in, want string }{
-		{"a name behind hidden progress is lost", "gocryptfs.conf\n" + figures(0, 0) + "A is uptodate\n", "A is uptodate\n"},
-		{"housekeeping behind progress is left", "A\n" + figures(0, 0) + "gocryptfs.conf is uptodate\n", "A\n" + figures(0, 0)},
+		{"a name after hidden progress is lost", "gocryptfs.conf\n" + figures(0, 0) + "A is uptodate\n", "A is uptodate\n"},
+		{"housekeeping after progress is left", "A\n" + figures(0, 0) + "gocryptfs.conf is uptodate\n", "A\n" + figures(0, 0)},
 	} {
 		if got := copyAll(t, strings.NewReader(tt.in), o); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.about, got, tt.want)

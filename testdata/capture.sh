@@ -4,7 +4,7 @@
 # names.tsv with the paths of the tree. Then go test -run Replay -update adds the pretty output, which
 # has to be read.
 #
-# The captures of linux-timemachine (https://github.com/cytopia/linux-timemachine) are made anew
+# The captures of linux-timemachine (https://github.com/cytopia/linux-timemachine) are made again
 # only if timemachine is in PATH.
 set -euo pipefail
 cd "$(dirname "$0")/.."
