@@ -223,7 +223,7 @@ func (c *Client) take(last int) (answer, bool) {
 		c.askPending()
 	}
 	if c.pending[last].cn != nil {
-		defer c.wait(time.Now())
+		defer c.waited(time.Now())
 		for i := max(last, min(c.window, c.asked)-1); i >= 0; i-- {
 			c.receive(&c.pending[i])
 		}
@@ -284,7 +284,7 @@ func (c *Client) learn(cipher string, a answer) {
 // answer. The server may have closed an idle connection, after an unmount or
 // because it limits them; then the next connection gets the question.
 func (c *Client) ask(q question) (answer, error) {
-	defer c.wait(time.Now())
+	defer c.waited(time.Now())
 	for {
 		cn, err := c.get()
 		if err != nil {
@@ -306,8 +306,8 @@ func (c *Client) ask(q question) (answer, error) {
 	}
 }
 
-// wait adds the time since start to the time spent waiting.
-func (c *Client) wait(start time.Time) { c.stats.Wait += time.Since(start) }
+// waited adds the time since start to Stats.Wait.
+func (c *Client) waited(start time.Time) { c.stats.Wait += time.Since(start) }
 
 // get returns a connection. If there are too few descriptors for a new one, the
 // window shrinks to half of what is under way, and a connection of those is reused.

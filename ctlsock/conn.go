@@ -21,10 +21,10 @@ import (
 // question.
 type conn struct {
 	*os.File
-	fd   int           // of File; its Fd method does not work after Close
-	wait time.Duration // the read timeout that is set
-	buf  []byte        // a reply as it arrives
-	idle bool          // has been idle, so the server may have closed it
+	fd      int           // of File; its Fd method does not work after Close
+	timeout time.Duration // of reads, as set at the socket
+	buf     []byte        // a reply as it arrives
+	idle    bool          // has been idle, so the server may have closed it
 }
 
 // dial connects to the socket at path. Connecting and each later write take at most
@@ -86,11 +86,11 @@ func (c *conn) receive(q question, wait time.Duration, deadline time.Time) (answ
 				return answer{}, os.ErrDeadlineExceeded
 			}
 		}
-		if c.wait != wait {
+		if c.timeout != wait {
 			if err := c.limit(syscall.SO_RCVTIMEO, wait); err != nil {
 				return answer{}, err
 			}
-			c.wait = wait
+			c.timeout = wait
 		}
 		m, err := c.Read(c.buf[n:])
 		if i := bytes.IndexByte(c.buf[n:n+max(m, 0)], '\n'); i >= 0 {
