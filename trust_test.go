@@ -1,0 +1,480 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+// Nothing wrong is shown, whatever happens to the files behind the names: they are
+// renamed, deleted and replaced, the plain directory hangs, and the mount table lies.
+
+// trustMount makes files, given as for create, and mounts them in reverse mode.
+func trustMount(t *testing.T, plain string, files map[string]string, opts ...string) *mount {
+	t.Helper()
+	for path, state := range files {
+		create(t, plain, path, state)
+	}
+	return mountReverse(t, servers(t)[0], plain, filepath.Join(shortDir(t), "view"), opts...)
+}
+
+// cipherOf returns the cipher path of a file. For a name that is not UTF-8 the
+// directory has to be asked: the protocol cannot pass it on.
+func (m *mount) cipherOf(t *testing.T, path string) string {
+	t.Helper()
+	if utf8.ValidString(path) {
+		return m.encrypt(t, path)
+	}
+	inode := func(fi os.FileInfo, err error) uint64 {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fi.Sys().(*syscall.Stat_t).Ino
+	}
+	want := inode(os.Lstat(filepath.Join(m.Plain, path)))
+	dir := ""
+	if d := filepath.Dir(path); d != "." {
+		dir = m.cipherOf(t, d)
+	}
+	entries, err := os.ReadDir(filepath.Join(m.Dir, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if inode(e.Info()) == want {
+			return filepath.Join(dir, e.Name())
+		}
+	}
+	t.Fatalf("%q is not in the view", path)
+	return ""
+}
+
+// target returns the encrypted target of a link.
+func (m *mount) target(t *testing.T, cipher string) string {
+	t.Helper()
+	text, err := os.Readlink(filepath.Join(m.Dir, cipher))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// wantShown gives the filter a line, and compares what it makes of it.
+func wantShown(t *testing.T, when, line, want string, args ...string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if status := run(args, strings.NewReader(line+"\n"), &out, &errs); status != exitOK {
+		t.Errorf("%s: status %d, stderr %s", when, status, &errs)
+	}
+	if got := strings.TrimSuffix(out.String(), "\n"); got != want {
+		t.Errorf("%s: %q is shown as %q, want %q", when, line, got, want)
+	}
+}
+
+// settle waits until the files are older than the clock of the file system is coarse,
+// and the kernel has forgotten what it knew of the view. Before that what is in doubt
+// may stay encrypted.
+func settle() { time.Sleep(2500 * time.Millisecond) }
+
+// TestTrustBytes shows a name that is not UTF-8 with its exact bytes or not at all: not
+// with those of another one that looks the same in JSON, once it is gone.
+func TestTrustBytes(t *testing.T) {
+	const ff, fe, literal = "bad\xff", "bad\xfe", "bad\ufffd"
+	tests := map[string]struct {
+		change func(dir string) error
+		shown  map[string]string // after it; what is not in here stays encrypted
+	}{
+		"there":   {func(string) error { return nil }, map[string]string{ff: `bad\#377`}},
+		"deleted": {func(dir string) error { return os.Remove(dir + ff) }, nil},
+		"renamed": {func(dir string) error { return os.Rename(dir+ff, dir+fe) }, map[string]string{fe: `bad\#376`}},
+		"beside another": {func(dir string) error { return os.WriteFile(dir+fe, nil, 0o644) },
+			map[string]string{ff: `bad\#377`, fe: `bad\#376`}},
+		"beside a literal U+FFFD": {func(dir string) error { return os.WriteFile(dir+literal, nil, 0o644) },
+			map[string]string{ff: `bad\#377`, literal: "bad\ufffd"}},
+		"replaced by a literal U+FFFD": {func(dir string) error { return os.Rename(dir+ff, dir+literal) },
+			map[string]string{literal: "bad\ufffd"}},
+		"replaced by another file": {func(dir string) error {
+			return errors.Join(os.WriteFile(dir+"new", nil, 0o644), os.Rename(dir+"new", dir+fe), os.Remove(dir+ff))
+		}, map[string]string{fe: `bad\#376`}},
+	}
+	m := trustMount(t, filepath.Join(shortDir(t), "plain"), nil)
+	wrong := shortDir(t)
+	ciphers := map[string]string{}
+	for dir := range tests {
+		create(t, m.Plain, dir+"/"+ff, "file 1")
+		create(t, wrong, dir+"/"+fe, "file 1")
+		ciphers[dir] = m.cipherOf(t, dir+"/"+ff)
+	}
+	indexes := shortDir(t)
+	early, late := filepath.Join(indexes, "early"), filepath.Join(indexes, "late")
+	settle()
+	for dir, tt := range tests {
+		wantShown(t, "before", ciphers[dir], dir+`/bad\#377`, "-map", early, m.Sock, m.Dir)
+		if err := tt.change(filepath.Join(m.Plain, dir) + "/"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Now, with what the kernel remembers of the view, and later.
+	for _, when := range []string{"at once", "later"} {
+		for dir, tt := range tests {
+			shown, _ := pretty(t, []string{"-map", late, m.Sock, m.Dir}, []byte(ciphers[dir]))
+			encrypted := dir + "/" + filepath.Base(ciphers[dir])
+			if shown != encrypted && (shown != dir+"/"+tt.shown[ff] || tt.shown[ff] == "") {
+				t.Errorf("%s, %s: shown as %q", dir, when, shown)
+			}
+		}
+		settle()
+	}
+	for dir, tt := range tests {
+		for name, want := range tt.shown {
+			wantShown(t, "at the end", m.cipherOf(t, dir+"/"+name), dir+"/"+want, "-map", late, m.Sock, m.Dir)
+		}
+		if tt.shown[ff] == "" && strings.Contains(read(t, late), ciphers[dir]) {
+			t.Errorf("%s: the index has %q", dir, read(t, late))
+		}
+		// What was known is known for ever.
+		wantShown(t, "from the index", ciphers[dir], dir+`/bad\#377`, "-map", early, m.Sock, m.Dir)
+
+		var out, errs bytes.Buffer
+		status := run([]string{"-strict", "-plain", wrong, m.Sock, m.Dir}, strings.NewReader(ciphers[dir]), &out, &errs)
+		if status != exitEncrypted || out.String() != dir+"/"+filepath.Base(ciphers[dir]) {
+			t.Errorf("%s, with the wrong -plain: status %d, shown as %q", dir, status, out.String())
+		}
+	}
+}
+
+// TestTrustHangs stops the file system behind the plain directory: what needs files
+// stays encrypted, after one timeout in all, and comes back.
+func TestTrustHangs(t *testing.T) {
+	base := shortDir(t)
+	s := servers(t)[0]
+	below := mountForward(t, s, filepath.Join(base, "cipher"), filepath.Join(base, "plain"))
+	m := trustMount(t, below.Plain, map[string]string{
+		"Icon\r": "file 1", "dir/Icon\r": "file 1", "link": "-> dir/Icon", "file": "file 1", "bad\xff": "file 1",
+	})
+	icon, file, bad, link := m.encrypt(t, "Icon\r"), m.encrypt(t, "file"), m.cipherOf(t, "bad\xff"), m.encrypt(t, "link")
+	text := m.target(t, link)
+	gone := m.encrypt(t, "gone\r")
+	settle()
+	const timeout = time.Second
+	f := startFilter(t, "-timeout", timeout.String(), m.Sock, m.Dir)
+	first := fmt.Sprintf("%s\n%s -> %s\n", file, link, text)
+	f.send(first)
+	shown := "file\nlink -> dir/Icon\n"
+	f.shows(shown)
+
+	below.signal(t, syscall.SIGSTOP)
+	defer below.signal(t, syscall.SIGCONT)
+	start := time.Now()
+	for range 10 {
+		lines := fmt.Sprintf("%s\n%s\n%s\n%s/%s\n", gone, icon, bad, m.encrypt(t, "dir"), filepath.Base(m.encrypt(t, "dir/Icon\r")))
+		f.send(lines)
+		shown += fmt.Sprintf("%s\n%s\n%s\ndir/Icon\\#015\n", gone, icon, bad)
+		f.shows(shown)
+	}
+	if d := time.Since(start); d > 3*timeout {
+		t.Errorf("40 lines took %v, want one timeout of %v", d, timeout)
+	}
+
+	below.signal(t, syscall.SIGCONT)
+	for _, back := range []struct{ line, want string }{
+		{link + " -> " + text, "link -> dir/Icon"},
+		{icon, `Icon\#015`},
+		{bad, `bad\#377`},
+	} {
+		eventually(t, back.want+" comes back", func() bool {
+			before := f.out.String()
+			f.send(back.line + "\n")
+			got := f.until(func(got string) bool { return len(got) > len(before) && strings.HasSuffix(got, "\n") })
+			time.Sleep(50 * time.Millisecond)
+			return got == before+back.want+"\n"
+		})
+	}
+	f.in.Close()
+	f.wait()
+}
+
+// TestTrustStopped has targets of links come back after gocryptfs itself was stopped,
+// also if the filter was started meanwhile.
+func TestTrustStopped(t *testing.T) {
+	m := trustMount(t, filepath.Join(shortDir(t), "plain"), map[string]string{"link": "-> the target"})
+	link := m.encrypt(t, "link")
+	line := link + " -> " + m.target(t, link)
+	settle()
+	for _, early := range []bool{true, false} {
+		t.Run(fmt.Sprintf("started before: %v", early), func(t *testing.T) {
+			var f *running
+			start := func() { f = startFilter(t, "-timeout", "1s", m.Sock, m.Dir) }
+			if early {
+				start()
+				f.send(line + "\n")
+				f.shows("link -> the target\n")
+			}
+			m.signal(t, syscall.SIGSTOP)
+			defer m.signal(t, syscall.SIGCONT)
+			if !early {
+				start()
+			}
+			before := f.out.String()
+			f.send(line + "\n")
+			f.until(func(got string) bool { return len(got) > len(before) && strings.HasSuffix(got, "\n") })
+			m.signal(t, syscall.SIGCONT)
+			eventually(t, "the target comes back", func() bool {
+				before := f.out.String()
+				f.send(line + "\n")
+				got := f.until(func(got string) bool { return len(got) > len(before) && strings.HasSuffix(got, "\n") })
+				time.Sleep(50 * time.Millisecond)
+				return got == before+"link -> the target\n"
+			})
+			f.in.Close()
+			f.wait()
+		})
+	}
+}
+
+// TestTrustTable finds the plain directory, or says that it did not, whatever the mount
+// table has: never is the target of another link shown.
+func TestTrustTable(t *testing.T) {
+	need(t, "root", "mount")
+	base := shortDir(t)
+	links := func(dir, target string) string {
+		for _, path := range []string{"link", "dir/link"} {
+			create(t, filepath.Join(base, dir), path, "-> "+target)
+		}
+		return filepath.Join(base, dir)
+	}
+	bind := func(from string) string {
+		at := filepath.Join(shortDir(t), "bound")
+		if err := os.Mkdir(at, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Mount(from, at, "", unix.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Unmount(at, unix.MNT_DETACH) })
+		return at
+	}
+	type operand struct {
+		m      *mount
+		mount  string // how it is spelled
+		link   string // the plain path of a link,
+		cipher string // and how it is spelled in the text
+		want   string // its target; "" if it stays encrypted
+	}
+	all := map[string]operand{}
+	add := func(name string, m *mount, want string) {
+		all[name] = operand{m, m.Dir, "link", m.encrypt(t, "link"), want}
+	}
+	addBelow := func(name string, m *mount, mount string) {
+		all[name] = operand{m, mount, "dir/link", filepath.Base(m.encrypt(t, "dir/link")), "right"}
+	}
+
+	comma := trustMount(t, links("Photos, 2023", "right"), nil)
+	add("a comma", comma, "right")
+	add("its neighbor", trustMount(t, links("Photos_ 2023", "wrong"), nil), "wrong")
+	links("a_b/c_d", "wrong")
+	add("a comma in a parent", trustMount(t, links("a,b/c,d", "right"), nil), "right")
+	add("-fsname of a copy", trustMount(t, links("truth", "right"), nil, "-fsname="+links("lie", "wrong")), "")
+	add("-fsname of nothing", trustMount(t, links("named", "right"), nil, "-fsname=backup"), "")
+	add("bound", &mount{Sock: comma.Sock, Dir: bind(comma.Dir)}, "right")
+	dir := comma.encrypt(t, "dir")
+	addBelow("a directory", comma, filepath.Join(comma.Dir, dir))
+	addBelow("a bound directory", comma, bind(filepath.Join(comma.Dir, dir)))
+
+	real, byLink := filepath.Join(base, "real"), filepath.Join(base, "by link")
+	if err := errors.Join(os.Mkdir(real, 0o755), os.Symlink(real, byLink)); err != nil {
+		t.Fatal(err)
+	}
+	s := servers(t)[0]
+	forward := mountForward(t, s, byLink, filepath.Join(base, "view"))
+	links("view", "right")
+	other := mountForward(t, s, filepath.Join(base, "other"), filepath.Join(base, "other view"), "-fsname="+real)
+	links("other view", "wrong")
+	add("-fsname of another mount's", other, "")
+	for name, spelling := range map[string]string{"forward": real, "by a link": byLink, "forward, bound": bind(real)} {
+		add(name, &mount{Sock: forward.Sock, Dir: spelling}, "right")
+	}
+	dir = forward.encrypt(t, "dir")
+	addBelow("forward, a directory", forward, filepath.Join(byLink, dir))
+	addBelow("forward, a bound directory", forward, bind(filepath.Join(real, dir)))
+
+	settle()
+	for name, o := range all {
+		var out, errs bytes.Buffer
+		text := o.m.target(t, o.m.encrypt(t, o.link))
+		status := run([]string{o.m.Sock, o.mount}, strings.NewReader(o.cipher+" -> "+text), &out, &errs)
+		want, warnings := filepath.Base(o.link)+" -> "+o.want, 0
+		if o.want == "" {
+			want, warnings = want+text, 1
+		}
+		if out.String() != want || status != exitOK {
+			t.Errorf("%s: status %d, shown as %q, want %q", name, status, &out, want)
+		}
+		if n := strings.Count(errs.String(), "warning: "); n != warnings || n > 0 && !strings.Contains(errs.String(), "-plain") {
+			t.Errorf("%s: %d warnings, want %d that name -plain:\n%s", name, n, warnings, &errs)
+		}
+	}
+}
+
+// TestTrustSwapped swaps two links and the directories of two others all the time. Each
+// encrypted target belongs to one plain one for ever.
+func TestTrustSwapped(t *testing.T) {
+	// Below a directory, since a root that changes all the time is not trusted at all.
+	files := map[string]string{"d/a": "-> first", "d/b": "-> second", "d/x/link": "-> third", "d/y/link": "-> fourth"}
+	m := trustMount(t, filepath.Join(shortDir(t), "plain"), files)
+	pairs := [][2]string{{"d/a", "d/b"}, {"d/x", "d/y"}}
+	swap := func() {
+		for _, p := range pairs {
+			err := unix.Renameat2(unix.AT_FDCWD, filepath.Join(m.Plain, p[0]), unix.AT_FDCWD, filepath.Join(m.Plain, p[1]), unix.RENAME_EXCHANGE)
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	truth := map[string]string{} // by line
+	var lines []string
+	for range 2 {
+		for path := range files {
+			cipher := m.encrypt(t, path)
+			target, err := os.Readlink(filepath.Join(m.Plain, path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			line := cipher + " -> " + m.target(t, cipher)
+			truth[line] = path + " -> " + target
+			lines = append(lines, line)
+		}
+		swap()
+		settle()
+	}
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Duration(len(lines)) * time.Millisecond):
+				swap()
+			}
+		}
+	}()
+	wrong := 0
+	for range 300 {
+		shown, _ := pretty(t, []string{m.Sock, m.Dir}, []byte(text(lines)))
+		for i, got := range strings.Split(strings.TrimSuffix(shown, "\n"), "\n") {
+			path, target, _ := strings.Cut(truth[lines[i]], " -> ")
+			if _, encrypted, _ := strings.Cut(lines[i], " -> "); got != path+" -> "+target && got != path+" -> "+encrypted {
+				wrong++
+				t.Errorf("%q, want %q", got, truth[lines[i]])
+			}
+		}
+		if wrong > 10 {
+			break
+		}
+	}
+	close(stop)
+	<-done
+	settle()
+	shown, _ := pretty(t, []string{m.Sock, m.Dir}, []byte(text(lines)))
+	if n := strings.Count(shown, "first") + strings.Count(shown, "second") + strings.Count(shown, "third") + strings.Count(shown, "fourth"); n != len(files) {
+		t.Errorf("%d targets are shown in the end, want those of %d links:\n%s", n, len(files), shown)
+	}
+}
+
+// TestTrustAlike has names that are the same in every directory, and MOUNT inside the
+// view: only paths that there are get into the index.
+func TestTrustAlike(t *testing.T) {
+	m := trustMount(t, filepath.Join(shortDir(t), "plain"), map[string]string{
+		"top": "file 1", "dir/sub/below": "file 1", "dir/sub/dir/deep": "file 1", "dir/beside": "file 1",
+	}, "-deterministic-names")
+	sub := m.encrypt(t, "dir/sub")
+	index := filepath.Join(shortDir(t), "index")
+	cipher := func(path string) string { return m.encrypt(t, path) }
+	in := text([]string{
+		cipher("below"), cipher("dir/deep"), "mount/" + cipher("top"), cipher("sub/below"), cipher("dir/sub/below"),
+		"/x/" + cipher("dir/beside"), "*deleting   " + cipher("gone"), "*deleting   " + cipher("dir/gone"),
+	})
+	shown, _ := pretty(t, []string{"-map", index, m.Sock, filepath.Join(m.Dir, sub)}, []byte(in))
+	want := text([]string{"below", "dir/deep", "mount/top", "sub/below", "dir/sub/below", "/x/dir/beside",
+		"*deleting   gone", "*deleting   dir/gone"})
+	if shown != want {
+		t.Errorf("got\n%swant\n%s", shown, want)
+	}
+	for line := range strings.Lines(read(t, index)) {
+		_, plain, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		if _, err := os.Stat(filepath.Join(m.Plain, plain)); err != nil {
+			t.Errorf("the index has %q, which does not exist", plain)
+		}
+	}
+}
+
+// TestTrustNonblocking has another process that shares stdin or stdout make it
+// non-blocking.
+func TestTrustNonblocking(t *testing.T) {
+	in, inWrite, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	outRead, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "/nonexistent/sock", t.TempDir())
+	cmd.Stdin, cmd.Stdout = in, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []*os.File{in, out} {
+		if err := unix.SetNonblock(int(f.Fd()), true); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	want := strings.Repeat("no name in here\n", 100_000)
+	go func() {
+		defer inWrite.Close()
+		for rest := want; rest != ""; {
+			n := min(len(rest), 200_000)
+			inWrite.WriteString(rest[:n])
+			rest = rest[n:]
+			time.Sleep(20 * time.Millisecond) // nothing to read meanwhile
+		}
+	}()
+	time.Sleep(100 * time.Millisecond) // the pipe is full meanwhile
+	var got bytes.Buffer
+	if _, err := got.ReadFrom(outRead); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil || got.String() != want {
+		t.Errorf("%v, %d bytes of %d came out", err, got.Len(), len(want))
+	}
+}
+
+// TestTrustDeafStderr has nobody read the warnings.
+func TestTrustDeafStderr(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	defer w.Close()
+	tr := fakeTranscript(1000)
+	cmd := exec.Command(program, "-v", "-strict", "-map", t.TempDir(), "/nonexistent/sock", t.TempDir())
+	cmd.Stdin, cmd.Stderr = strings.NewReader(tr.input()), w
+	out, err := cmd.Output()
+	if exitStatus(cmd.ProcessState) != exitFailed || string(out) != tr.input() {
+		t.Errorf("%v, %d bytes of %d came out", err, len(out), len(tr.input()))
+	}
+}
