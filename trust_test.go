@@ -359,13 +359,13 @@ func TestTrustSwapped(t *testing.T) {
 	}
 	stop := make(chan struct{})
 	done := make(chan struct{})
-	go func() {
+	go func() { // at different speeds: within a tick of the clock, and slower
 		defer close(done)
-		for {
+		for turn := 0; ; turn++ {
 			select {
 			case <-stop:
 				return
-			case <-time.After(time.Duration(len(lines)) * time.Millisecond):
+			case <-time.After([]time.Duration{0, time.Millisecond, 8 * time.Millisecond, 40 * time.Millisecond}[turn/50%4]):
 				swap()
 			}
 		}

@@ -64,15 +64,19 @@ type Tree struct {
 // takes at most the timeout. What cannot be found is reported by a call of warn,
 // with what is wrong and what to do about it, and looked for again when needed.
 func OpenTree(mount, plain string, timeout time.Duration, warn func(what, hint string)) *Tree {
-	listings, err := lru.NewLRU[string, *listing](maxListings, nil)
-	if err != nil {
-		panic(err) // only if the size is below one
-	}
-	t := &Tree{mount: mount, given: plain, timeout: timeout, same: sameFile, listings: listings, seed: maphash.MakeSeed()}
+	t := newTree(mount, plain, timeout)
 	if p := t.find(); p != nil {
 		warn(p.what, p.hint)
 	}
 	return t
+}
+
+func newTree(mount, given string, timeout time.Duration) *Tree {
+	listings, err := lru.NewLRU[string, *listing](maxListings, nil)
+	if err != nil {
+		panic(err) // only if the size is below one
+	}
+	return &Tree{mount: mount, given: given, timeout: timeout, same: sameFile, listings: listings, seed: maphash.MakeSeed()}
 }
 
 // find looks for the view. It returns nil if there is no problem.
@@ -93,29 +97,27 @@ func (t *Tree) find() *problem {
 	return r.p
 }
 
-// ready reports whether both directories are known. It looks again for a missing one.
-func (t *Tree) ready() bool {
+// now returns the view. It looks again for what is not known of it.
+func (t *Tree) now() view {
 	if t == nil {
-		return false
+		return view{}
 	}
-	if t.view.plain == "" && time.Since(t.found) > lookAgain {
+	if (t.view.plain == "" || t.view.dir == "") && time.Since(t.found) > lookAgain {
 		t.find()
 	}
-	return t.view.plain != "" && t.view.dir != ""
+	return t.view
 }
 
+// ready reports whether both directories are known.
+func (t *Tree) ready() bool { v := t.now(); return v.plain != "" && v.dir != "" }
+
 // Sub returns the cipher path of MOUNT, empty if that is the root of the view.
-func (t *Tree) Sub() string {
-	if t == nil {
-		return ""
-	}
-	return t.view.sub
-}
+func (t *Tree) Sub() string { return t.now().sub }
 
 // Exists reports whether the view has a file with this cipher path. It returns false
 // if the view is not known or does not answer.
 func (t *Tree) Exists(cipher string) bool {
-	if t == nil || t.view.dir == "" {
+	if t.now().dir == "" {
 		return false
 	}
 	exists, ok := look(t, func() bool {

@@ -1,0 +1,282 @@
+package decode
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+)
+
+// A plainTree is a model of a plain directory with its encrypted view. A file in one is
+// the same inode as that in the other, as far as the system lets it be: a hard link.
+//
+// In both there is one directory. Its files have names that are not UTF-8 and look the
+// same in JSON, and its links two targets each. While the tree looks at them, they
+// change, as a script says.
+type plainTree struct {
+	t        testing.TB
+	dir      string
+	tree     *Tree
+	inodes   map[uint64]uint64 // of links and directories of the view, and what they are
+	script   []byte
+	answered map[string]string // by cipher path, as the protocol has it
+}
+
+// The directory, and the last components of paths in it.
+var (
+	treeDir   = entry{encA, "dir"}
+	treeNames = []entry{
+		{encryptedName(1), "bad\xff"}, {encryptedName(2), "bad\xfe"}, {encryptedName(3), "bad\ufffd"},
+		{encryptedName(4), "bell\a"}, {encryptedName(5), "name"},
+	}
+	treeLinks   = []entry{{encryptedName(6), "link"}, {encryptedName(7), "other"}}
+	treeTargets = []string{"here", "there"}
+)
+
+type entry struct{ cipher, plain string }
+
+// encryptedTarget has the length of one, and tells which link and target it belongs to.
+func encryptedTarget(link entry, target string) string {
+	return strings.Repeat("-", 20) + link.cipher[20:] + target + strings.Repeat("x", minTarget)
+}
+
+func newPlainTree(t testing.TB, script []byte) *plainTree {
+	base := t.TempDir()
+	p := &plainTree{t: t, dir: base, script: script, inodes: map[uint64]uint64{}, answered: map[string]string{}}
+	p.tree = newTree("", "", 50*time.Millisecond)
+	p.tree.view = view{dir: filepath.Join(base, "view"), plain: filepath.Join(base, "plain")}
+	p.tree.same = p.same
+	p.must(os.MkdirAll(p.cipher(""), 0o755), os.MkdirAll(p.plain(""), 0o755))
+	p.pair(p.cipher(""), p.plain(""))
+	p.answered[treeDir.cipher] = treeDir.plain
+	for _, e := range append(treeNames, treeLinks...) {
+		p.answered[treeDir.cipher+"/"+e.cipher] = treeDir.plain + "/" + string([]rune(e.plain))
+	}
+	return p
+}
+
+func (p *plainTree) cipher(name string) string {
+	return filepath.Join(p.tree.view.dir, treeDir.cipher, name)
+}
+
+func (p *plainTree) plain(name string) string {
+	return filepath.Join(p.tree.view.plain, treeDir.plain, name)
+}
+
+func (p *plainTree) must(errs ...error) {
+	if err := errors.Join(errs...); err != nil {
+		panic(err) // a look runs in a goroutine of its own
+	}
+}
+
+// pair takes note that two entries are the same.
+func (p *plainTree) pair(cipher, plain string) {
+	c, err := os.Lstat(cipher)
+	q, err2 := os.Lstat(plain)
+	p.must(err, err2)
+	p.inodes[inode(c)] = inode(q)
+}
+
+// same is sameFile. At the same time, the tree changes.
+func (p *plainTree) same(encrypted, plain fs.FileInfo) bool {
+	same := p.inodes[inode(encrypted)] == inode(plain)
+	if len(p.script) > 0 {
+		op := p.script[0]
+		p.script = p.script[1:]
+		p.change(op)
+	}
+	return same
+}
+
+// change changes the tree, in a way of some 40, or does nothing.
+func (p *plainTree) change(op byte) {
+	kind, a, b := op%8, int(op/8)%len(treeNames), int(op/8/5)%len(treeNames)
+	link := treeLinks[int(op/8)%2]
+	switch kind {
+	case 1:
+		p.remove(treeNames[a])
+	case 2:
+		p.remove(treeNames[a])
+		p.must(os.WriteFile(p.plain(treeNames[a].plain), nil, 0o644))
+		p.must(os.Link(p.plain(treeNames[a].plain), p.cipher(treeNames[a].cipher)))
+	case 3: // a rename
+		if _, err := os.Lstat(p.plain(treeNames[a].plain)); err == nil && a != b {
+			p.must(os.Rename(p.plain(treeNames[a].plain), p.plain(treeNames[b].plain)))
+			p.must(os.Rename(p.cipher(treeNames[a].cipher), p.cipher(treeNames[b].cipher)))
+		}
+	case 4, 5: // a link gets one of its targets
+		p.remove(link)
+		target := treeTargets[int(op/16)%2]
+		p.must(os.Symlink(target, p.plain(link.plain)))
+		p.must(os.Symlink(encryptedTarget(link, target), p.cipher(link.cipher)))
+		p.pair(p.cipher(link.cipher), p.plain(link.plain))
+		if kind == 5 {
+			time.Sleep(tick + tick/4)
+		}
+	case 6:
+		time.Sleep(tick + tick/4)
+	case 7:
+		if op > 0xf0 {
+			time.Sleep(p.tree.timeout + tick) // it hangs
+		}
+	}
+}
+
+func (p *plainTree) remove(e entry) {
+	os.Remove(p.plain(e.plain))
+	os.Remove(p.cipher(e.cipher))
+}
+
+// Prepare and Decrypt are those of a server, which knows all names, there or not.
+func (*plainTree) Prepare(string) bool { return true }
+
+func (p *plainTree) Decrypt(cipher string) (string, bool) {
+	plain, ok := p.answered[cipher]
+	return plain, ok
+}
+
+// check has all names and targets decoded. What is shown has to be right; what stays
+// encrypted is no fault. It returns how many are shown.
+func (p *plainTree) check() (shown int) {
+	p.t.Helper()
+	var in strings.Builder
+	var rights []string
+	for _, e := range treeNames {
+		in.WriteString(treeDir.cipher + "/" + e.cipher + "\n")
+		rights = append(rights, Escape(e.plain), e.cipher)
+	}
+	for _, l := range treeLinks {
+		for _, target := range treeTargets {
+			in.WriteString(treeDir.cipher + "/" + l.cipher + " -> " + encryptedTarget(l, target) + "\n")
+			rights = append(rights, l.plain+" -> "+target, l.plain+" -> "+encryptedTarget(l, target))
+		}
+	}
+	got := copyAll(p.t, strings.NewReader(in.String()), Options{Names: p, Tree: p.tree, Timeout: time.Minute})
+	lines := strings.Split(strings.TrimSuffix(got, "\n"), "\n")
+	for i, line := range lines {
+		switch strings.TrimPrefix(line, treeDir.plain+"/") {
+		case rights[2*i]:
+			shown++
+		case rights[2*i+1]:
+		default:
+			p.t.Errorf("shown as %q, want %q or %q", line, rights[2*i], rights[2*i+1])
+		}
+	}
+	if len(lines) != len(rights)/2 {
+		p.t.Errorf("%d lines, want %d", len(lines), len(rights)/2)
+	}
+	return shown
+}
+
+// FuzzTree changes files at any time. A name that is shown has to be that of its token,
+// and a target that of its link.
+func FuzzTree(f *testing.F) {
+	f.Add([]byte{}, []byte{})
+	f.Add([]byte{2, 10, 18, 26, 34, 4, 12, 6}, []byte{0, 4, 0, 20, 5, 21})
+	f.Add([]byte{2, 26, 4, 13, 6}, []byte{0, 0, 0, 0, 0, 0, 21, 5})
+	f.Add([]byte{2, 10, 6}, []byte{1, 3, 11, 19})
+	f.Add([]byte{4, 12, 6}, []byte{0, 4, 20, 4, 20, 12, 28})
+	f.Add([]byte{2, 4, 6}, []byte{0xff, 4, 20})
+	f.Fuzz(func(t *testing.T, before, during []byte) {
+		p := newPlainTree(t, during[:min(len(during), 64)])
+		for _, op := range before[:min(len(before), 16)] {
+			p.change(op)
+			if op%8 == 6 {
+				p.check()
+			}
+		}
+		p.check()
+	})
+}
+
+// TestTreeSwaps has a link get another target, old enough to be trusted, at each moment
+// of a look at it.
+func TestTreeSwaps(t *testing.T) {
+	const here, there, wait = 4, 4 + 16, 6
+	for at := range 12 {
+		p := newPlainTree(t, append(make([]byte, at), there+1)) // and waits
+		p.change(here)
+		p.change(wait)
+		p.check()
+	}
+	p := newPlainTree(t, nil)
+	for _, op := range []byte{2, 2 + 8*3, 2 + 8*4, here, here + 8, wait} {
+		p.change(op)
+	}
+	if n := p.check(); n != 5 {
+		t.Errorf("%d names and targets are shown of what is there and does not change, want 5", n)
+	}
+}
+
+// TestMountTables finds the view and its plain directory by what they are, since the
+// tables of macOS and FreeBSD have neither gocryptfs's type nor the direction.
+func TestMountTables(t *testing.T) {
+	real, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, enc, other := twins(t, real)
+	sub := filepath.Join(enc, encA)
+	row := func(fstype, source, at, root string) *mountinfo.Info {
+		return &mountinfo.Info{FSType: fstype, Source: source, Mountpoint: at, Root: root}
+	}
+	root := row("apfs", "/dev/disk1", "/", "")
+	for name, tt := range map[string]struct {
+		table mountTable
+		dir   string
+		want  view
+	}{
+		"Linux, reverse":        {mountTable{row("ext4", "/dev/sda", "/", "/"), row("fuse.gocryptfs-reverse", plain, enc, "/")}, enc, view{enc, plain, ""}},
+		"Linux, forward":        {mountTable{row("ext4", "/dev/sda", "/", "/"), row("fuse.gocryptfs", enc, plain, "/")}, sub, view{enc, plain, encA}},
+		"macFUSE, reverse":      {mountTable{root, row("macfuse", plain, enc, "")}, enc, view{enc, plain, ""}},
+		"macFUSE, inside":       {mountTable{root, row("macfuse", plain, enc, "")}, sub, view{enc, plain, encA}},
+		"macFUSE, forward":      {mountTable{root, row("macfuse", enc, plain, "")}, enc, view{enc, plain, ""}},
+		"osxfuse, forward":      {mountTable{root, row("osxfuse", enc, plain, "")}, sub, view{enc, plain, encA}},
+		"FreeBSD, reverse":      {mountTable{root, row("fusefs", plain, enc, "")}, enc, view{enc, plain, ""}},
+		"the newest counts":     {mountTable{root, row("fusefs", other, enc, ""), row("fusefs", plain, enc, "")}, enc, view{enc, plain, ""}},
+		"one that lies":         {mountTable{root, row("fusefs", plain, enc, ""), row("fusefs", other, enc, "")}, enc, view{enc, plain, ""}},
+		"another directory":     {mountTable{root, row("macfuse", other, enc, "")}, enc, view{}},
+		"another file system":   {mountTable{root, row("nfs", plain, enc, "")}, enc, view{}},
+		"a device":              {mountTable{root, row("fusefs", "/dev/fuse", enc, "")}, enc, view{}},
+		"somewhere else":        {mountTable{root, row("macfuse", plain, enc, "")}, other, view{}},
+		"Linux, wrong, reverse": {mountTable{row("ext4", "/dev/sda", "/", "/"), row("fuse.gocryptfs-reverse", other, enc, "/")}, sub, view{enc, "", encA}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, p := tt.table.lookUp(tt.dir)
+			if v != tt.want || (p == nil) != (v.plain != "") {
+				t.Errorf("got %+v, %v, want %+v", v, p, tt.want)
+			}
+		})
+	}
+}
+
+// twins makes two directories with the same change time, as the roots of a view and of
+// its plain directory have it, and a third one. All are old enough to be trusted.
+func twins(t *testing.T, base string) (plain, enc, other string) {
+	t.Helper()
+	plain, enc, other = filepath.Join(base, "plain"), filepath.Join(base, "enc"), filepath.Join(base, "other")
+	if err := os.Mkdir(other, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		if err := errors.Join(os.RemoveAll(plain), os.RemoveAll(enc), os.MkdirAll(filepath.Join(enc, encA), 0o755), os.Mkdir(plain, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		a, err := os.Stat(plain)
+		b, err2 := os.Stat(enc)
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		if changeTime(a).Equal(changeTime(b)) {
+			time.Sleep(stale)
+			return plain, enc, other
+		}
+	}
+	t.Fatal("no two directories with the same change time")
+	return
+}
