@@ -57,6 +57,7 @@ var more = []string{
 	"-2026-11-23", "_bak", "\x1b[01;34m", "\x1b[K", "\x1b(B", "\x9b1G", "\x1bM", ":\n", "'", ": ", "Only in ",
 	"gocryptfs.longname.gocryptfs5DfCpwm4Myx-3TAimzeAOOgEnocI27OWHXA", "go", "gocryptfs.longname.g",
 	"ikFrxDZ5DfCpwm4Myx-3TA-2026", "\",\"name\":\"", "\x9b-", "\x1b-", "\x1b7", "\x1b(0",
+	"\r          4 100%    0.36kB/s    0:00:00 (xfr#1, to-chk=7/9)",
 }
 
 // expand returns the text for the input of a fuzz target, up to 64 KiB.
@@ -123,6 +124,14 @@ func addSeeds(f *testing.F) {
 	f.Add([]byte("\\C\x08\\D\x01\\E\x09\\F\x0a\\G\x00\x08\x01\x09\\H\x0a\x00\\K\x08\\J\x09\x08\\P\x09"), []byte{1, 30})
 	f.Add([]byte("]\\Q\x08 \\R\x09\x00\\S\x08\\T\x09\\S7\x0a\x00"), []byte{1})
 	f.Add([]byte("\x08\x02\x09\x15\x01\x0a\x08\x13\x09\x18\x0a\x02\x09"), []byte{22, 1})
+	f.Add([]byte(">f+++++++++ \x14\x00\\U\x16\\U\x00*deleting   \x08\x01\x14\x00\x08\x00"), []byte{1})
+	f.Add([]byte(">f+++++++++ \x1d\x1f\x1f\x14\x00\\U\x00\x08 \x14\x1f\x1f\x1f\x00\x0d\x0e\x00"), []byte{200, 17})
+	for i := range longPrefix {
+		// A hash that begins as a long name does, after one and first in a chain.
+		hash := longPrefix[:i] + encA + encB + encC
+		hash = "gocryptfs.longname." + strings.NewReplacer(".", "-").Replace(hash)[:hashLen-1] + "A"
+		f.Add([]byte("x "+hash+"\x01"+hash+"\x0e\x00"+hash[:len(longPrefix)+i]), []byte{byte(len(longPrefix) + 2 + i), 1})
+	}
 }
 
 // FuzzPassThrough checks that nothing changes when nobody knows a name.
@@ -137,21 +146,29 @@ func FuzzPassThrough(f *testing.F) {
 	})
 }
 
-// FuzzCut checks that the output does not depend on where the input is cut.
+// FuzzCut checks that the output does not depend on where the input is cut, also with
+// housekeeping files left out, and that color adds only sequences.
 func FuzzCut(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, data, cuts []byte) {
 		text := expand(data)
-		o := Options{Names: anybody{}}
-		want := copyAll(t, bytes.NewReader(text), o)
 		all := [][]byte{cuts}
 		if len(text) < 1<<10 {
 			all = append(all, []byte{1}, []byte{2})
 		}
-		for _, cuts := range all {
+		for _, hideMeta := range []bool{false, true} {
+			o := Options{Names: anybody{}, HideMeta: hideMeta}
+			want := copyAll(t, bytes.NewReader(text), o)
+			for _, cuts := range all {
+				got := copyAll(t, &cutReader{data: text, cuts: cuts}, o)
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("cut into %v, -hide-meta %v (-whole +cut):\n%s", cuts, hideMeta, diff)
+				}
+			}
+			o.Color = true
 			got := copyAll(t, &cutReader{data: text, cuts: cuts}, o)
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("cut into %v (-whole +cut):\n%s", cuts, diff)
+			if diff := cmp.Diff(sequences.Replace(want), sequences.Replace(got)); diff != "" {
+				t.Errorf("cut into %v, -hide-meta %v, in color without sequences (-plain +color):\n%s", cuts, hideMeta, diff)
 			}
 		}
 	})

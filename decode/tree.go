@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
@@ -54,9 +55,12 @@ type Tree struct {
 	mu   sync.Mutex
 	hung bool
 
-	same     func(encrypted, plain fs.FileInfo) bool // sameFile, except in tests
-	listings *lru.LRU[string, *listing]              // by plain directory
+	listings *lru.LRU[string, *listing] // by plain directory
 	seed     maphash.Seed
+
+	// sameFile and readLinks, except in tests, where files change meanwhile.
+	same  func(encrypted, plain fs.FileInfo) bool
+	links func(v view, cipher, plain string) (encrypted, target string, err error)
 }
 
 // OpenTree finds the encrypted view that mount lies in, and its plain directory. If
@@ -76,7 +80,8 @@ func newTree(mount, given string, timeout time.Duration) *Tree {
 	if err != nil {
 		panic(err) // only if the size is below one
 	}
-	return &Tree{mount: mount, given: given, timeout: timeout, same: sameFile, listings: listings, seed: maphash.MakeSeed()}
+	return &Tree{mount: mount, given: given, timeout: timeout, listings: listings, seed: maphash.MakeSeed(),
+		same: sameFile, links: readLinks}
 }
 
 // find looks for the view. It returns nil if there is no problem.
@@ -136,18 +141,15 @@ func (t *Tree) Target(cipher, plain string, text []byte) (target string, n int) 
 	}
 	type links struct{ plain, encrypted string }
 	r, ok := look(t, func() (r links) {
-		encrypted, err := inRoot(t.view.dir, cipher, (*os.Root).Readlink)
-		if err != nil || encrypted == "" || !bytes.HasPrefix(text, []byte(encrypted)) {
-			return r
-		}
 		before, ok := t.trail(cipher, plain)
 		if !ok {
 			return r
 		}
-		target, err := inRoot(t.view.plain, plain, (*os.Root).Readlink)
-		again, againErr := inRoot(t.view.dir, cipher, (*os.Root).Readlink)
-		after, ok := t.trail(cipher, plain)
-		if err == nil && againErr == nil && again == encrypted && ok && after == before {
+		encrypted, target, err := t.links(t.view, cipher, plain)
+		if err != nil || encrypted == "" || !bytes.HasPrefix(text, []byte(encrypted)) {
+			return r
+		}
+		if after, ok := t.trail(cipher, plain); ok && after == before {
 			return links{target, encrypted}
 		}
 		return r
@@ -321,6 +323,13 @@ func (t *Tree) trail(cipher, plain string) (trail string, ok bool) {
 
 // sameFile reports whether entries of the two sides are the same file.
 func sameFile(encrypted, plain fs.FileInfo) bool { return inode(encrypted) == inode(plain) }
+
+// readLinks returns the targets of a link, the encrypted one read last.
+func readLinks(v view, cipher, plain string) (encrypted, target string, err error) {
+	target, err = inRoot(v.plain, plain, (*os.Root).Readlink)
+	encrypted, encryptedErr := inRoot(v.dir, cipher, (*os.Root).Readlink)
+	return encrypted, target, errors.Join(err, encryptedErr)
+}
 
 // inode identifies a file on both sides: gocryptfs hands inode numbers through. It
 // adds a tag in the upper 16 bits if the file is not on the device of the root

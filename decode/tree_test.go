@@ -50,7 +50,7 @@ func newPlainTree(t testing.TB, script []byte) *plainTree {
 	p := &plainTree{t: t, dir: base, script: script, inodes: map[uint64]uint64{}, answered: map[string]string{}}
 	p.tree = newTree("", "", 50*time.Millisecond)
 	p.tree.view = view{dir: filepath.Join(base, "view"), plain: filepath.Join(base, "plain")}
-	p.tree.same = p.same
+	p.tree.same, p.tree.links = p.same, p.links
 	p.must(os.MkdirAll(p.cipher(""), 0o755), os.MkdirAll(p.plain(""), 0o755))
 	p.pair(p.cipher(""), p.plain(""))
 	p.answered[treeDir.cipher] = treeDir.plain
@@ -82,15 +82,29 @@ func (p *plainTree) pair(cipher, plain string) {
 	p.inodes[inode(c)] = inode(q)
 }
 
-// same is sameFile. At the same time, the tree changes.
+// same and links stand in for sameFile and readLinks. Meanwhile, the tree changes.
 func (p *plainTree) same(encrypted, plain fs.FileInfo) bool {
 	same := p.inodes[inode(encrypted)] == inode(plain)
+	p.next()
+	return same
+}
+
+func (p *plainTree) links(v view, cipher, plain string) (encrypted, target string, err error) {
+	p.next()
+	target, err = os.Readlink(filepath.Join(v.plain, plain))
+	p.next()
+	encrypted, encryptedErr := os.Readlink(filepath.Join(v.dir, cipher))
+	p.next()
+	return encrypted, target, errors.Join(err, encryptedErr)
+}
+
+// next does the next step of the script.
+func (p *plainTree) next() {
 	if len(p.script) > 0 {
 		op := p.script[0]
 		p.script = p.script[1:]
 		p.change(op)
 	}
-	return same
 }
 
 // change changes the tree, in a way of some 40, or does nothing.
@@ -110,10 +124,9 @@ func (p *plainTree) change(op byte) {
 			p.must(os.Rename(p.cipher(treeNames[a].cipher), p.cipher(treeNames[b].cipher)))
 		}
 	case 4, 5: // a link gets one of its targets
-		p.remove(link)
 		target := treeTargets[int(op/16)%2]
-		p.must(os.Symlink(target, p.plain(link.plain)))
-		p.must(os.Symlink(encryptedTarget(link, target), p.cipher(link.cipher)))
+		p.must(p.point(p.plain(link.plain), target))
+		p.must(p.point(p.cipher(link.cipher), encryptedTarget(link, target)))
 		p.pair(p.cipher(link.cipher), p.plain(link.plain))
 		if kind == 5 {
 			time.Sleep(tick + tick/4)
@@ -125,6 +138,24 @@ func (p *plainTree) change(op byte) {
 			time.Sleep(p.tree.timeout + tick) // it hangs
 		}
 	}
+}
+
+// point has a link lead to a target: one with that target takes its place, and the other
+// one is kept, as somebody does who swaps them.
+func (p *plainTree) point(at, target string) error {
+	dir, name := filepath.Join(p.dir, "links"), filepath.Base(at)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if old, err := os.Readlink(at); err == nil {
+		if err := os.Rename(at, filepath.Join(dir, name+old)); err != nil {
+			return err
+		}
+	}
+	if err := os.Symlink(target, filepath.Join(dir, name+target)); err != nil && !os.IsExist(err) {
+		return err
+	}
+	return os.Rename(filepath.Join(dir, name+target), at)
 }
 
 func (p *plainTree) remove(e entry) {
@@ -194,18 +225,24 @@ func FuzzTree(f *testing.F) {
 	})
 }
 
-// TestTreeSwaps has a link get another target, old enough to be trusted, at each moment
-// of a look at it.
+// TestTreeSwaps has a link get its other target at each moment of a look at it: long
+// enough ago to be trusted, or there and back at once.
 func TestTreeSwaps(t *testing.T) {
-	const here, there, wait = 4, 4 + 16, 6
+	const here, there, wait, again = 4, 4 + 16, 6, 8
 	for at := range 12 {
 		p := newPlainTree(t, append(make([]byte, at), there+1)) // and waits
 		p.change(here)
 		p.change(wait)
 		p.check()
+		for range 10 {
+			p.script = append(make([]byte, at), there, here)
+			p.change(there)
+			p.change(here)
+			p.check()
+		}
 	}
 	p := newPlainTree(t, nil)
-	for _, op := range []byte{2, 2 + 8*3, 2 + 8*4, here, here + 8, wait} {
+	for _, op := range []byte{2, 2 + again*3, 2 + again*4, here, here + again, wait} {
 		p.change(op)
 	}
 	if n := p.check(); n != 5 {
