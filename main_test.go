@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -273,6 +274,35 @@ func TestHelpFits(t *testing.T) {
 		if len(line) > 60 {
 			t.Errorf("%d columns: %s", len(line), line)
 		}
+	}
+}
+
+// TestDemo reads the demo in a terminal of 60 columns: no line is longer, and a deleted
+// long name is read, also when nothing is mounted.
+func TestDemo(t *testing.T) {
+	need(t, "fuse", "rsync", "bash", "gocryptfs", "fusermount3", "setsid")
+	pinned(t)
+	cmd := exec.Command("testdata/demo.sh")
+	dir := shortDir(t)
+	cmd.Env = programEnv("COLUMNS=60", "TMPDIR="+dir)
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil || errs.Len() > 0 {
+		t.Fatalf("%v\n%s\n%s", err, out, errs.String())
+	}
+	for line := range strings.Lines(string(out)) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 60 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+	backup, again, ok := strings.Cut(string(out), "\nunmounted: ")
+	const deleted = "*deleting   Minutes of the annual meeting, with the\n"
+	if !ok || !strings.Contains(backup, deleted) || !strings.Contains(again, deleted) {
+		t.Errorf("the deleted long name is not read twice:\n%s", out)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 
