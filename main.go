@@ -151,6 +151,7 @@ type config struct {
 	mapFile     string
 	plain       string
 	strict      bool
+	wait        string // -timeout
 	timeout     time.Duration
 	verbose     bool
 	version     bool
@@ -185,16 +186,7 @@ func newFlags(c *config) *flag.FlagSet {
 	flags.StringVar(&c.mapFile, "map", "", "")
 	flags.StringVar(&c.plain, "plain", "", "")
 	flags.BoolVar(&c.strict, "strict", false, "")
-	c.timeout = ctlsock.DefaultTimeout
-	flags.Func("timeout", "", func(s string) (err error) {
-		if seconds, err := strconv.ParseFloat(s, 64); err == nil {
-			s = strconv.FormatFloat(seconds, 'f', -1, 64) + "s"
-		}
-		if c.timeout, err = time.ParseDuration(s); err == nil && c.timeout <= 0 {
-			err = errors.New("it is not positive")
-		}
-		return err
-	})
+	flags.StringVar(&c.wait, "timeout", ctlsock.DefaultTimeout.String(), "")
 	flags.BoolVar(&c.verbose, "v", false, "")
 	flags.BoolVar(&c.version, "version", false, "")
 	return flags
@@ -221,8 +213,11 @@ func parse(args []string) (c config, err error) {
 		}
 		args = args[n:]
 	}
+	c.timeout = duration(c.wait)
 	switch n := len(operands); {
 	case c.version:
+	case c.timeout <= 0:
+		err = fmt.Errorf("-timeout is a duration such as 500ms, 10s or 1m, not %q", c.wait)
 	case c.color != "auto" && c.color != "always" && c.color != "never":
 		err = fmt.Errorf("-color is auto, always or never, not %q", c.color)
 	case n == 2:
@@ -237,6 +232,18 @@ func parse(args []string) (c config, err error) {
 		err = errors.New("too many operands: a log is read from standard input, as in < " + operands[2])
 	}
 	return c, err
+}
+
+// duration parses a duration or a number of seconds. It returns 0 for anything else.
+func duration(s string) time.Duration {
+	if _, err := strconv.ParseFloat(s, 64); err == nil {
+		s += "s"
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0
+	}
+	return d
 }
 
 // width returns the number of arguments that the first flag of args takes, including
@@ -322,9 +329,20 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	}
 	stats, err := decode.Copy(stdout, stdin, o)
 	status := exitOK
-	if c.strict && stats.Encrypted > 0 {
+	hint := ""
+	switch {
+	case !reached || stats.Encrypted == 0:
+	case stats.Decoded == 0 && stats.Encrypted > 1:
+		hint = fmt.Sprintf("none of %s could be decoded; is CTLSOCK the one that MOUNT was mounted with?", names(stats.Encrypted))
+	case c.strict:
+		hint = "a name that is gone can be read if -map knows it; the manual lists the others"
+	}
+	switch {
+	case c.strict && stats.Encrypted > 0:
 		status = exitEncrypted
-		m.error(fmt.Sprintf("%s stayed encrypted, the first of them %s", names(stats.Encrypted), stats.First), "")
+		m.error(fmt.Sprintf("%s stayed encrypted, the first of them %s", names(stats.Encrypted), stats.First), hint)
+	case hint != "":
+		m.hint(hint)
 	}
 	if err != nil {
 		m.error(err.Error(), "")
@@ -332,9 +350,6 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	}
 	if !o.Index.Close() {
 		status = exitFailed
-	}
-	if reached && stats.Decoded == 0 && stats.Encrypted > 1 {
-		m.hint(fmt.Sprintf("none of %s could be decoded; is CTLSOCK the one that MOUNT was mounted with?", names(stats.Encrypted)))
 	}
 	if c.verbose {
 		var asked ctlsock.Stats

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -276,6 +277,35 @@ func TestHelpFits(t *testing.T) {
 	}
 }
 
+// TestDemo reads the demo in a terminal of 60 columns: no line is longer, and a deleted
+// long name is read, also when nothing is mounted.
+func TestDemo(t *testing.T) {
+	need(t, "fuse", "rsync", "bash", "gocryptfs", "fusermount3", "setsid")
+	pinned(t)
+	cmd := exec.Command("testdata/demo.sh")
+	dir := shortDir(t)
+	cmd.Env = programEnv("COLUMNS=60", "TMPDIR="+dir)
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil || errs.Len() > 0 {
+		t.Fatalf("%v\n%s\n%s", err, out, errs.String())
+	}
+	for line := range strings.Lines(string(out)) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 60 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+	backup, again, ok := strings.Cut(string(out), "\nunmounted: ")
+	const deleted = "*deleting   Minutes of the annual meeting, with the\n"
+	if !ok || !strings.Contains(backup, deleted) || !strings.Contains(again, deleted) {
+		t.Errorf("the deleted long name is not read twice:\n%s", out)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 // TestReadme runs the shell examples of README, as a reader would who has files in
 // ~/Documents, a password, and a backup host, which is the same machine here.
 func TestReadme(t *testing.T) {
@@ -290,6 +320,11 @@ func TestReadme(t *testing.T) {
 	}
 	if len(examples) != 5 {
 		t.Fatalf("%d examples, want the script, timemachine, a log, a restore in two parts", len(examples))
+	}
+	// There is neither on macOS (bash 3.2, openrsync, the tools of BSD).
+	gnu := regexp.MustCompile(`missing-args|\b(touch|date) -d|sed -i|-printf|readlink -f|stat -c|mktemp -[^d]|declare -A|\$\{\w+,,`)
+	if other := gnu.FindString(strings.Join(examples, "")); other != "" {
+		t.Errorf("%s does not work everywhere", other)
 	}
 	r := newReader(t)
 	// The filter is not installed in the reader's PATH, which is that of cron.
@@ -333,6 +368,13 @@ func TestReadme(t *testing.T) {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
+	t.Run("no password", func(t *testing.T) {
+		r.bash(t, "mv .backup-password .elsewhere")
+		defer r.bash(t, "mv .elsewhere .backup-password")
+		if out, err := r.start(script).end(); err == nil || !strings.Contains(out, ".backup-password: no such file") {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
 	t.Run("SIGTERM", func(t *testing.T) {
 		r.write(t, "Documents/big", strings.Repeat("x", 8<<20))
 		c := r.start(strings.Replace(script, "rsync -ai", "rsync -ai --bwlimit=100", 1))
@@ -363,29 +405,38 @@ func TestReadme(t *testing.T) {
 	if dashed == nil {
 		t.Fatal("no cipher path begins with a dash")
 	}
+	_, manual, _ := strings.Cut(read(t, program+".1"), "indent\npath=")
+	manual, _, _ = strings.Cut("path="+manual, ".Ed")
+	manual = strings.NewReplacer(`\e`, `\`, "host:backup/\n", "backuphost:documents/ \n", "names.tsv", "~/names.tsv").Replace(manual)
 	const newest = "from=backuphost:documents/current/view/"
 	everything := regexp.MustCompile("`(rsync -a \"\\$from\" fetched/)`").FindStringSubmatch(string(text))
-	for i, tt := range []struct{ path, from, want string }{
-		{"taxes 2025/taxes.pdf", "", "taxes 2025/taxes.pdf"},
-		{"taxes 2025", "", "taxes 2025/taxes.pdf"},
-		{"taxes 2025/taxes.pdf", newest, "taxes 2025/taxes.pdf"},
-		{longTaxes, "", longTaxes},
-		{dashed[1], "", dashed[1]},
-		{"axes.pdf", "", "not found"},
-		{"", "", "taxes 2025/taxes.pdf"},
+	for i, tt := range []struct{ fetch, path, from, want string }{
+		{fetch, "taxes 2025/taxes.pdf", "", "taxes 2025/taxes.pdf"},
+		{fetch, "taxes 2025", "", "taxes 2025/taxes.pdf"},
+		{fetch, "taxes 2025/taxes.pdf", newest, "taxes 2025/taxes.pdf"},
+		{fetch, longTaxes, "", longTaxes},
+		{fetch, dashed[1], "", dashed[1]},
+		{fetch, quoted, "", quoted},
+		{fetch, "axes.pdf", "", "not found"},
+		{fetch, "", "", "taxes 2025/taxes.pdf"},
+		{fetch, "", newest, longTaxes},
+		{manual, "taxes 2025", newest, "taxes 2025/taxes.pdf"},
+		{manual, longTaxes, "", longTaxes},
+		{manual, dashed[1], "", dashed[1]},
+		{manual, "axes.pdf", "", "not found"},
 	} {
 		t.Run("restore "+tt.path, func(t *testing.T) {
-			sh := strings.Replace(fetch, `"taxes 2025/taxes.pdf"`, `"`+tt.path+`"`, 1)
+			sh := strings.Replace(tt.fetch, `"taxes 2025/taxes.pdf"`, `"`+tt.path+`"`, 1)
+			if tt.path == "" {
+				sh = "from=backuphost:documents/ \n" + everything[1] + "\n"
+			}
 			if tt.from != "" {
 				sh = strings.Replace(sh, "from=backuphost:documents/ ", tt.from+" ", 1)
 			}
-			if tt.path == "" {
-				sh = "from=backuphost:documents/\n" + everything[1] + "\n"
-			}
 			out, err := r.start(fmt.Sprintf("mkdir %d; cd %[1]d; rm -rf ~/Restored\n", i) + sh + decrypt).end()
 			if tt.want == "not found" {
-				if err == nil || out != "not found\n" {
-					t.Errorf("%v, got %q", err, out)
+				if mounted := r.bash(t, "mount | grep "+r.home+" || true"); err == nil || mounted != "" || !strings.HasPrefix(out, "not found\n") {
+					t.Errorf("%v, got %q, mounted: %s", err, out, mounted)
 				}
 				return
 			}
@@ -406,8 +457,12 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// longTaxes is a path that gocryptfs stores as a long name.
-var longTaxes = strings.Repeat("long ", 40) + "taxes.pdf"
+// longTaxes is a path that gocryptfs stores as a long name; quoted requires care in a
+// script.
+var (
+	longTaxes = strings.Repeat("long ", 40) + "taxes.pdf"
+	quoted    = "Grandma's pie.txt"
+)
 
 // A reader has a home directory, in which all examples run.
 type reader struct {
@@ -421,7 +476,7 @@ func newReader(t *testing.T) *reader {
 	r := &reader{home: home, env: programEnv("LC_ALL=C.UTF-8", "HOME="+home, "TMPDIR="+home,
 		"RSYNC_RSH="+home+"/bin/host", "PATH=/usr/bin:/bin")} // as cron has it
 	r.write(t, ".backup-password", "secret\n")
-	paths := []string{"Straße.txt", "taxes 2025/taxes.pdf", longTaxes}
+	paths := []string{"Straße.txt", "taxes 2025/taxes.pdf", longTaxes, quoted}
 	for i := range 1000 { // one cipher path in 64 begins with a dash
 		paths = append(paths, fmt.Sprintf("form %d", i))
 	}

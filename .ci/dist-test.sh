@@ -26,6 +26,10 @@ dpkg() { # with manuals and documents, which some images leave out
 dpkg -i "$work/one/${name}_1.2.3-1_$(command dpkg --print-architecture).deb"
 [[ $("$root/usr/bin/$name" -version) == *1.2.3* ]]
 [[ $("$root/usr/bin/$name" -h) == *CTLSOCK* ]]
+for doc in NOTICES README.md changelog.Debian.gz changelog.gz copyright; do
+	[ -s "$root/usr/share/doc/$name/$doc" ] || { echo "dist-test: error: no $doc" >&2; exit 1; }
+done
+! command -v lintian >/dev/null || lintian --fail-on error,warning "$work/one/"*.deb
 mandoc -W error "$root/usr/share/man/man1/$name.1.gz" >/dev/null
 dpkg -r $name
 left=$(find "$root" -path "$root/var" -prune -o ! -type d -print)

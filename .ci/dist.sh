@@ -48,6 +48,7 @@ for platform; do
 	[ "$GOOS" = linux ] || continue
 	gzip -9n "$stage/$dir/$name.1" "$stage/$dir/CHANGELOG.md"
 	cp .ci/changelog.yaml "$stage/$dir"
+	echo "$name: statically-linked-binary [usr/bin/$name]" >"$stage/$dir/lintian" # as Go does it
 	{
 		cat LICENSE
 		echo

@@ -52,7 +52,7 @@ type Client struct {
 	pending []pending       // oldest first
 	waiting map[string]bool // the paths of pending
 	asked   int             // number of pending that have been asked; the rest is being collected
-	window  int             // number of questions asked together
+	most    int             // the most connections there may be
 	probe   *probe          // nil while the server answers
 	stats   Stats
 }
@@ -82,7 +82,7 @@ func New(path string, timeout time.Duration, warn func(what, hint string)) *Clie
 		panic(err) // only if the size is below one
 	}
 	return &Client{path: path, timeout: timeout, retry: retryEvery, warn: warn,
-		warned: map[string]bool{}, dial: dial, cache: cache, waiting: map[string]bool{}, window: window}
+		warned: map[string]bool{}, dial: dial, cache: cache, waiting: map[string]bool{}, most: 2*window + 1}
 }
 
 // Connect makes a first connection. A failure is reported at once, and Connect
@@ -166,7 +166,7 @@ func (c *Client) decrypt(cipher string, i int) answer {
 // A prepared name takes a third of the time of a name that is asked for alone
 // (BenchmarkPrepare and BenchmarkDecrypt, 2 cores).
 func (c *Client) Prepare(cipher string) bool {
-	if len(c.pending) >= 2*c.window {
+	if len(c.pending) >= 2*window {
 		return false
 	}
 	if c.waiting[cipher] || c.cache.Contains(cipher) {
@@ -178,7 +178,7 @@ func (c *Client) Prepare(cipher string) bool {
 	}
 	c.pending = append(c.pending, pending{question: q})
 	c.waiting[cipher] = true
-	if len(c.pending)-c.asked >= c.window {
+	if len(c.pending)-c.asked >= window {
 		c.askPending()
 	}
 	return true
@@ -224,7 +224,7 @@ func (c *Client) take(last int) (answer, bool) {
 	}
 	if c.pending[last].cn != nil {
 		defer c.waited(time.Now())
-		for i := max(last, min(c.window, c.asked)-1); i >= 0; i-- {
+		for i := max(last, min(window, c.asked)-1); i >= 0; i-- {
 			c.receive(&c.pending[i])
 		}
 	}
@@ -309,31 +309,41 @@ func (c *Client) ask(q question) (answer, error) {
 // waited adds the time since start to Stats.Wait.
 func (c *Client) waited(start time.Time) { c.stats.Wait += time.Since(start) }
 
-// get returns a connection. If there are too few descriptors for a new one, the
-// window shrinks to half of what is under way, and a connection of those is reused.
+// get returns a connection. If there are too few descriptors for a new one, half of
+// the connections under way have to do: the rest is left for files.
 func (c *Client) get() (*conn, error) {
 	if n := len(c.idle); n > 0 {
 		cn := c.idle[n-1]
 		c.idle = c.idle[:n-1]
 		return cn, nil
 	}
-	cn, err := c.dial(c.path, c.timeout)
-	if n := c.asked; errors.Is(err, syscall.EMFILE) && n > 0 {
-		c.report(err)
-		c.window = max(1, n/2)
-		for i := range n {
-			c.receive(&c.pending[i])
+	if n := c.underWay(); n < c.most {
+		cn, err := c.dial(c.path, c.timeout)
+		if n == 0 || !errors.Is(err, syscall.EMFILE) {
+			return cn, err
 		}
-		if len(c.idle) > 0 {
-			return c.get()
+		c.report(err)
+		c.most = max(1, n/2)
+	}
+	for i := range c.asked {
+		c.receive(&c.pending[i])
+	}
+	return c.get()
+}
+
+// underWay returns the number of connections that wait for an answer.
+func (c *Client) underWay() (n int) {
+	for _, p := range c.pending[:c.asked] {
+		if p.cn != nil {
+			n++
 		}
 	}
-	return cn, err
+	return n
 }
 
 // put makes a connection idle, or closes it if enough are idle.
 func (c *Client) put(cn *conn) {
-	if len(c.idle) >= 2*c.window {
+	if len(c.idle) >= c.most {
 		cn.Close()
 		return
 	}

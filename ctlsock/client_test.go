@@ -565,20 +565,23 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// With too few descriptors, the client uses fewer connections and warns once.
+// With too few descriptors, the client uses half of its connections and warns once.
 func TestTooFewDescriptors(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
 	c, p := newClient(t, s.Path, limit)
-	real := c.dial
-	open := 0
+	real, refused := c.dial, 0
 	c.dial = func(path string, timeout time.Duration) (*conn, error) {
-		if open++; open > 5 {
+		if c.underWay() >= 10 {
+			refused++
 			return nil, fmt.Errorf("dial: %w", syscall.EMFILE)
 		}
 		return real(path, timeout)
 	}
 	prepared(t, c, 10*window)
 	wantProblems(t, p, "too few file descriptors")
+	if refused != 1 || len(c.idle) > 5 {
+		t.Errorf("%d connections too many were tried, %d are kept; want 1 and at most 5", refused, len(c.idle))
+	}
 }
 
 // A prepared question that fails costs no name: it is asked again.

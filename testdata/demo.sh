@@ -13,7 +13,20 @@ fi
 
 columns=${COLUMNS:-$(tput cols 2>/dev/null || echo 120)}
 
-step() { printf '\n%s%s%s\n' "$bold" "$1" "$off"; }
+# Prints LINE, which starts at column LEFT, broken at blanks to WIDTH columns. Further lines are
+# indented by INDENT columns more.
+wrap() { # LINE WIDTH LEFT INDENT
+	local rest=$1 width=$2 part
+	while [ ${#rest} -gt "$width" ]; do
+		part=${rest:0:width+1}
+		part=${part% *}
+		printf '%s\n%*s' "$part" $(($3 + $4)) ''
+		rest=${rest:${#part}+1} width=$(($2 - $4))
+	done
+	printf '%s\n' "$rest"
+}
+
+step() { printf '\n%s' "$bold" && wrap "$1" "$columns" 0 0 && printf '%s' "$off"; }
 
 fail() { # MESSAGE HINT
 	printf 'demo: error: %s\ndemo: hint: %s\n' "$1" "$2" >&2
@@ -48,23 +61,10 @@ trap 'exit 143' TERM
 .ci/deps.sh rsync fusermount3
 fuse='as root: modprobe fuse; for a container: --device /dev/fuse --cap-add SYS_ADMIN'
 [ -c /dev/fuse ] || fail 'no FUSE here: /dev/fuse is missing' "$fuse"
-[ -e .tools/gocryptfs ] || echo 'building gocryptfs for the demo: half a minute, this time only'
+[ -e .tools/gocryptfs ] || echo 'building gocryptfs: half a minute, this time only'
 work=$(mktemp -d)
 TMPDIR=$work "${MAKE:-make}" -s build .tools/gocryptfs
 PATH=$PWD:$PWD/.tools:$PATH
-
-# Prints LINE, which starts at column LEFT, broken at blanks to WIDTH columns. Further lines are
-# indented by INDENT columns more.
-wrap() { # LINE WIDTH LEFT INDENT
-	local rest=$1 width=$2 part
-	while [ ${#rest} -gt "$width" ]; do
-		part=${rest:0:width+1}
-		part=${part% *}
-		printf '%s\n%*s' "$part" $(($3 + $4)) ''
-		rest=${rest:${#part}+1} width=$(($2 - $4))
-	done
-	printf '%s\n' "$rest"
-}
 
 # Prints each raw line, cut to its column, beside the pretty line, or above it if the terminal is
 # narrow.

@@ -3,8 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-TERM=xterm NO_COLOR='' script -qec testdata/demo.sh /dev/null | tr -d '\r' |
-	awk '/the next backup/ { on = 1 } /nothing left behind/ { on = 0 } on' |
+TERM=xterm NO_COLOR='' script -qec 'stty cols 100; testdata/demo.sh' /dev/null | tr -d '\r' |
+	awk '/the minutes deleted/ { on = 1 } /unmounted:/ { on = 0 } on' |
 	awk '
 	# style returns the attributes that the SGR parameters p stand for.
 	function style(p) {
@@ -37,7 +37,8 @@ TERM=xterm NO_COLOR='' script -qec testdata/demo.sh /dev/null | tr -d '\r' |
 		out = out "</text>\n"
 	}
 	END {
-		printf "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 880 %d\" font-size=\"14\" ", y + step
+		if (!NR) exit 1 # the demo has other words
+		printf "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 880 %d\" xml:space=\"preserve\" font-size=\"14\" ", y + step
 		print "font-family=\"ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, monospace\">"
 		printf "<title>a backup as rsync prints it, and as gocryptfs-rsync-pretty shows it</title>\n"
 		printf "<rect width=\"100%%\" height=\"100%%\" rx=\"8\" fill=\"#0d1117\"/>\n%s</svg>\n", out
