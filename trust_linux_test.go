@@ -2,12 +2,20 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -359,14 +367,16 @@ func TestTrustSwapped(t *testing.T) {
 	}
 	stop := make(chan struct{})
 	done := make(chan struct{})
-	go func() { // at different speeds: within a tick of the clock, and slower
+	go func() { // at different speeds, some within a tick of the clock
 		defer close(done)
 		for turn := 0; ; turn++ {
 			select {
 			case <-stop:
 				return
 			case <-time.After([]time.Duration{0, time.Millisecond, 8 * time.Millisecond, 40 * time.Millisecond}[turn/50%4]):
-				swap()
+				for range 1 + turn/200%2*50 {
+					swap()
+				}
 			}
 		}
 	}()
@@ -478,3 +488,267 @@ func TestTrustDeafStderr(t *testing.T) {
 		t.Errorf("%v, %d bytes of %d came out", err, len(out), len(tr.input()))
 	}
 }
+
+// TestRandomWords gives 12,000 words to real servers. They could be names but are not.
+// About one in 280 still decrypts to something.
+func TestRandomWords(t *testing.T) {
+	const n = 12_000
+	for _, s := range servers(t) {
+		for _, sh := range []shape{
+			{name: "reverse"},
+			{name: "forward", forward: true},
+			{name: "deterministic", opts: []string{"-deterministic-names"}},
+		} {
+			t.Run(s.Name+" "+sh.name, func(t *testing.T) {
+				dir := shortDir(t)
+				serve := mountReverse
+				if sh.forward {
+					serve = mountForward
+				}
+				m := serve(t, s, filepath.Join(dir, "a"), filepath.Join(dir, "b"), sh.opts...)
+				if err := os.WriteFile(filepath.Join(m.Plain, "a name"), nil, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				name := m.encrypt(t, "a name")
+				text := wordLines(n)
+				shown, warnings := pretty(t, []string{m.Sock, m.Dir}, fmt.Appendf(nil, "%s\n%s%s\n", name, text, name))
+				if warnings != "" {
+					t.Errorf("stderr: %s", warnings)
+				}
+				shown, ok := strings.CutPrefix(shown, "a name\n")
+				shown, ok2 := strings.CutSuffix(shown, "a name\n")
+				if !ok || !ok2 {
+					t.Error("a real name does not decode")
+				}
+				want, got := strings.Split(text, "\n"), strings.Split(shown, "\n")
+				slices.Sort(want)
+				slices.Sort(got)
+				missing, extra := difference(want, got)
+				if len(missing)+len(extra) > 0 {
+					t.Errorf("want %s\ngot  %s", visible(missing, "\nwant "), visible(extra, "\ngot  "))
+				}
+				t.Logf("%d words, %d turned into something", n, len(missing))
+			})
+		}
+	}
+}
+
+// TestRandomWordsBelow gives 200,000 words with and without suffixes to a real server,
+// each after the path of a directory in which it could lie.
+func TestRandomWordsBelow(t *testing.T) {
+	const n = 200_000
+	dir := shortDir(t)
+	m := mountReverse(t, servers(t)[0], filepath.Join(dir, "a"), filepath.Join(dir, "b"))
+	if err := os.MkdirAll(filepath.Join(m.Plain, "a dir/below"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	below := m.encrypt(t, "a dir/below")
+	var in, want bytes.Buffer
+	suffixes := []string{"", "-2026-11-23", "_bak", "-old", "~"}
+	for i, line := range strings.Split(strings.TrimSuffix(wordLines(n), "\n"), "\n") {
+		word := strings.Fields(strings.TrimPrefix(line, "Commit "))[0] + suffixes[i%len(suffixes)]
+		fmt.Fprintf(&in, "Only in %s: %s\n", below, word)
+		fmt.Fprintf(&want, "Only in a dir/below: %s\n", word)
+	}
+	shown, warnings := pretty(t, []string{m.Sock, m.Dir}, in.Bytes())
+	if warnings != "" {
+		t.Errorf("stderr: %s", warnings)
+	}
+	if missing, extra := difference(strings.Split(want.String(), "\n"), strings.Split(shown, "\n")); len(missing)+len(extra) > 0 {
+		t.Errorf("%d words turned: want %s\ngot  %s", len(missing), visible(missing, "\nwant "), visible(extra, "\ngot  "))
+	}
+}
+
+// wordLines returns n words in lines of text: half of them have 22 characters, half 64
+// hexadecimal digits.
+func wordLines(n int) string {
+	var seed [32]byte
+	random := rand.NewChaCha8(seed)
+	var b bytes.Buffer
+	var word [32]byte
+	for i := range n {
+		random.Read(word[:]) // never fails
+		if i%2 == 0 {
+			fmt.Fprintf(&b, "Commit %s is here\n", base64.RawURLEncoding.EncodeToString(word[:16]))
+		} else {
+			fmt.Fprintf(&b, "%s  file.iso\n", hex.EncodeToString(word[:]))
+		}
+	}
+	return b.String()
+}
+
+// TestSoak runs filters over and over, with input in random pieces, while the tree
+// changes and gocryptfs hangs or is mounted again. Half of the filters share an index.
+// Each line that comes out must be right or have stayed encrypted.
+func TestSoak(t *testing.T) {
+	limit, err := time.ParseDuration(os.Getenv("SOAKTIME"))
+	if err != nil {
+		t.Skip("run by make soak")
+	}
+	base := shortDir(t)
+	s := servers(t)[0]
+	plain, view := filepath.Join(base, "plain"), filepath.Join(base, "view")
+	m := mountReverse(t, s, plain, view)
+	sock := filepath.Join(base, "sock") // the same one for each mount
+	use := func() {
+		os.Remove(sock)
+		if err := os.Symlink(m.Sock, sock); err != nil {
+			t.Fatal(err)
+		}
+	}
+	use()
+	truth := soakNames(t, m)
+	ciphers := slices.Sorted(maps.Keys(truth))
+
+	end := time.Now().Add(limit)
+	var group sync.WaitGroup
+	group.Go(func() { // the tree changes
+		random := rand.New(rand.NewPCG(1, 1))
+		for time.Now().Before(end) {
+			path := filepath.Join(plain, truth[ciphers[random.IntN(len(ciphers))]])
+			switch random.IntN(4) {
+			case 0:
+				os.RemoveAll(path)
+			case 1:
+				os.Rename(path, filepath.Join(plain, truth[ciphers[random.IntN(len(ciphers))]]))
+			default:
+				os.MkdirAll(filepath.Dir(path), 0o755)
+				os.WriteFile(path, nil, 0o644)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+	var lines, decoded, runs atomic.Int64
+	for i := range 4 {
+		group.Go(func() {
+			random := rand.New(rand.NewPCG(2, uint64(i)))
+			for time.Now().Before(end) {
+				args := []string{"-timeout", "500ms", sock, view}
+				if i%2 == 0 {
+					args = append([]string{"-map", filepath.Join(base, "index")}, args...)
+				}
+				n, d, err := soakRun(random, args, truth, ciphers)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				lines.Add(int64(n))
+				decoded.Add(int64(d))
+				runs.Add(1)
+			}
+		})
+	}
+	for turn := 0; time.Now().Before(end); turn++ { // gocryptfs comes and goes
+		time.Sleep(3 * time.Second)
+		m.signal(t, syscall.SIGSTOP)
+		time.Sleep(time.Second)
+		m.signal(t, syscall.SIGCONT)
+		if turn%5 == 4 {
+			time.Sleep(2 * time.Second)
+			eventually(t, "the view is unmounted", func() bool { // not while it is looked at
+				return exec.Command("fusermount3", "-u", m.at).Run() == nil
+			})
+			time.Sleep(time.Second)
+			m = mountReverse(t, s, plain, view)
+			use()
+		}
+	}
+	group.Wait()
+	t.Logf("%d runs, %d lines, %d decoded; wrong names 0, lost bytes 0 unless said above",
+		runs.Load(), lines.Load(), decoded.Load())
+	if decoded.Load() < lines.Load()/4 {
+		t.Error("too few lines were decoded to tell anything")
+	}
+}
+
+// soakNames makes files and returns their plain paths by cipher path. There are usual
+// names, long names, names with control characters, and names that are not valid UTF-8.
+func soakNames(t *testing.T, m *mount) map[string]string {
+	t.Helper()
+	truth := map[string]string{}
+	for d := range 4 {
+		dir := fmt.Sprintf("dir %d", d)
+		for f := range 20 {
+			for _, name := range []string{fmt.Sprintf("file %d", f), fmt.Sprintf("tab\t%d\n", f),
+				long(fmt.Sprintf("long %d ", f), 200), fmt.Sprintf("bad \xff%d", f), fmt.Sprintf("bad \xfe%d", f)} {
+				path := dir + "/" + name
+				create(t, m.Plain, path, "file 1")
+				fi, err := os.Stat(filepath.Join(m.Plain, path))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if utf8.ValidString(name) {
+					truth[m.encrypt(t, path)] = path
+					continue
+				}
+				// The protocol cannot pass it on, so the inode identifies it.
+				cipherDir := m.encrypt(t, dir)
+				entries, err := os.ReadDir(filepath.Join(m.Dir, cipherDir))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, e := range entries {
+					info, err := e.Info()
+					if err == nil && info.Sys().(*syscall.Stat_t).Ino == fi.Sys().(*syscall.Stat_t).Ino {
+						truth[cipherDir+"/"+e.Name()] = path
+					}
+				}
+			}
+		}
+	}
+	return truth
+}
+
+// soakRun runs one filter over some thousand lines. It returns the number of lines that
+// came out, and of those that are decoded.
+func soakRun(random *rand.Rand, args []string, truth map[string]string, ciphers []string) (n, decoded int, err error) {
+	var in bytes.Buffer
+	var asked []string
+	for range 2000 {
+		cipher := ciphers[random.IntN(len(ciphers))]
+		asked = append(asked, cipher)
+		fmt.Fprintf(&in, "*deleting   %s\n", cipher)
+	}
+	cmd := exec.Command(program, args...)
+	cmd.Env = programEnv()
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := cmd.Start(); err != nil {
+		return 0, 0, err
+	}
+	for rest := in.Bytes(); len(rest) > 0; {
+		k := min(len(rest), 1+random.IntN(8000))
+		if _, err := stdin.Write(rest[:k]); err != nil {
+			return 0, 0, err
+		}
+		rest = rest[k:]
+		time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
+	}
+	stdin.Close()
+	if err := cmd.Wait(); err != nil {
+		return 0, 0, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+	}
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if len(lines) != len(asked) {
+		return 0, 0, fmt.Errorf("%d lines came out of %d", len(lines), len(asked))
+	}
+	for i, line := range lines {
+		line, _ = strings.CutPrefix(line, "*deleting   ")
+		cipher, plain := asked[i], shownAs.Replace(truth[asked[i]])
+		switch line {
+		case plain:
+			decoded++
+		case cipher, path.Dir(plain) + "/" + path.Base(cipher):
+		default:
+			return 0, 0, fmt.Errorf("line %d is %q, want %q or %q", i, line, plain, cipher)
+		}
+	}
+	return len(lines), decoded, nil
+}
+
+// shownAs escapes the names of the soak as the filter does.
+var shownAs = strings.NewReplacer("\n", `\#012`, "\xff", `\#377`, "\xfe", `\#376`)
