@@ -23,6 +23,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 	"gocryptfs-rsync-pretty/decode"
 )
 
@@ -63,6 +64,7 @@ func TestBench(t *testing.T) {
 	b.start(t)
 	b.memory(t)
 	b.million(t)
+	b.hostile(t)
 }
 
 // TestBenchHeap writes a heap profile of the program from the middle of the run
@@ -568,6 +570,71 @@ func (b *bench) million(t *testing.T) {
 	}
 	peak := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss // KiB on Linux
 	b.row("memory at most, with it", fmt.Sprintf("%.1f MiB", float64(peak)/1024), "≤ 40 MiB", peak <= 40<<10)
+}
+
+// hostile takes the processor time and the memory for text that is made to cost much.
+func (b *bench) hostile(t *testing.T) {
+	const depth, names = 100, 20_000
+	plain := filepath.Join(b.dir, "hostile")
+	deep := strings.TrimSuffix(strings.Repeat("d/", depth), "/")
+	create(t, plain, deep+"/link", "-> the target")
+	for _, dir := range []string{"one", "two"} {
+		for i := range names {
+			create(t, plain, fmt.Sprintf("%s/bad \xff%d", dir, i), "file 1")
+		}
+	}
+	m := mountReverse(t, servers(t)[0], plain, filepath.Join(b.dir, "hostile view"))
+	junk := func(n int) string { return strings.TrimSuffix(strings.Repeat(fakeName(1)+"/", n), "/") }
+	path, link := m.encrypt(t, deep), m.encrypt(t, deep+"/link")
+	twenty := filepath.Join(m.Dir, m.encrypt(t, deep[:2*20-1]))
+	arrow := " -> " + strings.Repeat("A", 48)
+	var bad strings.Builder
+	lists := map[string][]os.DirEntry{}
+	for _, dir := range []string{"one", "two"} {
+		cipher := m.encrypt(t, dir)
+		entries, err := os.ReadDir(filepath.Join(m.Dir, cipher))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lists[cipher] = entries
+	}
+	for i := range names {
+		for cipher, entries := range lists {
+			fmt.Fprintf(&bad, "%s/%s\n", cipher, entries[i].Name())
+		}
+	}
+	settle()
+	const size = 1 << 20
+	for _, tt := range []struct{ name, mount, line string }{
+		{"a path 100 deep and junk", m.Dir, path + "/" + junk(1) + "\n"},
+		{"30 arrows after it", m.Dir, path + strings.Repeat(arrow, 30) + "\n"},
+		{"arrows after a link 100 deep", m.Dir, link + strings.Repeat(arrow, 30) + "\n"},
+		{"4 KB of names, MOUNT 20 deep", twenty, junk(178) + "\n"},
+		{"8 KB of names", m.Dir, junk(356) + "\n"},
+		{"suffixes below a directory", m.Dir, path + ": " + strings.Repeat(fakeName(1)+"-", 11) + "\n"},
+		{"names that are not UTF-8, in turn", m.Dir, bad.String()},
+	} {
+		text := strings.Repeat(tt.line, max(1, size/len(tt.line)))
+		cmd := exec.Command(b.bin, m.Sock, tt.mount)
+		cmd.Stdin = strings.NewReader(text)
+		if err := cmd.Run(); err != nil {
+			t.Fatal(err)
+		}
+		s := cmd.ProcessState
+		cpu := (s.UserTime() + s.SystemTime()).Seconds() / (float64(len(text)) / 1e6)
+		peak := s.SysUsage().(*syscall.Rusage).Maxrss // KiB on Linux
+		b.row("CPU a MB: "+tt.name, fmt.Sprintf("%.2f s, %.1f MiB", cpu, float64(peak)/1024),
+			"≤ 1 s, < 32 MiB", cpu <= 1 && peak < 32<<10)
+	}
+	long := "\"Result\":\"" + strings.Repeat("x", 60_000) + "\",\"ErrNo\":0"
+	peer := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Reply("{"+long+"}\n", false))
+	cmd := exec.Command(b.bin, peer.Path, b.dir)
+	cmd.Stdin = strings.NewReader(fakeTranscript(2000).input())
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	peak := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
+	b.row("memory at most, a peer with names of 60 kB", fmt.Sprintf("%.1f MiB", float64(peak)/1024), "< 32 MiB", peak < 32<<10)
 }
 
 // writeLines writes n lines, one in fifty of them with a name that is not in the

@@ -532,6 +532,7 @@ var tokens = []struct{ why, line, want string }{
 	{"links, as openrsync has them", "openrsync(1234): {dir/link}: updating symlink: {@dir/link}", "openrsync(1234): dir/link: updating symlink: " + plainTarget("dir/link")},
 	{"in quotes", "Making symbolic link `{dir/link}' to `{@dir/link}'", "Making symbolic link `dir/link' to `" + plainTarget("dir/link") + "'"},
 	{"as JSON", `{"path":"{dir/link}","linktarget":"{@dir/link}"}`, `{"path":"dir/link","linktarget":"` + plainTarget("dir/link") + `"}`},
+	{"but not of a link that the path goes on from", "{dir/link}/{!gone|x} -> {@dir/link}", "dir/link/{!gone|x} -> {!@dir/link}"},
 	{"but not of a link in another record", "{dir/link}\n{@dir/link}", "dir/link\n{!@dir/link}"},
 	{"two chains in one line", "{dir/a} {dir/b},{c}", "dir/a dir/b,c"},
 	{"neither 21 nor 23 characters", "TheQuickBrownFoxJumps TheQuickBrownFoxJumpsAA", "TheQuickBrownFoxJumps TheQuickBrownFoxJumpsAA"},
