@@ -131,6 +131,22 @@ func TestHostileWork(t *testing.T) {
 	}
 }
 
+// TestStats counts paths, of which a part may stay encrypted.
+func TestStats(t *testing.T) {
+	names := paths{encA: "a", encA + "/" + encB: "a/b"}
+	for text, want := range map[string]Stats{
+		encA + " " + encA + "/" + encB: {Decoded: 2},
+		encA + "/" + encC:              {Encrypted: 1, First: encA + "/" + encC},
+		encC + "/" + encA + " " + encC: {Encrypted: 2, First: encC + "/" + encA},
+		"x " + encC[1:] + " y":         {},
+	} {
+		got, err := Copy(io.Discard, strings.NewReader(text), Options{Names: names})
+		if err != nil || got != want {
+			t.Errorf("%s: %+v, %v, want %+v", text, got, err, want)
+		}
+	}
+}
+
 // TestErrors checks that Copy returns the errors of both sides.
 func TestErrors(t *testing.T) {
 	broken := errors.New("broken")

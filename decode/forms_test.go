@@ -593,6 +593,7 @@ var inside = []struct{ why, line, want string }{
 	{"what is not below MOUNT", "mount/{other/a}", "mount/other/a"},
 	{"its own name first, without a slash after the source", "{dir|sub/b/c d}", "sub/b/c d"},
 	{"alone", "created directory {dir|sub}", "created directory sub"},
+	{"a foreign directory before it", "TheQuickBrownFoxJumpsg/{dir/sub|b/c d}", "TheQuickBrownFoxJumpsg/b/c d"},
 }
 
 // TestInside decodes with a MOUNT that is a directory inside the encrypted view.

@@ -173,18 +173,20 @@ func (t *Tree) Spelling(cipher, plain string) (exact string, ok bool) {
 		return "", false
 	}
 	dir, leaf := path.Split(plain)
+	hash := maphash.String(t.seed, path.Base(cipher))
+	// What a listing has proved stays true, whatever has become of the directory.
+	if l, known := t.listings.Get(dir); known && l.only(hash, leaf) != "" {
+		return dir + l.only(hash, leaf), true
+	}
 	exact, ok = look(t, func() string {
 		l := t.list(path.Dir(cipher), dir)
-		if l == nil {
-			return ""
-		}
-		spellings := strings.Split(l.names[leaf], "/")
-		if !l.view[maphash.String(t.seed, path.Base(cipher))] {
+		if l == nil || !l.view[hash] {
 			return "" // the kernel may only remember the file
 		}
-		if len(spellings) == 1 && l.same && spellings[0] != "" {
-			return dir + spellings[0]
+		if only := l.only(hash, leaf); only != "" {
+			return dir + only
 		}
+		spellings := strings.Split(l.names[leaf], "/")
 		if len(spellings) > 1 && time.Since(l.changed) < stale {
 			return ""
 		}
@@ -220,6 +222,16 @@ type listing struct {
 	names   map[string]string // by their form in JSON, joined by slashes
 	view    map[uint64]bool   // hashes of the names in the view
 	same    bool              // both directories have the same inode
+}
+
+// only returns the one spelling that leaf, a name with U+FFFD, can have in the directory
+// if the view has its cipher name, given by its hash. It returns an empty string if there
+// are several.
+func (l *listing) only(hash uint64, leaf string) string {
+	if s := l.names[leaf]; l.same && l.view[hash] && !strings.Contains(s, "/") {
+		return s
+	}
+	return ""
 }
 
 // list returns the listing of a directory, given by its path on both sides. It
