@@ -103,12 +103,15 @@ func surviveSignals() {
 }
 
 // A patient file waits until it is ready, even if another process that shares it has
-// made it non-blocking.
-type patient struct{ *os.File }
+// made it non-blocking. The file is a field, since io.Copy would use its other methods.
+type patient struct{ file *os.File }
+
+// Fd returns the descriptor.
+func (p patient) Fd() uintptr { return p.file.Fd() }
 
 func (p patient) Read(b []byte) (int, error) {
 	for {
-		n, err := p.File.Read(b)
+		n, err := p.file.Read(b)
 		if !errors.Is(err, syscall.EAGAIN) {
 			return n, err
 		}
@@ -122,7 +125,7 @@ func (p patient) Write(b []byte) (done int, err error) {
 		switch {
 		case errors.Is(err, syscall.EPIPE):
 			signal.Reset(syscall.SIGPIPE)
-			_, err = p.File.Write(b[done:]) // on standard output, SIGPIPE ends the program (os/signal)
+			_, err = p.file.Write(b[done:]) // on standard output, SIGPIPE ends the program (os/signal)
 			return done, err
 		case errors.Is(err, syscall.EAGAIN):
 			p.wait(unix.POLLOUT)
@@ -130,7 +133,7 @@ func (p patient) Write(b []byte) (done int, err error) {
 			return done, err
 		}
 		var n int
-		n, err = p.File.Write(b[done:])
+		n, err = p.file.Write(b[done:])
 		done += n
 	}
 	return done, nil
@@ -332,7 +335,7 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	hint := ""
 	switch {
 	case !reached || stats.Encrypted == 0:
-	case stats.Decoded == 0 && stats.Encrypted > 1:
+	case stats.Decoded+stats.Partly == 0 && stats.Encrypted > 1:
 		hint = fmt.Sprintf("none of %s could be decoded; is CTLSOCK the one that MOUNT was mounted with?", names(stats.Encrypted))
 	case c.strict:
 		hint = "a name that is gone can be read if -map knows it; the manual lists the others"

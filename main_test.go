@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -264,6 +265,15 @@ func TestFlagsAreDocumented(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("flags in the %s (-code +%[1]s):\n%s", name, diff)
 		}
+	}
+}
+
+// TestPatience keeps io.Copy from reading and writing past a patient file.
+func TestPatience(t *testing.T) {
+	_, reads := any(patient{}).(io.ReaderFrom)
+	_, writes := any(patient{}).(io.WriterTo)
+	if reads || writes {
+		t.Error("io.Copy would do without Read or Write")
 	}
 }
 

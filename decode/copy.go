@@ -59,6 +59,7 @@ type Options struct {
 type Stats struct {
 	Decoded   int64  // names shown in plain; a path counts as one name
 	Encrypted int64  // names that stayed encrypted, in whole or in part
+	Partly    int64  // those of them that are shown in part
 	First     string // the first name that stayed encrypted
 	Indexed   int64  // answers from the index
 }

@@ -28,6 +28,11 @@ const (
 	minSlots = 1 << 12
 	maxSlots = 1 << 20
 
+	// maxEqual bounds the slots with the same bits of a hash. A path that stands in the file
+	// many times would fill the table; that so many paths have the same bits is as good as
+	// impossible.
+	maxEqual = 8
+
 	// The lower bits of a slot hold the offset of a line in the file, plus one. They
 	// suffice for files of up to 16 GiB.
 	offsetBits = 34
@@ -182,7 +187,14 @@ func (x *Index) add(cipher, plain string) {
 		return
 	}
 	cipher = strings.Clone(cipher)
-	x.pending[cipher] = plain
+	for c, p := cipher, plain; ; {
+		x.pending[c] = p
+		i := strings.LastIndexByte(c, '/')
+		if i < 0 {
+			break
+		}
+		c, p = c[:i], p[:strings.LastIndexByte(p, '/')]
+	}
 	x.lines = append(append(x.lines, cipher...), '\t')
 	start := len(x.lines)
 	x.lines = appendEscaped(x.lines, plain)
@@ -211,13 +223,15 @@ func (x *Index) find(cipher string) (plain string, ok bool) {
 
 // has reports whether find probably knows a path. It does not read the file.
 func (x *Index) has(cipher string) bool {
-	if x == nil || x.file == nil {
-		return false
+	return x != nil && x.file != nil && x.knows(maphash.String(x.seed, cipher)) > 0
+}
+
+// knows returns the number of lines that may give the name of the path with this hash.
+func (x *Index) knows(hash uint64) (n int) {
+	for range x.offsets(hash) {
+		n++
 	}
-	for range x.offsets(maphash.String(x.seed, cipher)) {
-		return true
-	}
-	return false
+	return n
 }
 
 // offsets returns the offsets at which there may be a line for the path with this
@@ -342,26 +356,28 @@ func (x *Index) insertLine(line []byte, at int64) {
 	if !ok {
 		return
 	}
-	x.insert(cipher, at)
-	for i := bytes.LastIndexByte(cipher, '/'); i > 0; i = bytes.LastIndexByte(cipher, '/') {
+	most := maxEqual
+	for i := len(cipher); i > 0; i = bytes.LastIndexByte(cipher, '/') {
 		cipher = cipher[:i]
-		if bytes.Equal(cipher, x.dir) || x.has(string(cipher)) {
+		hash := maphash.Bytes(x.seed, cipher)
+		if bytes.Equal(cipher, x.dir) || x.knows(hash) >= most {
 			break // it is known, and so are its parents
 		}
-		x.insert(cipher, at)
+		x.insert(hash, at)
+		most = 1
 	}
 	x.dir = append(x.dir[:0], cipher...)
 }
 
-// insert inserts a cipher path that the line at offset at gives the name of.
-func (x *Index) insert(cipher []byte, at int64) {
+// insert takes note that the line at offset at gives the name of the path with this hash.
+func (x *Index) insert(hash uint64, at int64) {
 	if at+1 >= 1<<offsetBits {
 		return
 	}
 	if x.recent.used >= maxSlots/4*3 {
 		x.old, x.recent = x.recent, table{}
 	}
-	x.recent.insert(maphash.Bytes(x.seed, cipher), at)
+	x.recent.insert(hash, at)
 }
 
 // A table maps the hashes of paths to the offsets of lines. A slot holds the first

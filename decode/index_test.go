@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,9 +65,9 @@ func TestIndex(t *testing.T) {
 	for cipher, plain := range known {
 		x.add(cipher, plain)
 	}
+	known[encA], known[encA+"/"+encB] = "a dir", "a dir/b\t\n\\#011"
 	check("before it is written")
 	x.Flush()
-	known[encA], known[encA+"/"+encB] = "a dir", "a dir/b\t\n\\#011"
 	check("written")
 	if !x.Close() {
 		t.Error("trouble")
@@ -120,6 +121,7 @@ func TestIndexLines(t *testing.T) {
 		"a line of 1 MB":           strings.Repeat("x", 1<<20) + encC + "\tx\n",
 		"1 MB after a tab":         encC + "\t" + strings.Repeat("x", 1<<20) + "\n",
 		"what encrypts to no name": "x" + encC + "\tx\n",
+		"a million of garbage":     strings.Repeat(encC+" \tx\n", 1_000_000),
 	} {
 		path := filepath.Join(t.TempDir(), "index")
 		if err := os.WriteFile(path, []byte(line+good+line), 0o600); err != nil {
@@ -134,6 +136,24 @@ func TestIndexLines(t *testing.T) {
 		}
 		if !x.Close() {
 			t.Error(about, *q)
+		}
+	}
+}
+
+// TestIndexRepeated loads a file that has the same path over and over.
+func TestIndexRepeated(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	if err := os.WriteFile(path, bytes.Repeat([]byte(encA+"/"+encB+"\ta/b\n"), 1_000_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	x, _ := openIndex(t, path, false)
+	defer x.Close()
+	if n := x.recent.used; n > maxEqual+1 {
+		t.Errorf("%d slots", n)
+	}
+	for cipher, plain := range map[string]string{encA: "a", encA + "/" + encB: "a/b"} {
+		if got, _ := x.find(cipher); got != plain {
+			t.Errorf("%s is %q", cipher, got)
 		}
 	}
 }
@@ -212,29 +232,39 @@ func TestIndexForeign(t *testing.T) {
 	}
 }
 
-// TestIndexShared lets two processes add to one file.
+// TestIndexShared checks that two processes may add to one file at the same time, also
+// lines that are longer than a page.
 func TestIndexShared(t *testing.T) {
+	const n, long = 500, 60
 	path := filepath.Join(t.TempDir(), "index")
-	x, _ := openIndex(t, path, true)
-	y, _ := openIndex(t, path, true)
-	for i := range 1000 {
-		for j, z := range []*Index{x, y} {
-			z.add(encryptedName(2*i+j), fmt.Sprint(2*i+j))
-			if i%7 == j {
-				z.Flush()
+	cipher := func(i int) string { return strings.Repeat(encA+"/", long) + encryptedName(i) }
+	plain := func(i int) string { return strings.Repeat(strings.Repeat("x", 200)+"/", long) + fmt.Sprint(i) }
+	var group sync.WaitGroup
+	for j := range 2 {
+		group.Go(func() {
+			x, q := openIndex(t, path, true)
+			for i := range n {
+				x.add(cipher(2*i+j), plain(2*i+j))
+				if i%7 == j {
+					x.Flush()
+				}
+				if got, _ := x.find(cipher(2*i + j)); got != plain(2*i+j) {
+					t.Errorf("%d is %q", i, got)
+				}
 			}
+			if !x.Close() {
+				t.Error(*q)
+			}
+		})
+	}
+	group.Wait()
+	x, _ := openIndex(t, path, false)
+	for i := range 2 * n {
+		if got, _ := x.find(cipher(i)); got != plain(i) {
+			t.Fatalf("%d is %.50q", i, got)
 		}
 	}
-	if !x.Close() || !y.Close() {
-		t.Error("trouble")
-	}
-	x, _ = openIndex(t, path, false)
-	for i := range 2000 {
-		if got, _ := x.find(encryptedName(i)); got != fmt.Sprint(i) {
-			t.Fatalf("%d is %q", i, got)
-		}
-	}
-	if b, _ := os.ReadFile(path); bytes.Count(b, []byte("\n")) != 2000 {
+	if b, _ := os.ReadFile(path); bytes.Count(b, []byte("\n")) != 2*n {
 		t.Error("lines are lost or repeated")
 	}
 }

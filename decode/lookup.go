@@ -9,15 +9,24 @@ import (
 )
 
 const (
-	// A question that fails costs a credit, and bytesPerCredit bytes of text earn one,
-	// up to maxCredit. A token that decrypts in the end gets its credits back. Without
-	// credit, a token that does not decrypt at once is not asked about again. So text
-	// full of such tokens costs few questions.
-	bytesPerCredit = 32
-	maxCredit      = 4096
+	// A question that fails takes credit, which text earns, byte by byte, up to
+	// maxCredit. Without credit, a token that does not decrypt at once is not asked about
+	// again. So text full of such tokens costs few questions. A long question takes more.
+	bytesPerQuestion = 32
+	questionShare    = 8 // of the length of a path
+	maxCredit        = 128 << 10
 
-	// exactEntries bounds the doubtful names and the targets that are remembered.
-	exactEntries = 1024
+	// maxRefund is the most credit that a token gets back when it decrypts in the end, as
+	// one does after a foreign directory.
+	maxRefund = 4 * bytesPerQuestion
+
+	// A look at a link that proves nothing takes bytesPerLook for each directory above it,
+	// and one at a directory bytesPerEntry for each entry.
+	bytesPerLook  = 128
+	bytesPerEntry = 4
+
+	// exactBytes bounds the doubtful names and the targets that are remembered.
+	exactBytes = 1 << 20
 )
 
 // Names decrypts paths relative to the root of the encrypted view. Its methods are
@@ -40,9 +49,11 @@ type lookup struct {
 	tree    *Tree  // may be nil
 	timeout time.Duration
 
-	indexed int64             // answers from the index
-	known   bool              // the last answer came from the index
-	exact   map[string]string // confirmed names, and link targets
+	indexed int64 // answers from the index
+	known   bool  // the last answer came from the index
+
+	exact     map[string]string // confirmed names, and link targets
+	exactSize int               // bytes in exact, about
 
 	path   []byte    // scratch
 	asked  string    // the path to be prepared next
@@ -55,12 +66,12 @@ type lookup struct {
 
 func newLookup(o Options) lookup {
 	return lookup{names: o.Names, index: o.Index, tree: o.Tree, timeout: o.Timeout,
-		credit: maxCredit * bytesPerCredit, exact: map[string]string{}}
+		credit: maxCredit, exact: map[string]string{}}
 }
 
 // earn adds the credit for n more bytes of text.
 func (l *lookup) earn(n int) {
-	l.credit = min(l.credit+n, maxCredit*bytesPerCredit)
+	l.credit = min(l.credit+n, maxCredit)
 }
 
 // begin starts a new token.
@@ -71,7 +82,7 @@ func (l *lookup) more() bool {
 	if l.start.IsZero() {
 		l.start = time.Now()
 	}
-	return l.credit >= bytesPerCredit && (l.timeout == 0 || time.Since(l.start) < l.timeout)
+	return l.credit >= bytesPerQuestion && (l.timeout == 0 || time.Since(l.start) < l.timeout)
 }
 
 // prepare asks ahead for a path, unless it is in the index. It returns false if it has
@@ -94,10 +105,10 @@ func (l *lookup) decrypt(cipher string, own int) (plain string, ok bool) {
 		}
 	}
 	if ok {
-		l.credit += l.spent
+		l.credit += min(l.spent, maxRefund)
 		l.spent = 0
 	} else {
-		cost := min(l.credit, bytesPerCredit)
+		cost := min(l.credit, bytesPerQuestion+len(cipher)/questionShare)
 		l.credit -= cost
 		l.spent += cost
 	}
@@ -130,52 +141,68 @@ func (l *lookup) confirm(cipher, plain string, own int) (string, bool) {
 			continue
 		}
 		at := cipher[:ends[i]]
-		known, ok := l.index.find(at)
+		known, ok := l.exact[at]
+		if !ok {
+			known, ok = l.index.find(at)
+		}
 		switch {
 		case ok:
 			exact = known
 		case strings.ContainsRune(leaf, utf8.RuneError):
-			if exact, ok = l.tree.Spelling(at, exact); !ok {
+			if exact, ok = l.spelling(at, exact); !ok {
 				return "", false
 			}
 		case !below && !l.tree.Exists(at):
 			return "", false
 		}
+		l.remember(at, exact)
 	}
-	l.remember(cipher, exact)
 	return exact, true
+}
+
+// spelling returns the exact plain path of one that has U+FFFD in its last name.
+//
+// A directory with many names takes some time to read, which would be too much if it
+// had to be read for each of them.
+func (l *lookup) spelling(cipher, plain string) (exact string, ok bool) {
+	if !l.more() {
+		return "", false
+	}
+	exact, read, ok := l.tree.Spelling(cipher, plain)
+	l.credit = max(0, l.credit-read*bytesPerEntry)
+	return exact, ok
 }
 
 // target returns the plain target of a symbolic link if text begins with the
 // encrypted target, which takes n bytes; otherwise n is 0. The plain target of an
 // encrypted one never changes, so it is remembered.
 //
-// A look at files costs more than a question, and more the deeper they lie: 44 ms of
-// CPU time below 100 directories.
+// A look at files costs more than a question, and more the deeper they lie.
 func (l *lookup) target(cipher, plain string, text []byte) (target string, n int) {
 	key := cipher + "\x00" + string(text)
 	if target, known := l.exact[key]; known {
 		return target, len(text)
 	}
-	depth := 1 + strings.Count(cipher, "/")
-	cost := bytesPerCredit + 4*depth*depth
+	cost := bytesPerLook * (1 + strings.Count(cipher, "/"))
 	if l.credit < cost {
 		return "", 0
 	}
-	l.credit -= cost
 	if target, n = l.tree.Target(cipher, plain, text); n == len(text) {
 		l.remember(key, target)
-	}
-	if n > 0 {
-		l.credit += cost
+	} else {
+		l.credit -= cost
 	}
 	return target, n
 }
 
 // remember keeps the exact bytes of a name or a target.
 func (l *lookup) remember(key, exact string) {
-	if len(l.exact) >= exactEntries {
+	if _, known := l.exact[key]; known {
+		return
+	}
+	if l.exactSize += 100 + len(key) + len(exact); l.exactSize > exactBytes {
 		clear(l.exact)
+		l.exactSize = 0
 	}
 	l.exact[strings.Clone(key)] = exact
 }

@@ -110,18 +110,22 @@ func (t mountTable) lookUp(dir string) (v view, p *problem) {
 		"give the directory that rsync reads, or -plain; names are decoded, targets of links are not"}
 	here := t.locate(dir)
 	for _, m := range slices.Backward(t) {
-		typed := strings.Contains(m.FSType, "gocryptfs")
+		typed, reverse := strings.Contains(m.FSType, "gocryptfs"), strings.HasSuffix(m.FSType, "reverse")
 		if !typed && !isFuse(m.FSType) || insideOf(m) != "/" {
 			continue
 		}
 		at := t.locate(m.Mountpoint)
 		sub, within := below(at.path, here.path)
 		within = within && at.fs == here.fs
-		for _, source := range spellings(m.Source) {
+		sources := []string{m.Source}
+		if within || !reverse { // what need not be looked at may hang
+			sources = spellings(m.Source)
+		}
+		for _, source := range sources {
 			there := t.locate(source)
 			cipherSub, forward := below(there.path, here.path)
 			forward = forward && there.fs == here.fs
-			switch reverse := strings.HasSuffix(m.FSType, "reverse"); {
+			switch {
 			case within && (reverse || !typed) && sameRoot(m.Mountpoint, source):
 				return view{dir: m.Mountpoint, plain: source, sub: sub}, nil
 			case forward && !reverse && sameRoot(source, m.Mountpoint):
@@ -134,7 +138,7 @@ func (t mountTable) lookUp(dir string) (v view, p *problem) {
 					"give the encrypted one: " + source + "; names are decoded, targets of links are not"}
 			}
 		}
-		if typed && within && strings.HasSuffix(m.FSType, "reverse") && v.dir == "" {
+		if within && reverse && v.dir == "" {
 			v = view{dir: m.Mountpoint, sub: sub}
 			p = &problem{"the plain directory of " + m.Mountpoint + " was not found",
 				"name it with -plain; names are decoded, targets of links are not"}

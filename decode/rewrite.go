@@ -91,6 +91,9 @@ func (w *rewriter) chain(dst, b []byte, t token) ([]byte, int) {
 			w.count.First = string(b[t.start:t.end])
 		}
 		w.count.Encrypted++
+		if ok {
+			w.count.Partly++
+		}
 	}
 	w.near = vicinity{cipher: p.cipher, plain: p.plain, whole: p.last == len(t.names), leaf: leaf, header: w.near.header}
 	if !ok {

@@ -129,7 +129,7 @@ func (c *copier) paint(dst, b []byte, from int, sgr string, meta bool) []byte {
 		sgr = dim
 	}
 	w.before, w.after = reset+dim, reset+sgr
-	body := max(from, len(bytes.TrimRight(b, "\r\n")))
+	body := from + len(bytes.TrimRight(b[from:], "\r\n"))
 	dst = append(dst, sgr...)
 	dst = w.rewrite(dst, b[:body], from)
 	if sgr != "" {
@@ -141,15 +141,15 @@ func (c *copier) paint(dst, b []byte, from int, sgr string, meta bool) []byte {
 // recordAt returns the bounds of the record at b[from], given the offset of its line.
 // Progress and what follows it in the same line are two records.
 func recordAt(b []byte, line, from int) (start, end int) {
-	end = recordEnd(b, from)
-	text := len(bytes.TrimRight(b[line:end], "\r\n"))
-	switch n := figuresLen(b[line:end]); {
-	case n == 0 || n >= text:
-		return line, end
-	case line+n > from:
-		return line, line + n
-	default:
-		return line + n, end
+	for {
+		next := line + figuresLen(b[line:])
+		if next == line || next == len(b) || b[next] == '\r' || b[next] == '\n' {
+			return line, recordEnd(b, from)
+		}
+		if next > from {
+			return line, next
+		}
+		line = next
 	}
 }
 

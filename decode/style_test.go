@@ -261,10 +261,9 @@ func TestHideMetaMiddle(t *testing.T) {
 	for _, tt := range []struct{ about, in, want string }{
 		{"a name after hidden progress is lost", "gocryptfs.conf\n" + figures(0, 0) + "A is uptodate\n", "A is uptodate\n"},
 		{"housekeeping after progress is left", "A\n" + figures(0, 0) + "gocryptfs.conf is uptodate\n", "A\n" + figures(0, 0)},
+		{"two figures and housekeeping", "1 1% 1:1:1 1 1% 1:1:1 gocryptfs.diriv\nnext\n", "1 1% 1:1:1 1 1% 1:1:1 next\n"},
 	} {
-		if got := copyAll(t, strings.NewReader(tt.in), o); got != tt.want {
-			t.Errorf("%s: %q, want %q", tt.about, got, tt.want)
-		}
+		everywhere(t, tt.about, tt.in, tt.want, o)
 	}
 }
 

@@ -25,17 +25,17 @@ const (
 	// (go-fuse, EntryTimeout), and some more. A listing is always fresh.
 	stale = 2 * time.Second
 
-	// tick is longer than the clock of any file system takes to advance. A file that
-	// has not changed for that long gets a new change time with its next change.
+	// tick is longer than the clock of a system takes to advance. A file that has not
+	// changed for that long gets a new change time with its next change.
 	tick = 20 * time.Millisecond
 
 	// lookAgain is the pause before a directory that could not be used is tried
 	// again.
 	lookAgain = time.Second
 
-	// maxListings bounds the listings that are kept, and listingBytes the names in each.
-	maxListings  = 4
-	listingBytes = 2 << 20
+	// listingBytes bounds the memory of the listings that are kept, and so of each.
+	listingBytes = 8 << 20
+	maxListings  = 4096
 )
 
 // A Tree is the encrypted view that MOUNT belongs to, and the plain directory that
@@ -55,12 +55,13 @@ type Tree struct {
 	mu   sync.Mutex
 	hung bool
 
-	listings *lru.LRU[string, *listing] // by plain directory
+	listings *lru.LRU[string, *listing] // by plain directory; a look has it for itself
+	listed   int                        // bytes in listings
 	seed     maphash.Seed
 
 	// sameFile and readLinks, except in tests, where files change meanwhile.
 	same  func(encrypted, plain fs.FileInfo) bool
-	links func(v view, cipher, plain string) (encrypted, target string, err error)
+	links func(view, plain *os.Root, cipherName, plainName string) (encrypted, target string, err error)
 }
 
 // OpenTree finds the encrypted view that mount lies in, and its plain directory. If
@@ -76,12 +77,13 @@ func OpenTree(mount, plain string, timeout time.Duration, warn func(what, hint s
 }
 
 func newTree(mount, given string, timeout time.Duration) *Tree {
-	listings, err := lru.NewLRU[string, *listing](maxListings, nil)
+	t := &Tree{mount: mount, given: given, timeout: timeout, seed: maphash.MakeSeed(), same: sameFile, links: readLinks}
+	var err error
+	t.listings, err = lru.NewLRU(maxListings, func(_ string, l *listing) { t.listed -= l.size })
 	if err != nil {
 		panic(err) // only if the size is below one
 	}
-	return &Tree{mount: mount, given: given, timeout: timeout, listings: listings, seed: maphash.MakeSeed(),
-		same: sameFile, links: readLinks}
+	return t
 }
 
 // find looks for the view. It returns nil if there is no problem.
@@ -141,20 +143,15 @@ func (t *Tree) Target(cipher, plain string, text []byte) (target string, n int) 
 	}
 	type links struct{ plain, encrypted string }
 	r, ok := look(t, func() (r links) {
-		// This proves nothing, but saves the rest for most text that is no target: below
-		// 100 directories 3 s of CPU time a MB (make bench, hostile).
-		if first, err := inRoot(t.view.dir, cipher, (*os.Root).Readlink); err != nil || !bytes.HasPrefix(text, []byte(first)) {
+		var encrypted, target string
+		err := errors.New("not read")
+		before, ok := t.trail(cipher, plain, func(view, dir *os.Root, cipherName, plainName string) {
+			encrypted, target, err = t.links(view, dir, cipherName, plainName)
+		})
+		if !ok || err != nil || encrypted == "" || !bytes.HasPrefix(text, []byte(encrypted)) {
 			return r
 		}
-		before, ok := t.trail(cipher, plain)
-		if !ok {
-			return r
-		}
-		encrypted, target, err := t.links(t.view, cipher, plain)
-		if err != nil || encrypted == "" || !bytes.HasPrefix(text, []byte(encrypted)) {
-			return r
-		}
-		if after, ok := t.trail(cipher, plain); ok && after == before {
+		if after, ok := t.trail(cipher, plain, nil); ok && after == before {
 			return links{target, encrypted}
 		}
 		return r
@@ -167,61 +164,78 @@ func (t *Tree) Target(cipher, plain string, text []byte) (target string, n int) 
 
 // Spelling returns the exact plain path of a cipher path whose last name is not
 // UTF-8. plain is that path with U+FFFD in its last name, and only there. ok is false
-// if the files do not prove the spelling.
-func (t *Tree) Spelling(cipher, plain string) (exact string, ok bool) {
-	if !t.ready() {
-		return "", false
+// if the files do not prove the spelling. read is the number of directory entries that
+// had to be read.
+func (t *Tree) Spelling(cipher, plain string) (exact string, read int, ok bool) {
+	if !t.ready() || t.isHung() {
+		return "", 0, false
 	}
 	dir, leaf := path.Split(plain)
 	hash := maphash.String(t.seed, path.Base(cipher))
 	// What a listing has proved stays true, whatever has become of the directory.
 	if l, known := t.listings.Get(dir); known && l.only(hash, leaf) != "" {
-		return dir + l.only(hash, leaf), true
+		return dir + l.only(hash, leaf), 0, true
 	}
-	exact, ok = look(t, func() string {
-		l := t.list(path.Dir(cipher), dir)
-		if l == nil || !l.view[hash] {
-			return "" // the kernel may only remember the file
+	type result struct {
+		name string
+		read int
+	}
+	r, ok := look(t, func() (r result) {
+		l, fresh := t.list(path.Dir(cipher), dir)
+		if fresh {
+			r.read = l.entries
 		}
-		if only := l.only(hash, leaf); only != "" {
-			return dir + only
+		if l.view[hash] { // otherwise the kernel may only remember the file
+			r.name = t.spell(l, cipher, dir, leaf, hash)
 		}
-		spellings := strings.Split(l.names[leaf], "/")
-		if len(spellings) > 1 && time.Since(l.changed) < stale {
-			return ""
-		}
-		file, err := inRoot(t.view.dir, cipher, (*os.Root).Lstat)
-		if err != nil {
-			return ""
-		}
-		found := ""
-		for _, s := range spellings {
-			if s == "" {
-				continue
-			}
-			if fi, err := inRoot(t.view.plain, dir+s, (*os.Root).Lstat); err == nil && inode(fi) == inode(file) {
-				if found != "" {
-					return "" // either may be the one
-				}
-				found = s
-			}
-		}
-		if now, ok := t.changed(dir); found == "" || !ok || !now.Equal(l.changed) {
-			return ""
-		}
-		return dir + found
+		return r
 	})
-	return exact, ok && exact != ""
+	return dir + r.name, r.read, ok && r.name != ""
+}
+
+// spell returns the spelling of leaf, the name of a cipher path in the directory dir,
+// or an empty string if nothing proves it.
+func (t *Tree) spell(l *listing, cipher, dir, leaf string, hash uint64) string {
+	if only := l.only(hash, leaf); only != "" {
+		return only
+	}
+	spellings := strings.Split(l.names[leaf], "/")
+	if len(spellings) > 1 && time.Since(l.changed) < stale {
+		return ""
+	}
+	file, err := inRoot(t.view.dir, cipher, (*os.Root).Lstat)
+	if err != nil {
+		return ""
+	}
+	found := ""
+	for _, s := range spellings {
+		if s == "" {
+			continue
+		}
+		if fi, err := inRoot(t.view.plain, dir+s, (*os.Root).Lstat); err == nil && t.same(file, fi) {
+			if found != "" {
+				return "" // either may be the one
+			}
+			found = s
+		}
+	}
+	if now, ok := t.changed(dir); !ok || !now.Equal(l.changed) {
+		return ""
+	}
+	return found
 }
 
 // A listing holds the names of a plain directory that are not UTF-8, and others that
-// look the same in JSON.
+// look the same in JSON. It is empty if the directory was changing, too big or not to be
+// read.
 type listing struct {
 	changed time.Time         // the change time of the directory
 	read    time.Time         // when the directory was read
 	names   map[string]string // by their form in JSON, joined by slashes
 	view    map[uint64]bool   // hashes of the names in the view
-	same    bool              // both directories have the same inode
+	same    bool              // both directories are known to be the same
+	entries int               // of both directories
+	size    int               // in memory, about
 }
 
 // only returns the one spelling that leaf, a name with U+FFFD, can have in the directory
@@ -234,49 +248,53 @@ func (l *listing) only(hash uint64, leaf string) string {
 	return ""
 }
 
-// list returns the listing of a directory, given by its path on both sides. It
-// returns nil if the directory is changing, too big or cannot be read.
-func (t *Tree) list(cipherDir, dir string) *listing {
+// list returns the listing of a directory, given by its path on both sides, and whether
+// it was read just now.
+func (t *Tree) list(cipherDir, dir string) (l *listing, fresh bool) {
 	changed, ok := t.changed(dir)
-	if !ok || time.Since(changed) < tick {
-		return nil
+	if !ok || isRecent(changed) {
+		return &listing{}, false
 	}
 	l, known := t.listings.Get(dir)
-	if known && l.changed.Equal(changed) && (l.names != nil || time.Since(l.read) < lookAgain) {
-		if l.names == nil {
-			return nil
-		}
-		return l
+	if known && l.changed.Equal(changed) && (l.same || time.Since(l.read) < lookAgain) {
+		return l, false
 	}
-	l = &listing{changed: changed, read: time.Now(), view: map[uint64]bool{}}
-	t.listings.Add(strings.Clone(dir), l)
-	names, size := map[string]string{}, 0
+	l = &listing{changed: changed, read: time.Now(), names: map[string]string{}, view: map[uint64]bool{}}
+	add := func(bytes int) bool {
+		l.entries++
+		l.size += bytes
+		return l.size <= listingBytes
+	}
 	ok = t.each(t.view.plain, dir+".", func(s string) bool {
 		// JSON replaces every byte that is not UTF-8 by U+FFFD, as []rune does.
-		if r := string([]rune(s)); strings.ContainsRune(r, utf8.RuneError) {
-			size += len(r) + len(s)
-			if names[r] != "" {
-				s = names[r] + "/" + s
-			}
-			names[r] = s
+		r := string([]rune(s))
+		if !strings.ContainsRune(r, utf8.RuneError) {
+			return add(0)
 		}
-		return size <= listingBytes
+		all := s
+		if l.names[r] != "" {
+			all = l.names[r] + "/" + s
+		}
+		l.names[r] = all
+		return add(100 + len(r) + len(s)) // two strings and their place in the map
 	})
 	ok = ok && t.each(t.view.dir, cipherDir, func(s string) bool {
 		l.view[maphash.String(t.seed, s)] = true
-		return len(l.view) <= listingBytes/32
+		return add(24)
 	})
 	if now, still := t.changed(dir); !ok || !still || !now.Equal(changed) {
-		l.view = nil
-		return nil
-	}
-	if cipherDir != "." { // the root has another inode
+		l.names, l.view, l.size = nil, nil, 0
+	} else if cipherDir != "." { // the root has another inode
 		encrypted, err := inRoot(t.view.dir, cipherDir, (*os.Root).Lstat)
 		clear, plainErr := inRoot(t.view.plain, path.Clean(dir), (*os.Root).Lstat)
 		l.same = err == nil && plainErr == nil && t.same(encrypted, clear)
 	}
-	l.names = names
-	return l
+	t.listings.Remove(dir)
+	t.listings.Add(strings.Clone(dir), l)
+	for t.listed += l.size; t.listed > listingBytes; {
+		t.listings.RemoveOldest()
+	}
+	return l, true
 }
 
 // each calls f with the names in a directory below root, until f returns false. It
@@ -309,43 +327,75 @@ func (t *Tree) changed(dir string) (time.Time, bool) {
 	return changeTime(fi), true
 }
 
-// trail describes the files at both paths and the directories above them, up to the
-// roots. ok is false if the two sides are not the same files, or have changed too
-// recently. If two trails are equal, nothing was moved between them.
-func (t *Tree) trail(cipher, plain string) (trail string, ok bool) {
+// trail describes the files at both paths and the directories above them, from the roots
+// down. ok is false if the two sides are not the same files, or have changed too recently.
+// If two trails are equal, nothing was moved between them. read, if not nil, is called
+// with both directories and the names of the file in them.
+func (t *Tree) trail(cipher, plain string, read func(view, dir *os.Root, cipherName, plainName string)) (trail string, ok bool) {
 	var b strings.Builder
-	cipherEnds, plainEnds := append(slashes(cipher), len(cipher)), append(slashes(plain), len(plain))
-	if len(cipherEnds) != len(plainEnds) {
+	view, err := os.OpenRoot(t.view.dir)
+	if err != nil {
 		return "", false
 	}
-	for i := range cipherEnds {
-		encrypted, err := inRoot(t.view.dir, cipher[:cipherEnds[i]], (*os.Root).Lstat)
-		if err != nil {
-			return "", false
-		}
-		clear, err := inRoot(t.view.plain, plain[:plainEnds[i]], (*os.Root).Lstat)
-		if err != nil || !t.same(encrypted, clear) {
-			return "", false
-		}
-		for _, fi := range []fs.FileInfo{encrypted, clear} {
-			changed := changeTime(fi)
-			if time.Since(changed) < tick {
-				return "", false
-			}
-			fmt.Fprintln(&b, inode(fi), changed.UnixNano())
-		}
+	defer func() { view.Close() }()
+	dir, err := os.OpenRoot(t.view.plain)
+	if err != nil {
+		return "", false
 	}
-	return b.String(), true
+	defer func() { dir.Close() }()
+	for {
+		cipherName, cipherRest, more := strings.Cut(cipher, "/")
+		plainName, plainRest, plainMore := strings.Cut(plain, "/")
+		encrypted, err := view.Lstat(cipherName)
+		clear, plainErr := dir.Lstat(plainName)
+		if err != nil || plainErr != nil || more != plainMore || !t.same(encrypted, clear) || isRecent(changeTime(clear)) {
+			return "", false
+		}
+		fmt.Fprintln(&b, inode(clear), changeTime(clear).UnixNano())
+		if !more {
+			if read != nil {
+				read(view, dir, cipherName, plainName)
+			}
+			return b.String(), true
+		}
+		if !enter(&view, cipherName) || !enter(&dir, plainName) {
+			return "", false
+		}
+		cipher, plain = cipherRest, plainRest
+	}
 }
 
-// sameFile reports whether entries of the two sides are the same file.
-func sameFile(encrypted, plain fs.FileInfo) bool { return inode(encrypted) == inode(plain) }
+// enter goes down into a directory.
+func enter(root **os.Root, name string) bool {
+	below, err := (*root).OpenRoot(name)
+	if err != nil {
+		return false
+	}
+	(*root).Close()
+	*root = below
+	return true
+}
 
 // readLinks returns the targets of a link, the encrypted one read last.
-func readLinks(v view, cipher, plain string) (encrypted, target string, err error) {
-	target, err = inRoot(v.plain, plain, (*os.Root).Readlink)
-	encrypted, encryptedErr := inRoot(v.dir, cipher, (*os.Root).Readlink)
+func readLinks(view, plain *os.Root, cipherName, plainName string) (encrypted, target string, err error) {
+	target, err = plain.Readlink(plainName)
+	encrypted, encryptedErr := view.Readlink(cipherName)
 	return encrypted, target, errors.Join(err, encryptedErr)
+}
+
+// sameFile reports whether entries of the two sides are the same file. gocryptfs hands
+// the change time through. Without it, a snapshot would be taken for what it was made of.
+func sameFile(encrypted, plain fs.FileInfo) bool {
+	return inode(encrypted) == inode(plain) && changeTime(encrypted).Equal(changeTime(plain))
+}
+
+// isRecent reports whether what changed then may change once more without another change
+// time. Some file systems, such as ext3, have only seconds.
+func isRecent(changed time.Time) bool {
+	if changed.Nanosecond() == 0 {
+		return time.Since(changed) < stale
+	}
+	return time.Since(changed) < tick
 }
 
 // inode identifies a file on both sides: gocryptfs hands inode numbers through. It
@@ -376,13 +426,17 @@ func inRoot[T any](dir, path string, f func(*os.Root, string) (T, error)) (T, er
 	return f(root, path)
 }
 
+// isHung reports whether a look hangs. Until it ends, all that looks change is its own.
+func (t *Tree) isHung() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.hung
+}
+
 // look returns the result of f. ok is false if f takes longer than the timeout, or if
 // another look still hangs.
 func look[T any](t *Tree, f func() T) (result T, ok bool) {
-	t.mu.Lock()
-	hung := t.hung
-	t.mu.Unlock()
-	if hung {
+	if t.isHung() {
 		return result, false
 	}
 	var defect any

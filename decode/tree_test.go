@@ -89,16 +89,16 @@ func (p *plainTree) pair(cipher, plain string) {
 
 // same and links stand in for sameFile and readLinks. Meanwhile, the tree changes.
 func (p *plainTree) same(encrypted, plain fs.FileInfo) bool {
-	same := p.inodes[inode(encrypted)] == inode(plain)
+	same := sameFile(encrypted, plain) || p.inodes[inode(encrypted)] == inode(plain)
 	p.next()
 	return same
 }
 
-func (p *plainTree) links(v view, cipher, plain string) (encrypted, target string, err error) {
+func (p *plainTree) links(view, plain *os.Root, cipherName, plainName string) (encrypted, target string, err error) {
 	p.next()
-	target, err = os.Readlink(filepath.Join(v.plain, plain))
+	target, err = plain.Readlink(plainName)
 	p.next()
-	encrypted, encryptedErr := os.Readlink(filepath.Join(v.dir, cipher))
+	encrypted, encryptedErr := view.Readlink(cipherName)
 	p.next()
 	return encrypted, target, errors.Join(err, encryptedErr)
 }
@@ -265,6 +265,34 @@ func TestTreeTick(t *testing.T) {
 		}
 	}
 	t.Error("names are shown at once")
+}
+
+// TestSameFile takes an inode for that of a file only with its change time: a snapshot has
+// the inodes of what it was made of. A change time in seconds is not that of the moment.
+func TestSameFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	var infos []fs.FileInfo
+	for i := range 2 {
+		err := os.WriteFile(path, make([]byte, i), 0o644)
+		fi, err2 := os.Lstat(path)
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		infos = append(infos, fi)
+		time.Sleep(tick)
+	}
+	if sameFile(infos[0], infos[1]) || !sameFile(infos[1], infos[1]) {
+		t.Error("not told by the change time")
+	}
+	second := time.Now().Truncate(time.Second)
+	for changed, want := range map[time.Time]bool{
+		second: true, second.Add(-time.Second): true, second.Add(-stale): false,
+		second.Add(-time.Second + 1): false, time.Now(): true, time.Now().Add(time.Hour): true,
+	} {
+		if got := isRecent(changed); got != want {
+			t.Errorf("%v is recent: %v", changed, got)
+		}
+	}
 }
 
 // coarseDir returns a directory with change times as coarse as the clock, if root asks on
