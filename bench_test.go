@@ -542,7 +542,7 @@ func (b *bench) memory(t *testing.T) {
 			return nil
 		}},
 	} {
-		peak := b.peak(t, tt.write)
+		peak, _ := b.peak(t, tt.write, b.mount.Sock, b.mount.Dir)
 		b.row("memory at most, "+tt.name, fmt.Sprintf("%.1f MiB", float64(peak)/1024), "< 32 MiB", peak < must)
 	}
 }
@@ -563,77 +563,104 @@ func (b *bench) million(t *testing.T) {
 	m := compare(t, []contender{{"million", func(t *testing.T) cost { return command(t, log, b.bin, "-map", file) }}})
 	wall := m["million"].wall
 	b.row("loading an index of a million lines", fmt.Sprintf("%.2f s", wall.Seconds()), "< 1 s", wall < time.Second)
-	cmd := exec.Command(b.bin, "-map", file)
-	cmd.Stdin = &one
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
-	}
-	peak := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss // KiB on Linux
+	peak, _ := b.peak(t, func(w io.Writer) error { _, err := w.Write(one.Bytes()); return err }, "-map", file)
 	b.row("memory at most, with it", fmt.Sprintf("%.1f MiB", float64(peak)/1024), "≤ 40 MiB", peak <= 40<<10)
 }
 
-// hostile takes the processor time and the memory for text that is made to cost much.
+// hostile takes the processor time and the memory for text, and trees, that are made to
+// cost much.
 func (b *bench) hostile(t *testing.T) {
-	const depth, names = 100, 20_000
+	const depth, many, huge, links = 100, 20_000, 60_000, 1000
 	plain := filepath.Join(b.dir, "hostile")
 	deep := strings.TrimSuffix(strings.Repeat("d/", depth), "/")
-	create(t, plain, deep+"/link", "-> the target")
-	for _, dir := range []string{"one", "two"} {
-		for i := range names {
-			create(t, plain, fmt.Sprintf("%s/bad \xff%d", dir, i), "file 1")
+	nested := strings.Repeat("\xe4dir/", 6)
+	files := func(form string, n int) {
+		for i := range n {
+			create(t, plain, fmt.Sprintf(form, i), "file 1")
 		}
 	}
-	m := mountReverse(t, servers(t)[0], plain, filepath.Join(b.dir, "hostile view"))
-	junk := func(n int) string { return strings.TrimSuffix(strings.Repeat(fakeName(1)+"/", n), "/") }
-	path, link := m.encrypt(t, deep), m.encrypt(t, deep+"/link")
-	twenty := filepath.Join(m.Dir, m.encrypt(t, deep[:2*20-1]))
-	arrow := " -> " + strings.Repeat("A", 48)
-	var bad strings.Builder
-	lists := map[string][]os.DirEntry{}
+	create(t, plain, deep+"/link", "-> the target")
+	for i := range links {
+		create(t, plain, fmt.Sprintf("%s/link %d", deep[:2*10-1], i), "-> the target")
+	}
 	for _, dir := range []string{"one", "two"} {
-		cipher := m.encrypt(t, dir)
-		entries, err := os.ReadDir(filepath.Join(m.Dir, cipher))
+		files(dir+"/bad \xff%d", many)
+	}
+	files(nested+"bad \xff%d", 3000)
+	for i := range 4 {
+		files(fmt.Sprintf("huge %d/bad \xff%%d", i), huge)
+	}
+	m := mountReverse(t, servers(t)[0], plain, filepath.Join(b.dir, "hostile view"))
+	// list returns the cipher paths in a directory.
+	list := func(dir string) (paths []string) {
+		entries, err := os.ReadDir(filepath.Join(m.Dir, dir))
 		if err != nil {
 			t.Fatal(err)
 		}
-		lists[cipher] = entries
-	}
-	for i := range names {
-		for cipher, entries := range lists {
-			fmt.Fprintf(&bad, "%s/%s\n", cipher, entries[i].Name())
+		for _, e := range entries {
+			if len(e.Name()) >= 22 {
+				paths = append(paths, dir+"/"+e.Name())
+			}
 		}
+		return paths
 	}
+	inTurn := func(lists ...[]string) string {
+		var text strings.Builder
+		for i := range lists[0] {
+			for _, l := range lists {
+				fmt.Fprintln(&text, l[i])
+			}
+		}
+		return text.String()
+	}
+	junk := func(n int) string { return strings.TrimSuffix(strings.Repeat(fakeName(1)+"/", n), "/") }
+	path, link := m.encrypt(t, deep), m.encrypt(t, deep+"/link")
+	target := m.target(t, link)
+	twenty := filepath.Join(m.Dir, m.encrypt(t, deep[:2*20-1]))
+	var honest strings.Builder
+	for i := range links {
+		l := m.encrypt(t, fmt.Sprintf("%s/link %d", deep[:2*10-1], i))
+		fmt.Fprintf(&honest, "cL+++++++++ %s -> %s\n", l, m.target(t, l))
+	}
+	foreign := strings.Repeat(fakeName(1)+"-"+fakeName(2)[:19]+"A=/", 7) + m.encrypt(t, "d") + "\n"
+	var hugeDirs [][]string
+	for i := range 4 {
+		hugeDirs = append(hugeDirs, list(m.encrypt(t, fmt.Sprint("huge ", i)))[:2000])
+	}
+	bad := m.cipherOf(t, strings.TrimSuffix(nested, "/"))
 	settle()
 	const size = 1 << 20
-	for _, tt := range []struct{ name, mount, line string }{
-		{"a path 100 deep and junk", m.Dir, path + "/" + junk(1) + "\n"},
-		{"30 arrows after it", m.Dir, path + strings.Repeat(arrow, 30) + "\n"},
-		{"arrows after a link 100 deep", m.Dir, link + strings.Repeat(arrow, 30) + "\n"},
-		{"4 KB of names, MOUNT 20 deep", twenty, junk(178) + "\n"},
-		{"8 KB of names", m.Dir, junk(356) + "\n"},
-		{"suffixes below a directory", m.Dir, path + ": " + strings.Repeat(fakeName(1)+"-", 11) + "\n"},
-		{"names that are not UTF-8, in turn", m.Dir, bad.String()},
+	for _, tt := range []struct {
+		name, mount, text string
+		flags             []string
+	}{
+		{"a path 100 deep and junk", m.Dir, path + "/" + junk(1) + "\n", nil},
+		{"30 arrows after it", m.Dir, path + strings.Repeat(" -> "+strings.Repeat("A", 48), 30) + "\n", nil},
+		{"arrows after a link 100 deep", m.Dir, link + strings.Repeat(" -> "+strings.Repeat("A", 48), 30) + "\n", nil},
+		{"its target with suffixes", m.Dir, link + " -> " + strings.Repeat(target+"-1 ", 30) + "\n", nil},
+		{"1,000 links 10 deep", m.Dir, honest.String(), nil},
+		{"4 KB of names, MOUNT 20 deep", twenty, junk(178) + "\n", nil},
+		{"8 KB of names", m.Dir, junk(356) + "\n", nil},
+		{"foreign names, MOUNT 20 deep", twenty, foreign, nil},
+		{"suffixes below a directory", m.Dir, path + ": " + strings.Repeat(fakeName(1)+"-", 11) + "\n", nil},
+		{"words below a header", m.Dir, path + ":\n" + strings.Repeat(fakeName(1)+" ", 50) + "\n", nil},
+		{"names that are not UTF-8, in turn", m.Dir, inTurn(list(m.encrypt(t, "one")), list(m.encrypt(t, "two"))), nil},
+		{"the same in four huge directories", m.Dir, inTurn(hugeDirs...), nil},
+		{"below six of such directories", m.Dir, inTurn(list(bad)), nil},
+		{"empty lines in color", m.Dir, "\n", []string{"-color=always"}},
+		{"figures in a line", m.Dir, "1 1% 1:1:1 ", []string{"-hide-meta", "-color=always"}},
 	} {
-		text := strings.Repeat(tt.line, max(1, size/len(tt.line)))
-		cmd := exec.Command(b.bin, m.Sock, tt.mount)
-		cmd.Stdin = strings.NewReader(text)
-		if err := cmd.Run(); err != nil {
-			t.Fatal(err)
-		}
-		s := cmd.ProcessState
-		cpu := (s.UserTime() + s.SystemTime()).Seconds() / (float64(len(text)) / 1e6)
-		peak := s.SysUsage().(*syscall.Rusage).Maxrss // KiB on Linux
+		text := strings.Repeat(tt.text, max(1, size/len(tt.text)))
+		write := func(w io.Writer) error { _, err := io.WriteString(w, text); return err }
+		peak, used := b.peak(t, write, append(tt.flags, m.Sock, tt.mount)...)
+		cpu := used.Seconds() / (float64(len(text)) / 1e6)
 		b.row("CPU a MB: "+tt.name, fmt.Sprintf("%.2f s, %.1f MiB", cpu, float64(peak)/1024),
 			"≤ 1 s, < 32 MiB", cpu <= 1 && peak < 32<<10)
 	}
-	long := "\"Result\":\"" + strings.Repeat("x", 60_000) + "\",\"ErrNo\":0"
-	peer := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Reply("{"+long+"}\n", false))
-	cmd := exec.Command(b.bin, peer.Path, b.dir)
-	cmd.Stdin = strings.NewReader(fakeTranscript(2000).input())
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
-	}
-	peak := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
+	long := "{\"Result\":\"" + strings.Repeat("x", 60_000) + "\",\"ErrNo\":0}\n"
+	peer := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Reply(long, false))
+	write := func(w io.Writer) error { _, err := io.WriteString(w, fakeTranscript(2000).input()); return err }
+	peak, _ := b.peak(t, write, peer.Path, b.dir)
 	b.row("memory at most, a peer with names of 60 kB", fmt.Sprintf("%.1f MiB", float64(peak)/1024), "< 32 MiB", peak < 32<<10)
 }
 
@@ -656,10 +683,11 @@ func (b *bench) writeLines(w io.Writer, n int, half func()) error {
 }
 
 // peak returns the peak memory of the filter, in KiB, after it has read what write
-// writes.
-func (b *bench) peak(t *testing.T, write func(io.Writer) error) int {
+// writes, and its processor time. (The system counts the memory of this process in what
+// it says of a child that has ended.)
+func (b *bench) peak(t *testing.T, write func(io.Writer) error, args ...string) (peak int, cpu time.Duration) {
 	t.Helper()
-	cmd := exec.Command(b.bin, b.mount.Sock, b.mount.Dir)
+	cmd := exec.Command(b.bin, args...)
 	cmd.Stderr = os.Stderr
 	in, out := pipes(t, cmd)
 	const end = "\nthat is all\n"
@@ -683,8 +711,8 @@ func (b *bench) peak(t *testing.T, write func(io.Writer) error) int {
 	if m == nil {
 		t.Fatalf("no VmHWM in %q", status)
 	}
-	peak, _ := strconv.Atoi(m[1])
-	return peak
+	peak, _ = strconv.Atoi(m[1])
+	return peak, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 }
 
 // skipTo reads until what has been read ends with end.

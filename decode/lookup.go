@@ -23,7 +23,7 @@ const (
 	// A look at a link that proves nothing takes bytesPerLook for each directory above it,
 	// and one at a directory bytesPerEntry for each entry.
 	bytesPerLook  = 128
-	bytesPerEntry = 4
+	bytesPerEntry = 3
 
 	// exactBytes bounds the doubtful names and the targets that are remembered.
 	exactBytes = 1 << 20
@@ -108,7 +108,7 @@ func (l *lookup) decrypt(cipher string, own int) (plain string, ok bool) {
 		l.credit += min(l.spent, maxRefund)
 		l.spent = 0
 	} else {
-		cost := min(l.credit, bytesPerQuestion+len(cipher)/questionShare)
+		cost := max(0, min(l.credit, bytesPerQuestion+len(cipher)/questionShare))
 		l.credit -= cost
 		l.spent += cost
 	}
@@ -162,14 +162,11 @@ func (l *lookup) confirm(cipher, plain string, own int) (string, bool) {
 
 // spelling returns the exact plain path of one that has U+FFFD in its last name.
 //
-// A directory with many names takes some time to read, which would be too much if it
-// had to be read for each of them.
+// A directory with many names takes some time to read. That is paid for afterwards, when
+// the number of its entries is known, so the credit may fall below zero.
 func (l *lookup) spelling(cipher, plain string) (exact string, ok bool) {
-	if !l.more() {
-		return "", false
-	}
-	exact, read, ok := l.tree.Spelling(cipher, plain)
-	l.credit = max(0, l.credit-read*bytesPerEntry)
+	exact, read, ok := l.tree.Spelling(cipher, plain, l.more())
+	l.credit -= read * bytesPerEntry
 	return exact, ok
 }
 

@@ -164,9 +164,9 @@ func (t *Tree) Target(cipher, plain string, text []byte) (target string, n int) 
 
 // Spelling returns the exact plain path of a cipher path whose last name is not
 // UTF-8. plain is that path with U+FFFD in its last name, and only there. ok is false
-// if the files do not prove the spelling. read is the number of directory entries that
-// had to be read.
-func (t *Tree) Spelling(cipher, plain string) (exact string, read int, ok bool) {
+// if the files do not prove the spelling, or if they would have to be looked at and may
+// not. read is the number of directory entries that had to be read.
+func (t *Tree) Spelling(cipher, plain string, may bool) (exact string, read int, ok bool) {
 	if !t.ready() || t.isHung() {
 		return "", 0, false
 	}
@@ -175,6 +175,9 @@ func (t *Tree) Spelling(cipher, plain string) (exact string, read int, ok bool) 
 	// What a listing has proved stays true, whatever has become of the directory.
 	if l, known := t.listings.Get(dir); known && l.only(hash, leaf) != "" {
 		return dir + l.only(hash, leaf), 0, true
+	}
+	if !may {
+		return "", 0, false
 	}
 	type result struct {
 		name string
