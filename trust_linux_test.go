@@ -660,7 +660,7 @@ func TestSoak(t *testing.T) {
 	known := map[string]bool{}
 	for line := range strings.Lines(read(t, filepath.Join(base, "index"))) {
 		cipher, plain, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-		if want, ok := truth[cipher]; known[cipher] || ok && plain != strings.ReplaceAll(shownAs.Replace(want), "\t", `\#011`) {
+		if want, ok := truth[cipher]; ok && plain != strings.ReplaceAll(shownAs.Replace(want), "\t", `\#011`) {
 			t.Errorf("the index has %q", line)
 		}
 		known[cipher] = true
