@@ -34,7 +34,7 @@ lint: deps .tools/staticcheck ## check code, man page and scripts, for every pla
 	mandoc -Tlint $(NAME).1 2>/dev/null # findings go to stdout; stderr is about the system's index
 
 fuzz: ## fuzz each target for FUZZTIME
-	for f in decode/FuzzCut decode/FuzzPassThrough ctlsock/FuzzUnmarshal ctlsock/FuzzQuestion; do \
+	for f in decode/FuzzCut decode/FuzzPassThrough decode/FuzzTree ctlsock/FuzzUnmarshal ctlsock/FuzzQuestion; do \
 		go test -run '^$$' -fuzz "^$${f#*/}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 0 ./$${f%/*} || exit; done
 
 soak: .tools/gocryptfs ## compare each line with the truth for SOAKTIME, under changes

@@ -70,7 +70,7 @@ func (c chain) first() string {
 
 // bases returns the directories that the chain may be relative to.
 func (c chain) bases() []string {
-	if c.lookup.tree.Sub() == "" {
+	if c.lookup.tree.sub() == "" {
 		return root
 	}
 	return c.lookup.bases(c.cipher(0, len(c.names), true))

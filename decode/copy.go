@@ -144,7 +144,7 @@ func (c *copier) write(end int) error {
 			}
 		}
 		c.from = stop
-		c.rewriter.lookup.index.Flush()
+		c.rewriter.lookup.index.flush()
 	}
 	return nil
 }

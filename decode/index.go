@@ -44,8 +44,9 @@ const (
 //
 // Both paths are relative to the root of the view. The plain one is escaped as in
 // the text, and its tabs, too. What a cipher path stands for never changes, so a
-// line stays true. It also gives the names of the parents. A path is written once.
-// Several processes may write to one file.
+// line stays true. It also gives the names of the parents. Several
+// processes may write to one file. A path is written once, unless two of them learn it
+// at the same time.
 //
 // In memory there is only a hash for each path. A line is read back and compared
 // when its path is asked for. Only one goroutine may use an Index; a nil one is
@@ -140,7 +141,7 @@ func (x *Index) Close() (ok bool) {
 	if x == nil {
 		return true
 	}
-	x.Flush()
+	x.flush()
 	if x.file != nil && x.append {
 		opened, err := x.file.Stat()
 		named, nameErr := os.Stat(x.path)
@@ -159,9 +160,9 @@ func (x *Index) close() {
 	}
 }
 
-// Flush appends what is new, in one write, and loads what other processes have
+// flush appends what is new, in one write, and loads what other processes have
 // appended. Trouble is reported as by OpenIndex.
-func (x *Index) Flush() {
+func (x *Index) flush() {
 	if x == nil || len(x.pending) == 0 || x.file == nil {
 		return
 	}
@@ -178,7 +179,7 @@ func (x *Index) Flush() {
 	x.load()
 }
 
-// add adds the plain path of a cipher path. Flush writes it.
+// add adds the plain path of a cipher path. flush writes it.
 func (x *Index) add(cipher, plain string) {
 	if x == nil || !x.append || x.file == nil {
 		return
@@ -300,7 +301,7 @@ func isControl(c byte) bool { return c < ' ' || c == 0x7f }
 // arePlain reports whether path has n names that files can have.
 func arePlain(path string, n int) bool {
 	for name := range strings.SplitSeq(path, "/") {
-		if n--; name == "" || name == "." || name == ".." || len(name) > maxPart || strings.Contains(name, "\x00") {
+		if n--; name == "" || name == "." || name == ".." || len(name) > maxComponent || strings.Contains(name, "\x00") {
 			return false
 		}
 	}

@@ -67,7 +67,7 @@ func TestIndex(t *testing.T) {
 	}
 	known[encA], known[encA+"/"+encB] = "a dir", "a dir/b\t\n\\#011"
 	check("before it is written")
-	x.Flush()
+	x.flush()
 	check("written")
 	if !x.Close() {
 		t.Error("trouble")
@@ -173,7 +173,7 @@ func TestIndexTorn(t *testing.T) {
 			t.Error("lost what is whole")
 		}
 		x.add(encC, "c")
-		x.Flush()
+		x.flush()
 		if got, _ := x.find(encC); got != "c" {
 			t.Errorf("new: %q", got)
 		}
@@ -197,7 +197,7 @@ func TestIndexTrouble(t *testing.T) {
 		x, q := openIndex(t, path, true)
 		x.add(encA, "a")
 		x.add(encB, "b")
-		x.Flush()
+		x.flush()
 		if err := spoil(path); err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +205,7 @@ func TestIndexTrouble(t *testing.T) {
 			t.Errorf("%s: %q", about, got)
 		}
 		x.add(encC, "c")
-		x.Flush()
+		x.flush()
 		x.add(encA+"/"+encC, "a/c")
 		if x.Close() || len(*q) != 1 {
 			t.Errorf("%s: %q", about, *q)
@@ -225,7 +225,7 @@ func TestIndexForeign(t *testing.T) {
 		x, q := openIndex(t, p, true)
 		_, known := x.find(encA)
 		x.add(encB, "b")
-		x.Flush()
+		x.flush()
 		if known || x.Close() || len(*q) != 1 {
 			t.Errorf("%s: %v, %q", p, known, *q)
 		}
@@ -246,7 +246,7 @@ func TestIndexShared(t *testing.T) {
 			for i := range n {
 				x.add(cipher(2*i+j), plain(2*i+j))
 				if i%7 == j {
-					x.Flush()
+					x.flush()
 				}
 				if got, _ := x.find(cipher(2*i + j)); got != plain(2*i+j) {
 					t.Errorf("%d is %q", i, got)

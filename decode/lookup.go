@@ -152,7 +152,7 @@ func (l *lookup) confirm(cipher, plain string, own int) (string, bool) {
 			if exact, ok = l.spelling(at, exact); !ok {
 				return "", false
 			}
-		case !below && !l.tree.Exists(at):
+		case !below && !l.tree.exists(at):
 			return "", false
 		}
 		l.remember(at, exact)
@@ -165,7 +165,7 @@ func (l *lookup) confirm(cipher, plain string, own int) (string, bool) {
 // A directory with many names takes some time to read. That is paid for afterwards, when
 // the number of its entries is known, so the credit may fall below zero.
 func (l *lookup) spelling(cipher, plain string) (exact string, ok bool) {
-	exact, read, ok := l.tree.Spelling(cipher, plain, l.more())
+	exact, read, ok := l.tree.spelling(cipher, plain, l.more())
 	l.credit -= read * bytesPerEntry
 	return exact, ok
 }
@@ -184,7 +184,7 @@ func (l *lookup) target(cipher, plain string, text []byte) (target string, n int
 	if l.credit < cost {
 		return "", 0
 	}
-	if target, n = l.tree.Target(cipher, plain, text); n == len(text) {
+	if target, n = l.tree.target(cipher, plain, text); n == len(text) {
 		l.remember(key, target)
 	} else {
 		l.credit -= cost
@@ -219,7 +219,7 @@ func slashes(path string) (at []int) {
 // begins with the last names of MOUNT's own path, as for a source without a trailing
 // slash, the directory above these names comes first.
 func (l *lookup) bases(path string) []string {
-	sub := l.tree.Sub()
+	sub := l.tree.sub()
 	bases := []string{sub + "/", ""}
 	for _, i := range append([]int{-1}, slashes(sub)...) {
 		if strings.HasPrefix(path+"/", sub[i+1:]+"/") {
@@ -233,14 +233,14 @@ func (l *lookup) bases(path string) []string {
 // may lie in another one only if names are the same in every directory; then its file
 // has to exist.
 func (l *lookup) isPlace(p part, bases []string) bool {
-	return len(bases) == 1 || !l.areAlike() || l.tree.Exists(p.cipher)
+	return len(bases) == 1 || !l.areAlike() || l.tree.exists(p.cipher)
 }
 
 // areAlike reports whether names are the same in every directory, as with gocryptfs
 // -deterministic-names. Then the last name of MOUNT's own path also decrypts in MOUNT.
 func (l *lookup) areAlike() bool {
 	if l.alike == nil && l.names != nil {
-		sub := l.tree.Sub()
+		sub := l.tree.sub()
 		_, alike := l.names.Decrypt(sub + "/" + sub[strings.LastIndexByte(sub, '/')+1:])
 		l.alike = &alike
 	}

@@ -12,8 +12,8 @@ const (
 	minName = 22
 	maxName = 235
 
-	// maxPart bounds a component of a path, in bytes (NAME_MAX).
-	maxPart = 255
+	// maxComponent bounds a component of a path, in bytes (NAME_MAX).
+	maxComponent = 255
 
 	// gocryptfs replaces a name that would be too long by longPrefix and its hash, and
 	// stores the name in a file with longSuffix (gocryptfs internal/nametransform).

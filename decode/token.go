@@ -41,7 +41,7 @@ func (s *scanner) next(b []byte, i int, final bool) (t token, ok bool) {
 	}
 	for start, end := nextWord(b, i); start < len(b); start, end = nextWord(b, end) {
 		arrow := end-start <= maxToken && afterArrow(b, start)
-		if !arrow && end-start > maxPart {
+		if !arrow && end-start > maxComponent {
 			continue
 		}
 		if end == len(b) && !final {
@@ -150,12 +150,12 @@ func (s *scanner) follow(b []byte, i int, final bool) (name, place) {
 func tail(b []byte, i int, final bool) (next int, found place) {
 	end := i
 	if end < len(b) && bytes.IndexByte([]byte(".~-_"), b[end]) >= 0 {
-		for end < len(b) && end-i <= maxPart && (isWord(b[end]) || b[end] == '.' || b[end] == '~') {
+		for end < len(b) && end-i <= maxComponent && (isWord(b[end]) || b[end] == '.' || b[end] == '~') {
 			end++
 		}
 	}
 	switch {
-	case end-i > maxPart:
+	case end-i > maxComponent:
 		return i, other
 	case !final && (end == len(b) || string(b[end:]) == "="):
 		return i, undecided
@@ -181,16 +181,16 @@ func component(b []byte, i int, final bool) (n name, next int, found place) {
 		return n, i, undecided
 	}
 	end := wordEnd(b, hash)
-	if end == len(b) && !final && end-hash <= maxPart {
+	if end == len(b) && !final && end-hash <= maxComponent {
 		return n, i, undecided
 	}
 	if n, ok := nameAt(b, hash, end); ok && n.start == start {
 		return n, end, encrypted
 	}
-	for end = i; end < len(b) && end-i <= maxPart && isPath(b[end]) && b[end] != '/'; end++ {
+	for end = i; end < len(b) && end-i <= maxComponent && isPath(b[end]) && b[end] != '/'; end++ {
 	}
 	switch dir := b[i:end]; {
-	case len(dir) > maxPart, len(dir) > 0 && dir[0] != '.':
+	case len(dir) > maxComponent, len(dir) > 0 && dir[0] != '.':
 		return n, i, other
 	case end == len(b) && !final:
 		return n, i, undecided

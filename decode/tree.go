@@ -118,12 +118,12 @@ func (t *Tree) now() view {
 // ready reports whether both directories are known.
 func (t *Tree) ready() bool { v := t.now(); return v.plain != "" && v.dir != "" }
 
-// Sub returns the cipher path of MOUNT, empty if that is the root of the view.
-func (t *Tree) Sub() string { return t.now().sub }
+// sub returns the cipher path of MOUNT, empty if that is the root of the view.
+func (t *Tree) sub() string { return t.now().sub }
 
-// Exists reports whether the view has a file with this cipher path. It returns false
+// exists reports whether the view has a file with this cipher path. It returns false
 // if the view is not known or does not answer.
-func (t *Tree) Exists(cipher string) bool {
+func (t *Tree) exists(cipher string) bool {
 	if t.now().dir == "" {
 		return false
 	}
@@ -134,10 +134,10 @@ func (t *Tree) Exists(cipher string) bool {
 	return ok && exists
 }
 
-// Target returns the plain target of the symbolic link with the paths cipher and plain
+// target returns the plain target of the symbolic link with the paths cipher and plain
 // if text begins with its encrypted target, which takes n bytes. n is 0 if text does
 // not, or if the files do not prove it.
-func (t *Tree) Target(cipher, plain string, text []byte) (target string, n int) {
+func (t *Tree) target(cipher, plain string, text []byte) (target string, n int) {
 	if !t.ready() {
 		return "", 0
 	}
@@ -162,11 +162,11 @@ func (t *Tree) Target(cipher, plain string, text []byte) (target string, n int) 
 	return r.plain, len(r.encrypted)
 }
 
-// Spelling returns the exact plain path of a cipher path whose last name is not
+// spelling returns the exact plain path of a cipher path whose last name is not
 // UTF-8. plain is that path with U+FFFD in its last name, and only there. ok is false
 // if the files do not prove the spelling, or if they would have to be looked at and may
 // not. read is the number of directory entries that had to be read.
-func (t *Tree) Spelling(cipher, plain string, may bool) (exact string, read int, ok bool) {
+func (t *Tree) spelling(cipher, plain string, may bool) (exact string, read int, ok bool) {
 	if !t.ready() || t.isHung() {
 		return "", 0, false
 	}
