@@ -36,47 +36,6 @@ func trustMount(t *testing.T, plain string, files map[string]string, opts ...str
 	return mountReverse(t, servers(t)[0], plain, filepath.Join(shortDir(t), "view"), opts...)
 }
 
-// cipherOf returns the cipher path of a file. For a name that is not UTF-8 the
-// directory has to be asked: the protocol cannot pass it on.
-func (m *mount) cipherOf(t *testing.T, path string) string {
-	t.Helper()
-	if utf8.ValidString(path) {
-		return m.encrypt(t, path)
-	}
-	inode := func(fi os.FileInfo, err error) uint64 {
-		if err != nil {
-			t.Fatal(err)
-		}
-		return fi.Sys().(*syscall.Stat_t).Ino
-	}
-	want := inode(os.Lstat(filepath.Join(m.Plain, path)))
-	dir := ""
-	if d := filepath.Dir(path); d != "." {
-		dir = m.cipherOf(t, d)
-	}
-	entries, err := os.ReadDir(filepath.Join(m.Dir, dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if inode(e.Info()) == want {
-			return filepath.Join(dir, e.Name())
-		}
-	}
-	t.Fatalf("%q is not in the view", path)
-	return ""
-}
-
-// target returns the encrypted target of a link.
-func (m *mount) target(t *testing.T, cipher string) string {
-	t.Helper()
-	text, err := os.Readlink(filepath.Join(m.Dir, cipher))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
 // wantShown gives the filter a line, and compares what it makes of it.
 func wantShown(t *testing.T, when, line, want string, args ...string) {
 	t.Helper()
@@ -88,11 +47,6 @@ func wantShown(t *testing.T, when, line, want string, args ...string) {
 		t.Errorf("%s: %q is shown as %q, want %q", when, line, got, want)
 	}
 }
-
-// settle waits until the files are older than the clock of the file system is coarse,
-// and the kernel has forgotten what it knew of the view. Before that what is in doubt
-// may stay encrypted.
-func settle() { time.Sleep(2500 * time.Millisecond) }
 
 // TestTrustBytes shows a name that is not UTF-8 with its exact bytes or not at all: not
 // with those of another one that looks the same in JSON, once it is gone.
