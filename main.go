@@ -331,22 +331,7 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 		o.Index = decode.OpenIndex(c.mapFile, !c.alone, m.warning)
 	}
 	stats, err := decode.Copy(stdout, stdin, o)
-	status := exitOK
-	hint := ""
-	switch {
-	case !reached || stats.Encrypted == 0:
-	case stats.Decoded+stats.Partly == 0 && stats.Encrypted > 1:
-		hint = fmt.Sprintf("none of %s could be decoded; is CTLSOCK the one that MOUNT was mounted with?", names(stats.Encrypted))
-	case c.strict:
-		hint = "a name that is gone can be read if -map knows it; the manual lists the others"
-	}
-	switch {
-	case c.strict && stats.Encrypted > 0:
-		status = exitEncrypted
-		m.error(fmt.Sprintf("%s stayed encrypted, the first of them %s", names(stats.Encrypted), stats.First), hint)
-	case hint != "":
-		m.hint(hint)
-	}
+	status := m.encrypted(stats, c.strict, reached)
 	if err != nil {
 		m.error(err.Error(), "")
 		status = exitFailed
@@ -364,6 +349,30 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 			asked.Wait.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
 	}
 	return status
+}
+
+// encrypted says what is to be said of the names that stayed encrypted, and returns the
+// status. reached means that there was a server to ask.
+func (m messages) encrypted(stats decode.Stats, strict, reached bool) int {
+	if stats.Encrypted == 0 {
+		return exitOK
+	}
+	hint := ""
+	switch {
+	case !reached:
+	case stats.Decoded+stats.Partly == 0 && stats.Encrypted > 1:
+		hint = fmt.Sprintf("none of %s could be decoded; is CTLSOCK the one that MOUNT was mounted with?", names(stats.Encrypted))
+	case strict:
+		hint = "a name that is gone can be read if -map knows it; the manual lists the others"
+	}
+	if strict {
+		m.error(fmt.Sprintf("%s stayed encrypted, the first of them %s", names(stats.Encrypted), stats.First), hint)
+		return exitEncrypted
+	}
+	if hint != "" {
+		m.hint(hint)
+	}
+	return exitOK
 }
 
 // names returns n with its noun.
