@@ -193,6 +193,9 @@ func (p *plainTree) check() (shown int) {
 		}
 	}
 	got := copyAll(p.t, strings.NewReader(in.String()), Options{Names: p, Tree: p.tree, Timeout: time.Minute})
+	for p.tree.isHung() { // it changes the tree until it ends
+		time.Sleep(time.Millisecond)
+	}
 	lines := strings.Split(strings.TrimSuffix(got, "\n"), "\n")
 	for i, line := range lines {
 		switch strings.TrimPrefix(line, treeDir.plain+"/") {
