@@ -36,6 +36,10 @@ const (
 	// listingBytes bounds the memory of the listings that are kept, and so of each.
 	listingBytes = 8 << 20
 	maxListings  = 4096
+
+	// entriesPerFile is the number of directory entries that are read in the time of a look
+	// at a file.
+	entriesPerFile = 8
 )
 
 // A Tree is the encrypted view that MOUNT belongs to, and the plain directory that
@@ -165,7 +169,8 @@ func (t *Tree) target(cipher, plain string, text []byte) (target string, n int) 
 // spelling returns the exact plain path of a cipher path whose last name is not
 // UTF-8. plain is that path with U+FFFD in its last name, and only there. ok is false
 // if the files do not prove the spelling, or if they would have to be looked at and may
-// not. read is the number of directory entries that had to be read.
+// not. read is the number of directory entries that had to be read, each file that was
+// looked at counting as some.
 func (t *Tree) spelling(cipher, plain string, may bool) (exact string, read int, ok bool) {
 	if !t.ready() || t.isHung() {
 		return "", 0, false
@@ -188,21 +193,20 @@ func (t *Tree) spelling(cipher, plain string, may bool) (exact string, read int,
 		if fresh {
 			r.read = l.entries
 		}
-		if l.view[hash] { // otherwise the kernel may only remember the file
-			r.name = t.spell(l, cipher, dir, leaf, hash)
+		// If the listing of the view has no such file, the kernel may only remember it.
+		if r.name = l.only(hash, leaf); r.name == "" && l.view[hash] {
+			spellings := strings.Split(l.names[leaf], "/")
+			r.read += entriesPerFile * len(spellings)
+			r.name = t.spell(l, cipher, dir, spellings)
 		}
 		return r
 	})
 	return dir + r.name, r.read, ok && r.name != ""
 }
 
-// spell returns the spelling of leaf, the name of a cipher path in the directory dir,
-// or an empty string if nothing proves it.
-func (t *Tree) spell(l *listing, cipher, dir, leaf string, hash uint64) string {
-	if only := l.only(hash, leaf); only != "" {
-		return only
-	}
-	spellings := strings.Split(l.names[leaf], "/")
+// spell returns the one of several spellings that the last name of a cipher path has in
+// the directory dir, or an empty string if nothing proves it.
+func (t *Tree) spell(l *listing, cipher, dir string, spellings []string) string {
 	if len(spellings) > 1 && time.Since(l.changed) < stale {
 		return ""
 	}
