@@ -22,8 +22,8 @@ const (
 
 	// A look at a link that proves nothing takes bytesPerLook for each directory above it,
 	// and one at a directory bytesPerEntry for each entry.
-	bytesPerLook  = 128
-	bytesPerEntry = 3
+	bytesPerLook  = 160
+	bytesPerEntry = 4
 
 	// exactBytes bounds the doubtful names and the targets that are remembered.
 	exactBytes = 1 << 20
@@ -56,7 +56,7 @@ type lookup struct {
 	exactSize int               // bytes in exact, about
 
 	path   []byte    // scratch
-	asked  string    // the path to be prepared next
+	ahead  string    // the path to be prepared next
 	credit int       // in bytes of text
 	spent  int       // credit spent on this token
 	start  time.Time // when this token first needed a second question

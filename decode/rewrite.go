@@ -7,50 +7,68 @@ type rewriter struct {
 	lookup lookup
 	near   vicinity
 	scan   scanner
-	ahead  scanner
 	count  Stats
 
 	before, after string // written around a token that stays encrypted
 
-	text     []byte // the text to be rewritten
-	prepared int    // the names in text[:prepared] have been asked for
+	text   []byte  // the text to be rewritten
+	tokens []token // those of the text
+	done   int     // tokens[:done] have been passed
+	asked  int     // tokens[:asked] have been asked for
 }
 
-// begin starts a new text. Names are asked for from offset from on.
+// begin starts a new text, which is rewritten from offset from on.
 func (w *rewriter) begin(text []byte, from int) {
-	w.text, w.prepared = text, from
-	w.lookup.asked = ""
+	w.text, w.tokens = text, w.scan.all(w.tokens[:0], text, from)
+	w.done, w.asked = 0, 0
+	w.lookup.ahead = ""
 }
 
 // prepare asks for the next names, as many as may be under way at the same time, so
 // that gocryptfs is never idle.
 func (w *rewriter) prepare() {
 	l := &w.lookup
-	for {
-		if l.asked == "" {
-			t, ok := w.ahead.next(w.text, w.prepared, true)
-			if !ok {
-				w.prepared = len(w.text)
-				return
-			}
-			w.prepared = t.end
-			if t.names == nil {
-				continue // a link target: the path before it has been asked for
-			}
-			l.asked = chain{l, w.text, t.names}.first()
+	for ; w.asked < len(w.tokens); w.asked++ {
+		t := w.tokens[w.asked]
+		if t.names == nil {
+			continue // a link target: the path before it has been asked for
 		}
-		if !l.prepare(l.asked) {
+		if l.ahead == "" {
+			l.ahead = chain{l, w.text, t.names}.first()
+		}
+		if !l.prepare(l.ahead) {
 			return
 		}
-		l.asked = ""
+		l.ahead = ""
 	}
+}
+
+// next returns the first token of b[from:]. b is a prefix of the text.
+//
+// It is the next one of the text, unless a token has been decoded in another way than
+// it was found, or b ends in a token.
+func (w *rewriter) next(b []byte, from int) (t token, ok bool) {
+	for w.done < len(w.tokens) && w.tokens[w.done].start < from {
+		w.done++
+	}
+	if w.done > 0 && w.tokens[w.done-1].end > from {
+		return w.scan.next(b, from, true)
+	}
+	if w.done == len(w.tokens) {
+		return token{}, false
+	}
+	t = w.tokens[w.done]
+	if t.start < len(b) && len(b) < t.end {
+		return w.scan.next(b, from, true)
+	}
+	return t, t.start < len(b)
 }
 
 // rewrite appends b[from:] to dst, with its tokens decoded. b is a prefix of the text.
 func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
 	for {
 		w.prepare()
-		t, ok := w.scan.next(b, from, true)
+		t, ok := w.next(b, from)
 		if !ok {
 			w.near.pass(b, from, len(b))
 			w.lookup.earn(len(b) - from)

@@ -21,14 +21,23 @@ const (
 // word that may be the target of a symbolic link.
 type token struct {
 	start, end int
-	names      []name // of a chain; overwritten by the next search
+	names      []name // of a chain
 	arrow      bool   // it follows ` -> `
 	open       bool   // bytes that follow could still change it
 }
 
 // A scanner finds tokens by their shape alone. Its zero value is ready to use.
 type scanner struct {
-	names []name
+	names []name // those of all tokens found in a text
+}
+
+// all appends to dst the tokens of b[i:]. It overwrites the names of those found before.
+func (s *scanner) all(dst []token, b []byte, i int) []token {
+	s.names = s.names[:0]
+	for t, ok := s.next(b, i, true); ok; t, ok = s.next(b, t.end, true) {
+		dst = append(dst, t)
+	}
+	return dst
 }
 
 // next returns the first token of b[i:]. i must not lie within a token. If final is
@@ -63,8 +72,10 @@ func (s *scanner) next(b []byte, i int, final bool) (t token, ok bool) {
 }
 
 // settled returns the offset in b up to which later bytes cannot change anything. A
-// token may begin there. b[:from] has been settled before.
+// token may begin there. b[:from] has been settled before. It overwrites the names of
+// the tokens found before.
 func (s *scanner) settled(b []byte, from int) int {
+	s.names = s.names[:0]
 	i := len(b)
 	for i > from && isPath(b[i-1]) {
 		i-- // no token spans any other byte
@@ -104,7 +115,8 @@ func lastWord(b []byte, from int) int {
 // chain returns the token of the path whose first encrypted name is n.
 func (s *scanner) chain(b []byte, n name, final bool) token {
 	t := token{start: n.start}
-	s.names = append(s.names[:0], n)
+	first := len(s.names)
+	s.names = append(s.names, n)
 	for {
 		t.end = n.end + n.pad
 		next, found := s.follow(b, t.end, final)
@@ -114,7 +126,7 @@ func (s *scanner) chain(b []byte, n name, final bool) token {
 			return t
 		}
 		if found != encrypted || next.end-t.start > maxToken {
-			t.names = s.names
+			t.names = s.names[first:len(s.names):len(s.names)]
 			return t
 		}
 		n = next
