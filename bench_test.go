@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -251,27 +252,31 @@ func (b *bench) names(t *testing.T) {
 	const filter, indexed, xray = "filter", "index", "xray"
 	b.index = filepath.Join(b.dir, "index")
 	command(t, b.log, b.bin, "-map", b.index, b.mount.Sock, b.mount.Dir)
-	contenders := []contender{
+	connections := []int{1, 2, 4, 8, 16, 32}
+	var contenders []contender
+	for _, n := range connections {
+		contenders = append(contenders, contender{fmt.Sprint(n), func(t *testing.T) cost { return b.bareClient(t, n) }})
+	}
+	wires := map[string]func(t *testing.T) cost{}
+	for _, threads := range []int{1, 2, 3} {
+		for _, window := range []int{16, 32, 64, 128} {
+			name := fmt.Sprintf("%d threads, windows of %d", threads, window)
+			wires[name] = func(t *testing.T) cost { return b.wireClient(t, threads, window) }
+			contenders = append(contenders, contender{name, wires[name]})
+		}
+	}
+	m := compare(t, contenders)
+	// The fastest wire client takes part once more: of twelve that are much the same,
+	// the one that had the best luck has won.
+	wire := slices.MinFunc(slices.Collect(maps.Keys(wires)), func(x, y string) int { return int(m[x].wall - m[y].wall) })
+	maps.Copy(m, compare(t, []contender{
 		{filter, func(t *testing.T) cost { return command(t, b.log, b.bin, b.mount.Sock, b.mount.Dir) }},
+		{wire, wires[wire]},
 		{indexed, func(t *testing.T) cost { return command(t, b.log, b.bin, "-map", b.index, b.mount.Sock, b.mount.Dir) }},
 		{xray, func(t *testing.T) cost {
 			return command(t, paths, ".tools/gocryptfs-xray", "-decrypt-paths", b.mount.Sock)
 		}},
-	}
-	connections := []int{1, 2, 4, 8, 16, 32}
-	for _, n := range connections {
-		contenders = append(contenders, contender{fmt.Sprint(n), func(t *testing.T) cost { return b.bareClient(t, n) }})
-	}
-	var wires []string
-	for _, threads := range []int{1, 2, 3} {
-		for _, window := range []int{16, 32, 64, 128} {
-			name := fmt.Sprintf("%d threads, windows of %d", threads, window)
-			wires = append(wires, name)
-			contenders = append(contenders, contender{name, func(t *testing.T) cost { return b.wireClient(t, threads, window) }})
-		}
-	}
-	m := compare(t, contenders)
-	wire := slices.MinFunc(wires, func(x, y string) int { return int(m[x].wall - m[y].wall) })
+	}))
 	best := slices.MinFunc(connections, func(x, y int) int {
 		return int(m[fmt.Sprint(x)].wall - m[fmt.Sprint(y)].wall)
 	})
@@ -625,7 +630,7 @@ func (b *bench) hostile(t *testing.T) {
 	foreign := strings.Repeat(fakeName(1)+"-"+fakeName(2)[:19]+"A=/", 7) + m.encrypt(t, "d") + "\n"
 	var hugeDirs [][]string
 	for i := range 4 {
-		hugeDirs = append(hugeDirs, list(m.encrypt(t, fmt.Sprint("huge ", i)))[:2000])
+		hugeDirs = append(hugeDirs, list(m.encrypt(t, fmt.Sprint("huge ", i)))[:6000])
 	}
 	bad := m.cipherOf(t, strings.TrimSuffix(nested, "/"))
 	settle()

@@ -18,6 +18,9 @@ const (
 	progress             // figures of a transfer under way, or a lone CR
 )
 
+// maxFigures bounds the length of progress figures and the prefix before them.
+const maxFigures = 1024
+
 var (
 	// What programs write before a record: rsync --log-file, timemachine, openrsync,
 	// ts, journalctl, and scripts that print the time in brackets. A record may have
@@ -103,6 +106,10 @@ func prefixLen(b []byte) int { return len(prefixForm.Find(b)) }
 // the prefix before them, or 0. Another process may have written a line right after
 // them.
 func figuresLen(b []byte) int {
+	b = b[:min(len(b), maxFigures)]
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		b = b[:i] // with more text the search takes longer
+	}
 	n := prefixLen(b)
 	if m := len(figuresForm.Find(b[n:])); m > 0 {
 		return n + m
