@@ -25,7 +25,7 @@ const (
 
 	// window is the number of questions asked together. At most two windows are
 	// under way: gocryptfs works on one while the answers to the other are used. With
-	// windows of 16 or 64, a replay of 100,000 names takes a tenth longer (2 cores).
+	// windows of 16 or 64, a replay of 100,000 names takes a twentieth longer (2 cores).
 	window = 32
 
 	// grace is the wait for an answer after the deadline of its question: it may have
@@ -33,8 +33,7 @@ const (
 	grace = 10 * time.Millisecond
 
 	// The cache holds at most cacheEntries answers of at most cacheBytes each
-	// (both paths together): 2 MiB if all are that long. More would be slower, because
-	// they do not fit into the cache of a core.
+	// (both paths together): 2 MiB if all are that long.
 	cacheEntries = 2048
 	cacheBytes   = 1024
 )

@@ -46,7 +46,7 @@ func (w *rewriter) prepare() {
 // next returns the first token of b[from:]. b is a prefix of the text.
 //
 // It is the next one of the text, unless a token has been decoded in another way than
-// it was found, or b ends in a token.
+// it was found, or b ends within one.
 func (w *rewriter) next(b []byte, from int) (t token, ok bool) {
 	for w.done < len(w.tokens) && w.tokens[w.done].start < from {
 		w.done++

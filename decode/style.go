@@ -55,7 +55,7 @@ func (s *style) ready(b []byte, from, end int) int {
 	if n := figuresLen(b[last:]); last+n <= end {
 		last += n // progress is written as soon as it is recognized
 	}
-	if last < from || len(b)-last > maxToken || string(b[last:]) == "\r" {
+	if last < from || len(b)-last > maxToken {
 		return end
 	}
 	return min(end, last)
@@ -69,7 +69,7 @@ func (c *copier) lines(dst, b []byte, from int) []byte {
 	}
 	for start, end := lastRecord(b[:from]), 0; from < len(b); start, from = end, end {
 		if s.long {
-			end = recordEnd(b, from)
+			end = recordEnd(b, start, from)
 		} else {
 			start, end = recordAt(b, start, from)
 		}
@@ -144,7 +144,7 @@ func recordAt(b []byte, line, from int) (start, end int) {
 	for {
 		next := line + figuresLen(b[line:])
 		if next == line || next == len(b) || b[next] == '\r' || b[next] == '\n' {
-			return line, recordEnd(b, from)
+			return line, recordEnd(b, line, from)
 		}
 		if next > from {
 			return line, next
@@ -153,14 +153,15 @@ func recordAt(b []byte, line, from int) (start, end int) {
 	}
 }
 
-// recordEnd returns the end of the record at b[from].
-func recordEnd(b []byte, from int) int {
+// recordEnd returns the end of the record at b[from], which begins at start. A CR at its
+// beginning is a record of its own.
+func recordEnd(b []byte, start, from int) int {
 	i := bytes.IndexAny(b[from:], "\r\n")
 	if i < 0 {
 		return len(b)
 	}
 	end := from + i + 1
-	if i > 0 && b[end-1] == '\r' && end < len(b) && b[end] == '\n' {
+	if end-1 > start && b[end-1] == '\r' && end < len(b) && b[end] == '\n' {
 		end++
 	}
 	return end
