@@ -370,7 +370,7 @@ func TestFaultSilence(t *testing.T) {
 			if got := f.end("did not answer within 1s", notMounted); got != tr.input() {
 				t.Errorf("%d names decoded", tr.decoded(t, got))
 			}
-			if d := time.Since(start); d < timeout || d > timeout+5*time.Second {
+			if d := time.Since(start); d < timeout || d > 15*timeout {
 				t.Errorf("1,000 lines took %v, want one timeout of %v", d, timeout)
 			}
 		})
@@ -410,7 +410,7 @@ func TestFaultStopped(t *testing.T) {
 		start := time.Now()
 		f.send(tr.part(100, 1000).input())
 		tr.decoded(t, f.showsLines(1000)) // one of its threads may still have answered
-		if d := time.Since(start); d > timeout+5*time.Second {
+		if d := time.Since(start); d > 15*timeout {
 			t.Errorf("900 lines took %v, want about one timeout of %v", d, timeout)
 		}
 
@@ -431,7 +431,7 @@ func TestFaultStoppedFirst(t *testing.T) {
 		f := startFilter(t, "-timeout", timeout.String(), m.Sock, m.Dir)
 		f.send(tr.input())
 		tr.decoded(t, f.showsLines(1000))
-		if d := time.Since(start); d > timeout+5*time.Second {
+		if d := time.Since(start); d > 15*timeout {
 			t.Errorf("1,000 lines took %v, want about one timeout of %v", d, timeout)
 		}
 		m.signal(t, syscall.SIGCONT)

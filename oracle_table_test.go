@@ -266,7 +266,7 @@ var failures = []comparison{
 
 	// A daemon refuses.
 	{sh: "rsync -av src/ rsync://host/refuse/"},
-	{sh: "rsync -av src/{" + spaceDir + "} rsync://host/refuse/{" + cjkDir + "}"},
+	{sh: "rsync -av src/{" + spaceDir + "} rsync://host/refuse/./{" + cjkDir + "}"},
 }
 
 // tools are commands of other programs.

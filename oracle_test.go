@@ -592,8 +592,10 @@ var statistics = regexp.MustCompile(`^(Number of [a-z ]*files|Total [a-z ]*(size
 var housekeeping = regexp.MustCompile(`gocryptfs\.(conf|diriv)|gocryptfs\.longname\..*\.name|\.gocryptfs\.reverse\.conf`)
 
 // nameless matches messages without a name, which rsync prints now and then as its list
-// grows or (-vvv) once for every file. The encrypted tree has more files.
+// grows, when a daemon is gone before all it wrote has been read, or (-vvv) once for every
+// file. The encrypted tree has more files.
 var nameless = regexp.MustCompile(`^\[[a-zA-Z]+\] expand file_list pointer array ` +
+	`|^rsync: \[[a-zA-Z]+\] read error: Connection reset by peer ` +
 	`|^(false_alarms=|hash search|built hash|done hash|sum=|(sending|got) file_sum|set_compression)`)
 
 // split splits what was printed on one side into sorted lines.

@@ -104,8 +104,8 @@ func OpenIndex(path string, add bool, warn func(what, hint string)) *Index {
 		x.close()
 		return x
 	}
-	x.load()
-	if end := x.size(); end > x.end && x.append {
+	// Another process may be writing: what is still torn a moment later is torn.
+	if x.load() && x.load() && x.append {
 		x.lines = append(x.lines, "\t\n"...) // so that a torn line is never taken for a whole one
 	}
 	return x
@@ -308,8 +308,9 @@ func arePlain(path string, n int) bool {
 	return n == 0
 }
 
-// load reads the lines that have been appended since the last call.
-func (x *Index) load() {
+// load reads the lines that have been appended since the last call. It reports whether
+// the file ends within a line.
+func (x *Index) load() (torn bool) {
 	x.block = nil
 	held := 0 // bytes of a line whose end has not been read yet
 	long := false
@@ -338,7 +339,7 @@ func (x *Index) load() {
 			if err != io.EOF {
 				x.trouble("-map: "+err.Error(), "names that could not be read are looked up elsewhere")
 			}
-			return
+			return held > 0 || long
 		}
 	}
 }

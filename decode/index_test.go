@@ -264,7 +264,9 @@ func TestIndexShared(t *testing.T) {
 			t.Fatalf("%d is %.50q", i, got)
 		}
 	}
-	if b, _ := os.ReadFile(path); bytes.Count(b, []byte("\n")) != 2*n {
+	b, _ := os.ReadFile(path)
+	// One of them may have found the other's line half written, and sealed it.
+	if bytes.Count(b, []byte("\n"))-bytes.Count(b, []byte("\t\n")) != 2*n {
 		t.Error("lines are lost or repeated")
 	}
 }
