@@ -104,8 +104,11 @@ func OpenIndex(path string, add bool, warn func(what, hint string)) *Index {
 		x.close()
 		return x
 	}
-	// Another process may be writing: what is still torn a moment later is torn.
-	if x.load() && x.load() && x.append {
+	torn := x.load()
+	if torn {
+		torn = x.load() // another process may have been writing
+	}
+	if torn && x.append {
 		x.lines = append(x.lines, "\t\n"...) // so that a torn line is never taken for a whole one
 	}
 	return x
