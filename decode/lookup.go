@@ -23,7 +23,7 @@ const (
 	// A look at a link that proves nothing takes bytesPerLook for each directory above it,
 	// and one at a directory bytesPerEntry for each entry.
 	bytesPerLook  = 160
-	bytesPerEntry = 5
+	bytesPerEntry = 8
 
 	// exactBytes bounds the doubtful names and the targets that are remembered.
 	exactBytes = 1 << 20
