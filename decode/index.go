@@ -44,9 +44,9 @@ const (
 //
 // Both paths are relative to the root of the view. The plain one is escaped as in
 // the text, and its tabs, too. What a cipher path stands for never changes, so a
-// line stays true. It also gives the names of the parents. Several
-// processes may write to one file. A path is written once, unless two of them learn it
-// at the same time.
+// line stays true. It also gives the names of the parents. Several processes may
+// write to one file. A path is written once, unless two of them learn it at the same
+// time.
 //
 // In memory there is only a hash for each path. A line is read back and compared
 // when its path is asked for. Only one goroutine may use an Index; a nil one is

@@ -126,7 +126,7 @@ func (s *scanner) chain(b []byte, n name, final bool) token {
 			return t
 		}
 		if found != encrypted || next.end-t.start > maxToken {
-			t.names = s.names[first:len(s.names):len(s.names)]
+			t.names = s.names[first:]
 			return t
 		}
 		n = next
