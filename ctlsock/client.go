@@ -207,6 +207,9 @@ func (c *Client) askPending() {
 
 // find returns the index of cipher in the pending questions, or -1.
 func (c *Client) find(cipher string) int {
+	if len(c.pending) > 0 && c.pending[0].path == cipher {
+		return 0 // nearly always
+	}
 	if !c.waiting[cipher] {
 		return -1
 	}
@@ -216,16 +219,19 @@ func (c *Client) find(cipher string) int {
 // take removes the pending questions up to index last, and returns the answer to
 // that one, if there is one.
 //
-// If it has to wait, it waits for the last answer of a window first. The others have
-// arrived by then. Waiting for each in turn would make a replay of 100,000 names
-// half as long again.
+// If it has to wait, it waits for the last answer of a window and then for the first
+// one. The others have arrived by then: gocryptfs answers the questions that it finds
+// together in reverse order, and the others in turn. Waiting for each one would make a
+// replay of 100,000 names half as long again.
 func (c *Client) take(last int) (answer, bool) {
 	if last >= c.asked {
 		c.askPending()
 	}
 	if c.pending[last].cn != nil {
 		defer c.waited(time.Now())
-		for i := max(last, min(window, c.asked)-1); i >= 0; i-- {
+		n := max(last, min(window, c.asked)-1)
+		c.receive(&c.pending[n])
+		for i := range n {
 			c.receive(&c.pending[i])
 		}
 	}
