@@ -7,6 +7,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,7 +15,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -92,13 +92,11 @@ func surviveSignals() {
 	if signal.Ignored(os.Interrupt) {
 		return
 	}
-	c := make(chan os.Signal, 2)
+	c := make(chan os.Signal, 1)
 	signal.Notify(c, os.Interrupt)
 	go func() {
 		<-c
-		<-c
 		signal.Reset(os.Interrupt)
-		syscall.Kill(os.Getpid(), syscall.SIGINT)
 	}()
 }
 
@@ -121,22 +119,20 @@ func (p patient) Read(b []byte) (int, error) {
 
 // Write ends the program quietly, as in any filter, if the reader is gone.
 func (p patient) Write(b []byte) (done int, err error) {
-	for done < len(b) || err != nil {
-		switch {
-		case errors.Is(err, syscall.EPIPE):
-			signal.Reset(syscall.SIGPIPE)
-			_, err = p.file.Write(b[done:]) // on standard output, SIGPIPE ends the program (os/signal)
-			return done, err
-		case errors.Is(err, syscall.EAGAIN):
-			p.wait(unix.POLLOUT)
-		case err != nil:
-			return done, err
-		}
+	for done < len(b) && err == nil {
 		var n int
 		n, err = p.file.Write(b[done:])
 		done += n
+		if errors.Is(err, syscall.EAGAIN) {
+			p.wait(unix.POLLOUT)
+			err = nil
+		}
 	}
-	return done, nil
+	if errors.Is(err, syscall.EPIPE) {
+		signal.Reset(syscall.SIGPIPE)
+		_, err = p.file.Write(b[done:]) // on standard output, SIGPIPE ends the program (os/signal)
+	}
+	return done, err
 }
 
 // wait returns when one of the events is possible.
@@ -200,23 +196,22 @@ func parse(args []string) (c config, err error) {
 	flags := newFlags(&c)
 	var operands []string
 	for len(args) > 0 {
-		n, err := 1, error(nil)
-		switch arg := args[0]; {
-		case arg == "--":
-			operands, n = append(operands, args[1:]...), len(args)
-		case len(arg) < 2 || arg[0] != '-':
-			operands = append(operands, arg)
-		default:
-			if n, err = width(flags, args); err == nil {
-				err = flags.Parse(args[:n])
-			}
+		if err := flags.Parse(args); err != nil {
+			return c, explain(flags, err)
 		}
-		if err != nil {
-			return c, err
+		rest := flags.Args()
+		if n := len(args) - len(rest); n > 0 && args[n-1] == "--" {
+			operands, rest = append(operands, rest...), nil
 		}
-		args = args[n:]
+		if len(rest) == 0 {
+			break
+		}
+		operands, args = append(operands, rest[0]), rest[1:]
 	}
-	c.timeout = duration(c.wait)
+	c.timeout, _ = time.ParseDuration(c.wait) // 0 with an error
+	if c.timeout == 0 {
+		c.timeout, _ = time.ParseDuration(c.wait + "s") // a number of seconds
+	}
 	switch n := len(operands); {
 	case c.version:
 	case c.timeout <= 0:
@@ -237,74 +232,28 @@ func parse(args []string) (c config, err error) {
 	return c, err
 }
 
-// duration parses a duration or a number of seconds. It returns 0 for anything else.
-func duration(s string) time.Duration {
-	if _, err := strconv.ParseFloat(s, 64); err == nil {
-		s += "s"
+// explain returns an error of flags.Parse in other words. It suggests the flag that
+// begins with the same two letters as an unknown one.
+func explain(flags *flag.FlagSet, err error) error {
+	words := err.Error()
+	if name, missing := strings.CutPrefix(words, "flag needs an argument: "); missing {
+		return errors.New(name + " needs a value")
 	}
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		return 0
+	if i := strings.LastIndex(words, " for -"); i >= 0 { // all other flags take any value
+		name, _, _ := strings.Cut(words[i+len(" for "):], ":")
+		return errors.New(name + " takes no value")
 	}
-	return d
-}
-
-// width returns the number of arguments that the first flag of args takes, including
-// the flag itself.
-func width(flags *flag.FlagSet, args []string) (int, error) {
-	name, _, valued := strings.Cut(strings.TrimPrefix(args[0][1:], "-"), "=")
-	f := flags.Lookup(name)
-	switch {
-	case name == "h" || name == "help":
-		return 0, flag.ErrHelp
-	case f == nil:
-		return 0, errors.New("unknown flag -" + name + nearest(flags, name))
-	case isBool(f) && valued:
-		return 0, errors.New("-" + name + " takes no value")
-	case isBool(f) || valued:
-		return 1, nil
-	case len(args) == 1:
-		return 0, errors.New("-" + name + " needs a value")
+	name, unknown := strings.CutPrefix(words, "flag provided but not defined: -")
+	if !unknown {
+		return err
 	}
-	return 2, nil
-}
-
-func isBool(f *flag.Flag) bool {
-	b, ok := f.Value.(interface{ IsBoolFlag() bool })
-	return ok && b.IsBoolFlag()
-}
-
-// nearest returns a suggestion for an unknown flag, or "".
-func nearest(flags *flag.FlagSet, name string) (suggestion string) {
-	best := min(3, len(name))
+	suggestion := ""
 	flags.VisitAll(func(f *flag.Flag) {
-		if d := distance(strings.ToLower(name), f.Name); d < best {
-			best, suggestion = d, "; did you mean -"+f.Name+"?"
+		if suggestion == "" && strings.HasPrefix(f.Name, strings.ToLower(name[:min(2, len(name))])) {
+			suggestion = "; did you mean -" + f.Name + "?"
 		}
 	})
-	return suggestion
-}
-
-// distance returns the Levenshtein distance: the number of bytes to insert, delete or
-// replace to turn a into b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		corner := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := corner
-			if a[i] != b[j] {
-				replaced++
-			}
-			corner = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return errors.New("unknown flag -" + name + suggestion)
 }
 
 // filter copies stdin to stdout, decoded, and returns the exit status.
@@ -315,11 +264,10 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 		Color:    c.color == "always" || c.color == "auto" && wantsColor(stdout),
 		HideMeta: c.hideMeta,
 	}
-	var client *ctlsock.Client
+	client := ctlsock.New(c.sock, c.timeout, m.warning)
+	defer client.Close()
 	reached := false
 	if !c.alone {
-		client = ctlsock.New(c.sock, c.timeout, m.warning)
-		defer client.Close()
 		reached = client.Connect()
 		warn := m.warning
 		if !reached {
@@ -340,10 +288,7 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 		status = exitFailed
 	}
 	if c.verbose {
-		var asked ctlsock.Stats
-		if client != nil {
-			asked = client.Stats()
-		}
+		asked := client.Stats()
 		fmt.Fprintf(m.w, "%s: %s decoded, %d left encrypted, %d answers from the index, %d from the cache, %v waiting for gocryptfs, %v in all\n",
 			program, names(stats.Decoded), stats.Encrypted, stats.Indexed, asked.Hits,
 			asked.Wait.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
@@ -395,13 +340,10 @@ func isTerminal(file any) bool {
 }
 
 func versionString() string {
-	if version != "" {
-		return version
+	if info, ok := debug.ReadBuildInfo(); ok && version == "" {
+		version = info.Main.Version
 	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(unknown)"
+	return cmp.Or(version, "(unknown)")
 }
 
 // messages writes to the user. A message is one line, `name: kind: what`, in lower
