@@ -10,6 +10,7 @@ package ctlsock
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -28,8 +29,8 @@ const (
 	// windows of 16 or 64, a replay of 100,000 names takes a twentieth longer (2 cores).
 	window = 32
 
-	// grace is the wait for an answer after the deadline of its question: it may have
-	// arrived in time without having been read.
+	// grace is the wait for the answer to each other question after one has timed out:
+	// it may have arrived in time without having been read.
 	grace = 10 * time.Millisecond
 
 	// The cache holds at most cacheEntries answers of at most cacheBytes each
@@ -61,17 +62,15 @@ type Client struct {
 // A pending question has been prepared, and its answer has not been taken yet.
 type pending struct {
 	question
-	cn       *conn // nil before it is asked and after the answer is received
-	deadline time.Time
-	answer   answer
-	ok       bool // answer is set
+	cn     *conn // nil before it is asked and after the answer is received
+	answer answer
+	ok     bool // answer is set
 }
 
-// Stats counts the questions so far and what they cost.
+// Stats tells what the questions so far cost.
 type Stats struct {
-	Hits  int           // answered from the cache
-	Asked int           // asked of gocryptfs
-	Wait  time.Duration // spent waiting for answers
+	Hits int           // answered from the cache
+	Wait time.Duration // spent waiting for answers
 }
 
 // New returns a Client for the control socket at path. It does not connect yet.
@@ -127,36 +126,25 @@ func (c *Client) Stats() Stats { return c.stats }
 // Answers are cached, including failures. A plain path also gives the answers for
 // the parents of the cipher path.
 func (c *Client) Decrypt(cipher string) (plain string, ok bool) {
-	i := c.find(cipher)
-	if i < 0 {
-		if a, known := c.cache.Get(cipher); known {
-			c.stats.Hits++
-			return a.plain, a.ok
-		}
-	}
-	a := c.decrypt(cipher, i)
-	return a.plain, a.ok
-}
-
-// decrypt returns the answer for a path that is not cached. The path is that of the
-// pending question i, or of none if i is -1.
-func (c *Client) decrypt(cipher string, i int) answer {
-	if i >= 0 {
+	if i := c.find(cipher); i >= 0 {
 		if a, ok := c.take(i); ok {
-			return a
+			return a.plain, a.ok
 		} // a pending question that failed is asked once more, alone
+	} else if a, known := c.cache.Get(cipher); known {
+		c.stats.Hits++
+		return a.plain, a.ok
 	}
 	q, ok := newQuestion(cipher)
 	if !ok || c.isDown() {
-		return answer{}
+		return "", false
 	}
 	a, err := c.ask(q)
 	if err != nil {
 		c.fail(err, q)
-		return answer{}
+		return "", false
 	}
 	c.learn(cipher, a)
-	return a
+	return a.plain, a.ok
 }
 
 // Prepare asks for a cipher path that Decrypt is going to be called with, and does
@@ -188,19 +176,16 @@ func (c *Client) Prepare(cipher string) bool {
 // askPending sends all questions that have been collected. Sending each one as it
 // comes would wake up gocryptfs every time.
 func (c *Client) askPending() {
-	deadline := time.Now().Add(c.timeout)
 	for ; c.asked < len(c.pending); c.asked++ {
 		cn, err := c.get()
 		if err != nil {
 			continue // Decrypt will report it
 		}
 		p := &c.pending[c.asked]
-		p.deadline = deadline
 		if err := cn.send(p.question); err != nil {
 			cn.Close() // it may have been idle for too long
 			continue
 		}
-		c.stats.Asked++
 		p.cn = cn
 	}
 }
@@ -227,13 +212,14 @@ func (c *Client) take(last int) (answer, bool) {
 	if last >= c.asked {
 		c.askPending()
 	}
+	n := last
 	if c.pending[last].cn != nil {
 		defer c.waited(time.Now())
-		n := max(last, min(window, c.asked)-1)
+		n = max(last, min(window, c.asked)-1)
 		c.receive(&c.pending[n])
-		for i := range n {
-			c.receive(&c.pending[i])
-		}
+	}
+	for i := range n {
+		c.receive(&c.pending[i])
 	}
 	p := c.pending[last]
 	for i := range last + 1 {
@@ -252,13 +238,13 @@ func (c *Client) receive(p *pending) {
 	}
 	p.cn = nil
 	wait := c.timeout
-	if c.probe != nil || time.Until(p.deadline) < grace {
+	if c.probe != nil {
 		wait = grace
 	}
-	a, err := cn.receive(p.question, wait, p.deadline)
+	a, err := cn.receive(p.question, wait)
 	if err != nil {
 		cn.Close()
-		if isTimeout(err) {
+		if os.IsTimeout(err) {
 			c.fail(err, p.question)
 		}
 		return
@@ -297,10 +283,9 @@ func (c *Client) ask(q question) (answer, error) {
 		if err != nil {
 			return answer{}, err
 		}
-		c.stats.Asked++
 		var a answer
 		if err = cn.send(q); err == nil {
-			a, err = cn.receive(q, c.timeout, time.Now().Add(c.timeout))
+			a, err = cn.receive(q, c.timeout)
 		}
 		if err == nil {
 			c.put(cn)

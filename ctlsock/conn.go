@@ -59,9 +59,6 @@ func (c *conn) limit(option int, wait time.Duration) error {
 	return syscall.SetsockoptTimeval(c.fd, syscall.SOL_SOCKET, option, &t)
 }
 
-// hangUp ends a read that is under way. Any goroutine may call it.
-func (c *conn) hangUp() { syscall.Shutdown(c.fd, syscall.SHUT_RDWR) }
-
 // send asks a question, in a single write: the server takes the result of each
 // read(2) for a whole request.
 func (c *conn) send(q question) error {
@@ -69,10 +66,10 @@ func (c *conn) send(q question) error {
 	return err
 }
 
-// receive waits for the answer to q: at most for wait until it begins to arrive, and
-// then until the deadline. After an error the connection may be out of step with the
-// server and must be closed.
-func (c *conn) receive(q question, wait time.Duration, deadline time.Time) (answer, error) {
+// receive waits for the answer to q, at most for wait. After an error the connection may
+// be out of step with the server and must be closed.
+func (c *conn) receive(q question, wait time.Duration) (answer, error) {
+	deadline := time.Now().Add(wait)
 	n := 0
 	for {
 		if n == len(c.buf) {

@@ -40,7 +40,7 @@ func explain(err error, path string, timeout time.Duration) (what, hint string) 
 	case errors.Is(err, syscall.EINVAL) && len(path) > 100, errors.Is(err, syscall.ENAMETOOLONG):
 		return fmt.Sprintf("the path of the control socket is too long (%d bytes)", len(path)),
 			"at most 107 bytes on Linux and 103 elsewhere: use a shorter or a relative one"
-	case isTimeout(err):
+	case os.IsTimeout(err):
 		return fmt.Sprintf("gocryptfs did not answer within %v", timeout),
 			"is it stopped, or its disk slow? -timeout sets the wait"
 	case errors.Is(err, errBadReply):
@@ -59,8 +59,6 @@ func isOther(path string) bool {
 	fi, err := os.Stat(path)
 	return err == nil && fi.Mode().Type() != fs.ModeSocket
 }
-
-func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) || os.IsTimeout(err) }
 
 // isHangup reports whether the other side closed the connection.
 func isHangup(err error) bool {

@@ -2,6 +2,7 @@ package ctlsock
 
 import (
 	"context"
+	"syscall"
 	"time"
 )
 
@@ -23,13 +24,11 @@ func startProbe(path string, timeout, every time.Duration, q question) *probe {
 	p := &probe{cancel: cancel, found: make(chan *conn, 1)}
 	go func() {
 		defer close(p.found)
-		tick := time.NewTicker(every)
-		defer tick.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case <-tick.C:
+			case <-time.After(every):
 			}
 			if cn, err := knock(ctx, path, timeout, q); err == nil {
 				p.found <- cn
@@ -47,9 +46,9 @@ func knock(ctx context.Context, path string, timeout time.Duration, q question) 
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { cn.hangUp() })
+	stop := context.AfterFunc(ctx, func() { syscall.Shutdown(cn.fd, syscall.SHUT_RDWR) }) // ends a read
 	if err = cn.send(q); err == nil {
-		_, err = cn.receive(q, timeout, time.Now().Add(timeout))
+		_, err = cn.receive(q, timeout)
 	}
 	if !stop() && err == nil {
 		err = ctx.Err() // the probe is being closed

@@ -45,8 +45,14 @@ func newQuestion(path string) (q question, ok bool) {
 
 // appendRequest appends the request to dst.
 func (q question) appendRequest(dst []byte) []byte {
-	dst = append(dst, `{"DecryptPath":`...)
-	return append(appendJSON(dst, q.path), '}')
+	if isVerbatim(q.path) {
+		return append(append(append(dst, `{"DecryptPath":"`...), q.path...), `"}`...)
+	}
+	request, err := json.Marshal(struct{ DecryptPath string }{q.path})
+	if err != nil {
+		panic(err) // a string can always be encoded
+	}
+	return append(dst, request...)
 }
 
 // An answer is what the server returned for a cipher path, or what follows from
@@ -82,18 +88,6 @@ func unmarshal(reply []byte) (r wire.ResponseStruct, err error) {
 	}
 	r = wire.ResponseStruct{}
 	return r, json.Unmarshal(reply, &r)
-}
-
-// appendJSON appends s as a JSON string.
-func appendJSON(dst []byte, s string) []byte {
-	if isVerbatim(s) {
-		return append(append(append(dst, '"'), s...), '"')
-	}
-	quoted, err := json.Marshal(s)
-	if err != nil {
-		panic(err) // a string can always be encoded
-	}
-	return append(dst, quoted...)
 }
 
 // isVerbatim reports whether s is the same in a JSON string.
