@@ -2,7 +2,7 @@ package decode
 
 import (
 	"bytes"
-	"strings"
+	"regexp"
 	"unicode/utf8"
 )
 
@@ -18,25 +18,14 @@ func Escape(s string) string { return string(appendEscaped(nil, s)) }
 // Unlike rsync, it also escapes everything that a terminal may obey (isTrick).
 func appendEscaped(dst []byte, s string) []byte {
 	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf {
-			if isTrick(rune(c)) || c == '\\' && looksEscaped(s[i:]) {
-				dst = appendOctal(dst, c)
-			} else {
-				dst = append(dst, c)
-			}
-			i++
-			continue
-		}
 		r, n := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && n == 1 || isTrick(r) {
-			for ; n > 0; n-- {
-				dst = appendOctal(dst, s[i])
-				i++
+		if r == utf8.RuneError && n == 1 || isTrick(r) || r == '\\' && looksEscaped(s[i:]) {
+			for _, c := range []byte(s[i : i+n]) {
+				dst = append(dst, '\\', '#', '0'+c>>6, '0'+c>>3&7, '0'+c&7)
 			}
-			continue
+		} else {
+			dst = append(dst, s[i:i+n]...)
 		}
-		dst = append(dst, s[i:i+n]...)
 		i += n
 	}
 	return dst
@@ -56,28 +45,15 @@ func looksEscaped(s string) bool {
 	return len(s) >= 5 && s[1] == '#' && isDigit(s[2]) && isDigit(s[3]) && isDigit(s[4])
 }
 
-func appendOctal(dst []byte, c byte) []byte {
-	return append(dst, '\\', '#', '0'+c>>6, '0'+c>>3&7, '0'+c&7)
-}
+// octal is a byte that appendEscaped has escaped.
+var octal = regexp.MustCompile(`\\#[0-3][0-7][0-7]`)
 
 // unescape reverses appendEscaped.
 func unescape(b []byte) string {
 	if !bytes.Contains(b, []byte(`\#`)) {
 		return string(b)
 	}
-	var s strings.Builder
-	for i := 0; i < len(b); i++ {
-		if r := b[i:]; len(r) >= 5 && r[0] == '\\' && r[1] == '#' && isOctal(r[2:5]) {
-			s.WriteByte((r[2]-'0')<<6 | (r[3]-'0')<<3 | (r[4] - '0'))
-			i += 4
-			continue
-		}
-		s.WriteByte(b[i])
-	}
-	return s.String()
-}
-
-// isOctal reports whether three digits are the octal value of a byte.
-func isOctal(d []byte) bool {
-	return d[0] >= '0' && d[0] <= '3' && d[1] >= '0' && d[1] <= '7' && d[2] >= '0' && d[2] <= '7'
+	return string(octal.ReplaceAllFunc(b, func(d []byte) []byte {
+		return []byte{(d[2]-'0')<<6 | (d[3]-'0')<<3 | (d[4] - '0')}
+	}))
 }

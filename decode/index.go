@@ -1,12 +1,15 @@
 package decode
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"io"
 	"io/fs"
 	"iter"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -63,8 +66,9 @@ type Index struct {
 	old    table
 	end    int64  // all lines up to this offset have been loaded
 	dir    []byte // directory of the line that was loaded last
+	reader *bufio.Reader
 	buf    []byte
-	block  []byte // the beginning of buf if it holds the file's bytes from start on
+	block  []byte // the beginning of buf, which holds the file's bytes from start on
 	start  int64
 
 	lines   []byte            // to be appended
@@ -78,7 +82,7 @@ type Index struct {
 // then does what it still can.
 func OpenIndex(path string, add bool, warn func(what, hint string)) *Index {
 	x := &Index{path: path, warn: warn, append: add, seed: maphash.MakeSeed(),
-		buf: make([]byte, 2*maxLine), pending: map[string]string{}}
+		reader: bufio.NewReaderSize(nil, maxLine), buf: make([]byte, maxLine), pending: map[string]string{}}
 	fi, err := os.Stat(path)
 	if err == nil && !x.isMine(fi) {
 		return x
@@ -101,7 +105,8 @@ func OpenIndex(path string, add bool, warn func(what, hint string)) *Index {
 		x.trouble("-map: "+err.Error(), "give a file that can be read and written; names are shown without it")
 	}
 	if err != nil || !x.isMine(fi) {
-		x.close()
+		x.file.Close()
+		x.file = nil
 		return x
 	}
 	torn := x.load()
@@ -152,15 +157,8 @@ func (x *Index) Close() (ok bool) {
 			x.trouble("-map: "+x.path+" was deleted or replaced meanwhile", "names of this run are not in it")
 		}
 	}
-	x.close()
+	x.file.Close() // an error would come too late: all data has been written
 	return !x.failed
-}
-
-func (x *Index) close() {
-	if x.file != nil {
-		x.file.Close() // an error would come too late: all data has been written
-		x.file = nil
-	}
 }
 
 // flush appends what is new, in one write, and loads what other processes have
@@ -169,7 +167,7 @@ func (x *Index) flush() {
 	if x == nil || len(x.pending) == 0 || x.file == nil {
 		return
 	}
-	if x.size() < x.end {
+	if fi, err := x.file.Stat(); err != nil || fi.Size() < x.end {
 		x.trouble("-map: "+x.path+" became shorter meanwhile", "names of this run may be missing in it")
 		x.recent, x.old, x.end, x.dir = table{}, table{}, 0, nil
 	}
@@ -199,14 +197,7 @@ func (x *Index) add(cipher, plain string) {
 		}
 		c, p = c[:i], p[:strings.LastIndexByte(p, '/')]
 	}
-	x.lines = append(append(x.lines, cipher...), '\t')
-	start := len(x.lines)
-	x.lines = appendEscaped(x.lines, plain)
-	if bytes.IndexByte(x.lines[start:], '\t') >= 0 {
-		tail := bytes.ReplaceAll(x.lines[start:], []byte("\t"), []byte(`\#011`))
-		x.lines = append(x.lines[:start], tail...)
-	}
-	x.lines = append(x.lines, '\n')
+	x.lines = fmt.Appendf(x.lines, "%s\t%s\n", cipher, strings.ReplaceAll(Escape(plain), "\t", `\#011`))
 }
 
 // find returns the plain path of a cipher path.
@@ -242,7 +233,17 @@ func (x *Index) knows(hash uint64) (n int) {
 // hash.
 func (x *Index) offsets(hash uint64) iter.Seq[int64] {
 	return func(yield func(int64) bool) {
-		_ = x.recent.each(hash, yield) && x.old.each(hash, yield)
+		for _, t := range []*table{&x.recent, &x.old} {
+			if t.used == 0 {
+				continue
+			}
+			for i := t.home(hash); t.slots[i] != 0; i = (i + 1) % len(t.slots) {
+				slot := t.slots[i]
+				if slot>>offsetBits == hash>>offsetBits && !yield(int64(slot&(1<<offsetBits-1))-1) {
+					return
+				}
+			}
+		}
 	}
 }
 
@@ -314,45 +315,26 @@ func arePlain(path string, n int) bool {
 // load reads the lines that have been appended since the last call. It reports whether
 // the file ends within a line.
 func (x *Index) load() (torn bool) {
-	x.block = nil
-	held := 0 // bytes of a line whose end has not been read yet
-	long := false
-	for at := x.end; ; {
-		n, err := x.file.ReadAt(x.buf[held:], at)
-		at += int64(n)
-		text := x.buf[:held+n]
-		start := at - int64(len(text))
-		for {
-			i := bytes.IndexByte(text, '\n')
-			if i < 0 {
-				break
+	x.reader.Reset(io.NewSectionReader(x.file, x.end, math.MaxInt64))
+	long := 0 // bytes that have been read of a line that is too long
+	for {
+		line, err := x.reader.ReadSlice('\n')
+		switch err {
+		case nil:
+			if long == 0 {
+				x.insertLine(line[:len(line)-1], x.end)
 			}
-			if !long && i < maxLine {
-				x.insertLine(text[:i], start)
-			}
-			text, long = text[i+1:], false
-			start += int64(i) + 1
-			x.end = start
-		}
-		if len(text) >= maxLine {
-			text, long = nil, true
-		}
-		held = copy(x.buf, text)
-		if err != nil {
+			x.end += int64(long + len(line))
+			long = 0
+		case bufio.ErrBufferFull:
+			long += len(line)
+		default:
 			if err != io.EOF {
 				x.trouble("-map: "+err.Error(), "names that could not be read are looked up elsewhere")
 			}
-			return held > 0 || long
+			return long+len(line) > 0
 		}
 	}
-}
-
-func (x *Index) size() int64 {
-	fi, err := x.file.Stat()
-	if err != nil {
-		return 0
-	}
-	return fi.Size()
 }
 
 // insertLine inserts the cipher path of the line at offset at, and its parents.
@@ -422,20 +404,4 @@ func (t *table) grow() {
 			t.put(slot)
 		}
 	}
-}
-
-// each calls f with the offsets of the lines that a hash may stand for, until f
-// returns false. It reports whether f never did.
-func (t *table) each(hash uint64, f func(at int64) bool) bool {
-	if t.used == 0 {
-		return true
-	}
-	for i := t.home(hash); t.slots[i] != 0; i = (i + 1) % len(t.slots) {
-		if slot := t.slots[i]; slot>>offsetBits == hash>>offsetBits {
-			if !f(int64(slot&(1<<offsetBits-1)) - 1) {
-				return false
-			}
-		}
-	}
-	return true
 }
