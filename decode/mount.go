@@ -29,7 +29,7 @@ const maxSpellings = 16
 // findView returns the view that mount lies in, and what is wrong with it. plain is
 // the value of -plain.
 func findView(mount, plain string) (view, *problem) {
-	v := view{dir: mount, plain: plain}
+	v := view{dir: mount}
 	if mount == "" {
 		return v, &problem{"MOUNT is empty", "is a variable of the script not set? names are decoded, targets of links are not"}
 	}
@@ -48,26 +48,22 @@ func findView(mount, plain string) (view, *problem) {
 		return v, &problem{"no mount table: " + err.Error(), "give the plain directory with -plain"}
 	}
 	listed, p := mountTable(mounts).lookUp(dir)
-	if plain == "" {
-		if p == nil || listed.dir != "" {
-			v = listed
-		}
-		return v, p
-	}
 	if listed.dir != "" {
 		v = listed
+	}
+	if plain == "" {
+		return v, p
 	}
 	v.plain = ""
 	if p := checkDir("-plain", plain, "give the directory that gocryptfs encrypts"); p != nil {
 		return v, p
 	}
-	v.plain = plain
 	for _, name := range []string{"gocryptfs.conf", "gocryptfs.diriv"} {
 		if _, err := os.Lstat(filepath.Join(plain, name)); err == nil {
-			v.plain = ""
 			return v, &problem{"-plain " + plain + " is the encrypted side", "give the directory with the real names"}
 		}
 	}
+	v.plain = plain
 	if !sameRoot(v.dir, plain) {
 		return v, &problem{"-plain " + plain + " is not the directory that " + mount + " shows",
 			"give that one; otherwise targets of links stay encrypted"}
@@ -111,7 +107,7 @@ func (t mountTable) lookUp(dir string) (v view, p *problem) {
 	here := t.locate(dir)
 	for _, m := range slices.Backward(t) {
 		typed, reverse := strings.Contains(m.FSType, "gocryptfs"), strings.HasSuffix(m.FSType, "reverse")
-		if !typed && !isFuse(m.FSType) || insideOf(m) != "/" {
+		if !typed && !isFuse(m.FSType) || m.Root != "" && m.Root != "/" {
 			continue
 		}
 		at := t.locate(m.Mountpoint)
@@ -164,15 +160,7 @@ func (t mountTable) locate(dir string) spot {
 	if best.Root != "" {
 		id = fmt.Sprint(best.Major, ":", best.Minor)
 	}
-	return spot{id, path.Join(insideOf(best), sub)}
-}
-
-// insideOf returns the directory of its file system that m mounts.
-func insideOf(m *mountinfo.Info) string {
-	if m.Root == "" {
-		return "/"
-	}
-	return m.Root
+	return spot{id, path.Join("/", best.Root, sub)}
 }
 
 // isFuse reports whether fstype is one that gocryptfs has on macOS or FreeBSD, where
@@ -227,22 +215,16 @@ func spellings(source string) []string {
 // may not know the change yet, or another may be under way.
 func sameRoot(view, plain string) bool {
 	for deadline := time.Now().Add(stale); ; time.Sleep(tick) {
-		before, err := os.Stat(plain)
-		if err != nil {
+		clear, err := os.Stat(plain)
+		encrypted, viewErr := os.Stat(view)
+		if err != nil || viewErr != nil {
 			return false
 		}
-		root, err := os.Stat(view)
-		if err != nil {
-			return false
-		}
-		if changeTime(root).Equal(changeTime(before)) {
+		a, b := changeTime(clear), changeTime(encrypted)
+		if a.Equal(b) {
 			return true
 		}
-		newest := changeTime(before)
-		if t := changeTime(root); t.After(newest) {
-			newest = t
-		}
-		if now := time.Now(); now.Sub(newest) > stale || now.After(deadline) {
+		if now := time.Now(); now.After(deadline) || now.Sub(a) > stale && now.Sub(b) > stale {
 			return false
 		}
 	}

@@ -15,8 +15,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	lru "github.com/hashicorp/golang-lru/v2/simplelru"
-
 	"github.com/djherbis/times"
 )
 
@@ -33,9 +31,10 @@ const (
 	// again.
 	lookAgain = time.Second
 
-	// listingBytes bounds the memory of the listings that are kept, and so of each.
+	// listingBytes bounds the memory of the listings that are kept, and so of each. An
+	// empty one takes some emptyListing.
 	listingBytes = 8 << 20
-	maxListings  = 4096
+	emptyListing = 256
 
 	// entriesPerFile is the number of directory entries that are read in the time of a look
 	// at a file.
@@ -56,11 +55,10 @@ type Tree struct {
 	view         view
 	found        time.Time // when the view was last looked for
 
-	mu   sync.Mutex
-	hung bool
+	looking sync.Mutex // during a look, and so for as long as it hangs
 
-	listings *lru.LRU[string, *listing] // by plain directory; a look has it for itself
-	listed   int                        // bytes in listings
+	listings map[string]*listing // by plain directory; a look has it for itself
+	listed   int                 // bytes in listings, about
 	seed     maphash.Seed
 
 	// sameFile and readLinks, except in tests, where files change meanwhile.
@@ -81,31 +79,19 @@ func OpenTree(mount, plain string, timeout time.Duration, warn func(what, hint s
 }
 
 func newTree(mount, given string, timeout time.Duration) *Tree {
-	t := &Tree{mount: mount, given: given, timeout: timeout, seed: maphash.MakeSeed(), same: sameFile, links: readLinks}
-	var err error
-	t.listings, err = lru.NewLRU(maxListings, func(_ string, l *listing) { t.listed -= l.size })
-	if err != nil {
-		panic(err) // only if the size is below one
-	}
-	return t
+	return &Tree{mount: mount, given: given, timeout: timeout, listings: map[string]*listing{},
+		seed: maphash.MakeSeed(), same: sameFile, links: readLinks}
 }
 
 // find looks for the view. It returns nil if there is no problem.
 func (t *Tree) find() *problem {
-	type result struct {
-		view view
-		p    *problem
-	}
 	t.found = time.Now()
-	r, ok := look(t, func() (r result) {
-		r.view, r.p = findView(t.mount, t.given)
-		return r
-	})
+	v, p, ok := look(t, func() (view, *problem) { return findView(t.mount, t.given) })
 	if !ok {
 		return &problem{t.mount + " does not answer", "is gocryptfs stopped? targets of links stay encrypted until it goes on"}
 	}
-	t.view = r.view
-	return r.p
+	t.view = v
+	return p
 }
 
 // now returns the view. It looks again for what is not known of it.
@@ -131,11 +117,8 @@ func (t *Tree) exists(cipher string) bool {
 	if t.now().dir == "" {
 		return false
 	}
-	exists, ok := look(t, func() bool {
-		_, err := inRoot(t.view.dir, cipher, (*os.Root).Lstat)
-		return err == nil
-	})
-	return ok && exists
+	_, err, ok := look(t, func() (fs.FileInfo, error) { return lstat(t.view.dir, cipher) })
+	return ok && err == nil
 }
 
 // target returns the plain target of the symbolic link with the paths cipher and plain
@@ -145,25 +128,17 @@ func (t *Tree) target(cipher, plain string, text []byte) (target string, n int) 
 	if !t.ready() {
 		return "", 0
 	}
-	type links struct{ plain, encrypted string }
-	r, ok := look(t, func() (r links) {
-		var encrypted, target string
-		err := errors.New("not read")
-		before, ok := t.trail(cipher, plain, func(view, dir *os.Root, cipherName, plainName string) {
-			encrypted, target, err = t.links(view, dir, cipherName, plainName)
-		})
-		if !ok || err != nil || encrypted == "" || !bytes.HasPrefix(text, []byte(encrypted)) {
-			return r
+	target, n, _ = look(t, func() (string, int) {
+		before, ok := t.trail(cipher, plain)
+		if !ok || !bytes.HasPrefix(text, []byte(before.encrypted)) {
+			return "", 0
 		}
-		if after, ok := t.trail(cipher, plain, nil); ok && after == before {
-			return links{target, encrypted}
+		if after, ok := t.trail(cipher, plain); !ok || after != before {
+			return "", 0
 		}
-		return r
+		return before.target, len(before.encrypted)
 	})
-	if !ok {
-		return "", 0
-	}
-	return r.plain, len(r.encrypted)
+	return target, n
 }
 
 // spelling returns the exact plain path of a cipher path whose last name is not
@@ -178,30 +153,23 @@ func (t *Tree) spelling(cipher, plain string, may bool) (exact string, read int,
 	dir, leaf := path.Split(plain)
 	hash := maphash.String(t.seed, path.Base(cipher))
 	// What a listing has proved stays true, whatever has become of the directory.
-	if l, known := t.listings.Get(dir); known && l.only(hash, leaf) != "" {
+	if l, known := t.listings[dir]; known && l.only(hash, leaf) != "" {
 		return dir + l.only(hash, leaf), 0, true
 	}
 	if !may {
 		return "", 0, false
 	}
-	type result struct {
-		name string
-		read int
-	}
-	r, ok := look(t, func() (r result) {
-		l, fresh := t.list(path.Dir(cipher), dir)
-		if fresh {
-			r.read = l.entries
-		}
+	name, read, ok := look(t, func() (name string, read int) {
+		l, read := t.list(path.Dir(cipher), dir)
 		// If the listing of the view has no such file, the kernel may only remember it.
-		if r.name = l.only(hash, leaf); r.name == "" && l.view[hash] {
+		if name = l.only(hash, leaf); name == "" && l.view[hash] {
 			spellings := strings.Split(l.names[leaf], "/")
-			r.read += entriesPerFile * len(spellings)
-			r.name = t.spell(l, cipher, dir, spellings)
+			read += entriesPerFile * len(spellings)
+			name = t.spell(l, cipher, dir, spellings)
 		}
-		return r
+		return name, read
 	})
-	return dir + r.name, r.read, ok && r.name != ""
+	return dir + name, read, ok && name != ""
 }
 
 // spell returns the one of several spellings that the last name of a cipher path has in
@@ -210,7 +178,7 @@ func (t *Tree) spell(l *listing, cipher, dir string, spellings []string) string 
 	if len(spellings) > 1 && time.Since(l.changed) < stale {
 		return ""
 	}
-	file, err := inRoot(t.view.dir, cipher, (*os.Root).Lstat)
+	file, err := lstat(t.view.dir, cipher)
 	if err != nil {
 		return ""
 	}
@@ -219,7 +187,7 @@ func (t *Tree) spell(l *listing, cipher, dir string, spellings []string) string 
 		if s == "" {
 			continue
 		}
-		if fi, err := inRoot(t.view.plain, dir+s, (*os.Root).Lstat); err == nil && t.same(file, fi) {
+		if fi, err := lstat(t.view.plain, dir+s); err == nil && t.same(file, fi) {
 			if found != "" {
 				return "" // either may be the one
 			}
@@ -241,7 +209,6 @@ type listing struct {
 	names   map[string]string // by their form in JSON, joined by slashes
 	view    map[uint64]bool   // hashes of the names in the view
 	same    bool              // both directories are known to be the same
-	entries int               // of both directories
 	size    int               // in memory, about
 }
 
@@ -255,20 +222,20 @@ func (l *listing) only(hash uint64, leaf string) string {
 	return ""
 }
 
-// list returns the listing of a directory, given by its path on both sides, and whether
-// it was read just now.
-func (t *Tree) list(cipherDir, dir string) (l *listing, fresh bool) {
+// list returns the listing of a directory, given by its path on both sides. entries is the
+// number of those that had to be read for it.
+func (t *Tree) list(cipherDir, dir string) (l *listing, entries int) {
 	changed, ok := t.changed(dir)
 	if !ok || isRecent(changed) {
-		return &listing{}, false
+		return &listing{}, 0
 	}
-	l, known := t.listings.Get(dir)
+	l, known := t.listings[dir]
 	if known && l.changed.Equal(changed) && (l.same || time.Since(l.read) < lookAgain) {
-		return l, false
+		return l, 0
 	}
 	l = &listing{changed: changed, read: time.Now(), names: map[string]string{}, view: map[uint64]bool{}}
 	add := func(bytes int) bool {
-		l.entries++
+		entries++
 		l.size += bytes
 		return l.size <= listingBytes
 	}
@@ -292,22 +259,22 @@ func (t *Tree) list(cipherDir, dir string) (l *listing, fresh bool) {
 	if now, still := t.changed(dir); !ok || !still || !now.Equal(changed) {
 		l.names, l.view, l.size = nil, nil, 0
 	} else if cipherDir != "." { // the root has another inode
-		encrypted, err := inRoot(t.view.dir, cipherDir, (*os.Root).Lstat)
-		clear, plainErr := inRoot(t.view.plain, path.Clean(dir), (*os.Root).Lstat)
+		encrypted, err := lstat(t.view.dir, cipherDir)
+		clear, plainErr := lstat(t.view.plain, path.Clean(dir))
 		l.same = err == nil && plainErr == nil && t.same(encrypted, clear)
 	}
-	t.listings.Remove(dir)
-	t.listings.Add(strings.Clone(dir), l)
-	for t.listed += l.size; t.listed > listingBytes; {
-		t.listings.RemoveOldest()
+	size := emptyListing + len(dir) + l.size
+	if t.listed += size; t.listed > listingBytes {
+		t.listings, t.listed = map[string]*listing{}, size
 	}
-	return l, true
+	t.listings[strings.Clone(dir)] = l
+	return l, entries
 }
 
 // each calls f with the names in a directory below root, until f returns false. It
 // returns false if f did or the directory cannot be read.
 func (t *Tree) each(root, dir string, f func(name string) bool) bool {
-	d, err := inRoot(root, dir, (*os.Root).Open)
+	d, err := os.OpenInRoot(root, dir)
 	if err != nil {
 		return false
 	}
@@ -327,27 +294,31 @@ func (t *Tree) each(root, dir string, f func(name string) bool) bool {
 
 // changed returns the change time of a plain directory.
 func (t *Tree) changed(dir string) (time.Time, bool) {
-	fi, err := inRoot(t.view.plain, dir+".", (*os.Root).Stat)
+	fi, err := lstat(t.view.plain, dir+".")
 	if err != nil {
 		return time.Time{}, false
 	}
 	return changeTime(fi), true
 }
 
-// trail describes the files at both paths and the directories above them, from the roots
-// down. ok is false if the two sides are not the same files, or have changed too recently.
-// If two trails are equal, nothing was moved between them. read, if not nil, is called
-// with both directories and the names of the file in them.
-func (t *Tree) trail(cipher, plain string, read func(view, dir *os.Root, cipherName, plainName string)) (trail string, ok bool) {
-	var b strings.Builder
+// A trail describes a link and the directories above it, from the roots down. If two
+// trails are equal, nothing was moved between them.
+type trail struct {
+	files             string
+	encrypted, target string // what the link reads on both sides
+}
+
+// trail goes down to the link at both paths. ok is false if the two sides are not the same
+// files, or have changed too recently, or are no links.
+func (t *Tree) trail(cipher, plain string) (found trail, ok bool) {
 	view, err := os.OpenRoot(t.view.dir)
 	if err != nil {
-		return "", false
+		return found, false
 	}
 	defer func() { view.Close() }()
 	dir, err := os.OpenRoot(t.view.plain)
 	if err != nil {
-		return "", false
+		return found, false
 	}
 	defer func() { dir.Close() }()
 	for {
@@ -356,17 +327,15 @@ func (t *Tree) trail(cipher, plain string, read func(view, dir *os.Root, cipherN
 		encrypted, err := view.Lstat(cipherName)
 		clear, plainErr := dir.Lstat(plainName)
 		if err != nil || plainErr != nil || more != plainMore || !t.same(encrypted, clear) || isRecent(changeTime(clear)) {
-			return "", false
+			return found, false
 		}
-		fmt.Fprintln(&b, inode(clear), changeTime(clear).UnixNano())
+		found.files += fmt.Sprintln(inode(clear), changeTime(clear).UnixNano())
 		if !more {
-			if read != nil {
-				read(view, dir, cipherName, plainName)
-			}
-			return b.String(), true
+			found.encrypted, found.target, err = t.links(view, dir, cipherName, plainName)
+			return found, err == nil
 		}
 		if !enter(&view, cipherName) || !enter(&dir, plainName) {
-			return "", false
+			return found, false
 		}
 		cipher, plain = cipherRest, plainRest
 	}
@@ -409,72 +378,55 @@ func isRecent(changed time.Time) bool {
 // adds a tag in the upper 16 bits if the file is not on the device of the root
 // (gocryptfs internal/inomap), which is removed here.
 func inode(fi fs.FileInfo) uint64 {
-	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
-		return uint64(st.Ino) & (1<<48 - 1)
-	}
-	return 0
+	return uint64(fi.Sys().(*syscall.Stat_t).Ino) & (1<<48 - 1)
 }
 
-func changeTime(fi fs.FileInfo) time.Time {
-	if ts := times.Get(fi); ts.HasChangeTime() {
-		return ts.ChangeTime()
-	}
-	return fi.ModTime()
-}
+func changeTime(fi fs.FileInfo) time.Time { return times.Get(fi).ChangeTime() }
 
-// inRoot calls f, a method of os.Root, with the directory dir and a path in it.
-func inRoot[T any](dir, path string, f func(*os.Root, string) (T, error)) (T, error) {
+// lstat describes the file at a path in the directory dir.
+func lstat(dir, path string) (fs.FileInfo, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		var none T
-		return none, err
+		return nil, err
 	}
 	defer root.Close()
-	return f(root, path)
+	return root.Lstat(path)
 }
 
 // isHung reports whether a look hangs. Until it ends, all that looks change is its own.
 func (t *Tree) isHung() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.hung
+	if !t.looking.TryLock() {
+		return true
+	}
+	t.looking.Unlock()
+	return false
 }
 
-// look returns the result of f. ok is false if f takes longer than the timeout, or if
+// look returns the results of f. ok is false if f takes longer than the timeout, or if
 // another look still hangs.
-func look[T any](t *Tree, f func() T) (result T, ok bool) {
-	if t.isHung() {
-		return result, false
+func look[A, B any](t *Tree, f func() (A, B)) (a A, b B, ok bool) {
+	if !t.looking.TryLock() {
+		return a, b, false
 	}
+	var x A // x, y and defect are written before done is closed
+	var y B
 	var defect any
 	done := make(chan struct{})
-	var r T // written before done is closed
 	go func() {
 		defer func() {
 			defect = recover()
-			t.mu.Lock()
-			defer t.mu.Unlock()
-			t.hung = false
+			t.looking.Unlock()
 			close(done)
 		}()
-		r = f()
+		x, y = f()
 	}()
-	timer := time.NewTimer(t.timeout)
-	defer timer.Stop()
 	select {
 	case <-done:
-	case <-timer.C:
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		select {
-		case <-done:
-		default:
-			t.hung = true
-			return result, false
-		}
+	case <-time.After(t.timeout):
+		return a, b, false
 	}
 	if defect != nil {
 		panic(defect)
 	}
-	return r, true
+	return x, y, true
 }

@@ -238,7 +238,7 @@ func FuzzTree(f *testing.F) {
 func TestTreeSwaps(t *testing.T) {
 	const here, there, wait, again = 4, 4 + 16, 6, 8
 	coarse := coarseDir(t)
-	for at := range 12 {
+	for at := range 16 {
 		p := newPlainTree(t, append(make([]byte, at), there+1)) // and waits
 		p.change(here)
 		p.change(wait)
