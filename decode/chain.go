@@ -63,17 +63,23 @@ func (c chain) decrypt(near *vicinity) (part, bool) {
 	return part{}, false
 }
 
-// first returns the path that decrypt asks for first.
-func (c chain) first() string {
-	return c.bases()[0] + c.cipher(0, len(c.names), true)
-}
-
-// bases returns the directories that the chain may be relative to.
+// bases returns the directories that the chain may be relative to, each with a trailing
+// slash. If MOUNT lies inside the view, these are MOUNT and the root. If the chain begins
+// with the last names of MOUNT's own path, as for a source without a trailing slash, the
+// directory above these names comes first.
 func (c chain) bases() []string {
-	if c.lookup.tree.sub() == "" {
+	sub := c.lookup.tree.sub()
+	if sub == "" {
 		return root
 	}
-	return c.lookup.bases(c.cipher(0, len(c.names), true))
+	bases := []string{sub + "/", ""}
+	path := c.cipher(0, len(c.names), true) + "/"
+	for last := sub; last != ""; _, last, _ = strings.Cut(last, "/") {
+		if strings.HasPrefix(path, last+"/") {
+			return slices.Insert(bases, 0, strings.TrimSuffix(sub, last))
+		}
+	}
+	return bases
 }
 
 // root is what bases returns if MOUNT is the root of the view.

@@ -114,7 +114,7 @@ func (c *copier) copy(src io.Reader) (defect any, err error) {
 		if err := c.write(end); err != nil {
 			return nil, err
 		}
-		start := contextStart(c.buf[:c.from])
+		start := max(lastRecord(c.buf[:c.from]), c.from-maxContext) // what follows may depend on that record
 		c.buf = c.buf[:copy(c.buf, c.buf[start:])]
 		c.from -= start
 		switch err {
@@ -126,10 +126,6 @@ func (c *copier) copy(src io.Reader) (defect any, err error) {
 		}
 	}
 }
-
-// contextStart returns the offset in b from which bytes have to be kept: what
-// follows may depend on the last record.
-func contextStart(b []byte) int { return max(lastRecord(b), len(b)-maxContext) }
 
 // write decodes and writes the text up to end, piece by piece.
 func (c *copier) write(end int) error {

@@ -1,7 +1,7 @@
 package decode
 
 import (
-	"slices"
+	"path"
 	"strings"
 	"time"
 	"unicode"
@@ -56,7 +56,6 @@ type lookup struct {
 	exactSize int               // bytes in exact, about
 
 	path   []byte    // scratch
-	ahead  string    // the path to be prepared next
 	credit int       // in bytes of text
 	spent  int       // credit spent on this token
 	start  time.Time // when this token first needed a second question
@@ -94,11 +93,9 @@ func (l *lookup) prepare(cipher string) bool {
 // decrypt returns the exact plain path of a cipher path. own is the number of its
 // first components that do not stand in the text.
 func (l *lookup) decrypt(cipher string, own int) (plain string, ok bool) {
-	if plain, ok = l.index.find(cipher); ok {
+	plain, l.known = l.index.find(cipher)
+	if ok = l.known; ok {
 		l.indexed++
-	}
-	if l.known = ok; ok {
-		// no question is needed
 	} else if l.names != nil {
 		if plain, ok = l.names.Decrypt(cipher); ok && isDoubtful(plain) {
 			plain, ok = l.confirm(cipher, plain, own)
@@ -132,15 +129,15 @@ func (l *lookup) confirm(cipher, plain string, own int) (string, bool) {
 	if exact, known := l.exact[cipher]; known {
 		return exact, true
 	}
-	exact, below := "", false
-	ends := append(slashes(cipher), len(cipher))
+	exact, below, rest := "", false, cipher
 	for i, leaf := range strings.Split(plain, "/") {
 		exact = strings.TrimPrefix(exact+"/"+leaf, "/")
+		_, rest, _ = strings.Cut(rest, "/")
 		if !isDoubtful(leaf) {
 			below = below || i >= own
 			continue
 		}
-		at := cipher[:ends[i]]
+		at := strings.TrimSuffix(cipher[:len(cipher)-len(rest)], "/") // of leaf
 		known, ok := l.exact[at]
 		if !ok {
 			known, ok = l.index.find(at)
@@ -204,52 +201,18 @@ func (l *lookup) remember(key, exact string) {
 	l.exact[strings.Clone(key)] = exact
 }
 
-// slashes returns the offsets of the slashes in a path.
-func slashes(path string) (at []int) {
-	for i := range len(path) {
-		if path[i] == '/' {
-			at = append(at, i)
-		}
-	}
-	return at
-}
-
-// bases returns the directories that a path in the text may be relative to if MOUNT
-// lies inside the view, each with a trailing slash: MOUNT and the root. If the path
-// begins with the last names of MOUNT's own path, as for a source without a trailing
-// slash, the directory above these names comes first.
-func (l *lookup) bases(path string) []string {
-	sub := l.tree.sub()
-	bases := []string{sub + "/", ""}
-	for _, i := range append([]int{-1}, slashes(sub)...) {
-		if strings.HasPrefix(path+"/", sub[i+1:]+"/") {
-			return slices.Insert(bases, 0, sub[:i+1])
-		}
-	}
-	return bases
-}
-
 // isPlace reports whether a part lies in the one of the bases in which it decrypts. It
-// may lie in another one only if names are the same in every directory; then its file
-// has to exist.
+// may lie in another one only if names are the same in every directory, as with gocryptfs
+// -deterministic-names; then its file has to exist. The last name of MOUNT's own path
+// tells: does it also decrypt in MOUNT?
 func (l *lookup) isPlace(p part, bases []string) bool {
-	return len(bases) == 1 || !l.areAlike() || l.tree.exists(p.cipher)
-}
-
-// areAlike reports whether names are the same in every directory, as with gocryptfs
-// -deterministic-names. Then the last name of MOUNT's own path also decrypts in MOUNT.
-func (l *lookup) areAlike() bool {
-	if l.alike == nil && l.names != nil {
+	if len(bases) == 1 || l.names == nil {
+		return true
+	}
+	if l.alike == nil {
 		sub := l.tree.sub()
-		_, alike := l.names.Decrypt(sub + "/" + sub[strings.LastIndexByte(sub, '/')+1:])
+		_, alike := l.names.Decrypt(sub + "/" + path.Base(sub))
 		l.alike = &alike
 	}
-	return l.alike != nil && *l.alike
-}
-
-// learn adds a part to the index, unless it came from there or may lie elsewhere.
-func (l *lookup) learn(p part) {
-	if !p.unsure && !p.known {
-		l.index.add(p.cipher, p.plain)
-	}
+	return !*l.alike || l.tree.exists(p.cipher)
 }

@@ -21,25 +21,16 @@ type rewriter struct {
 func (w *rewriter) begin(text []byte, from int) {
 	w.text, w.tokens = text, w.scan.all(w.tokens[:0], text, from)
 	w.done, w.asked = 0, 0
-	w.lookup.ahead = ""
 }
 
 // prepare asks for the next names, as many as may be under way at the same time, so
 // that gocryptfs is never idle.
 func (w *rewriter) prepare() {
-	l := &w.lookup
 	for ; w.asked < len(w.tokens); w.asked++ {
-		t := w.tokens[w.asked]
-		if t.names == nil {
-			continue // a link target: the path before it has been asked for
-		}
-		if l.ahead == "" {
-			l.ahead = chain{l, w.text, t.names}.first()
-		}
-		if !l.prepare(l.ahead) {
+		c := chain{&w.lookup, w.text, w.tokens[w.asked].names} // no names: a link target
+		if c.names != nil && !w.lookup.prepare(c.bases()[0]+c.cipher(0, len(c.names), true)) {
 			return
 		}
-		l.ahead = ""
 	}
 }
 
@@ -51,17 +42,14 @@ func (w *rewriter) next(b []byte, from int) (t token, ok bool) {
 	for w.done < len(w.tokens) && w.tokens[w.done].start < from {
 		w.done++
 	}
-	if w.done > 0 && w.tokens[w.done-1].end > from {
-		return w.scan.next(b, from, true)
-	}
-	if w.done == len(w.tokens) {
+	within := w.done > 0 && w.tokens[w.done-1].end > from
+	if !within && (w.done == len(w.tokens) || w.tokens[w.done].start >= len(b)) {
 		return token{}, false
 	}
-	t = w.tokens[w.done]
-	if t.start < len(b) && len(b) < t.end {
+	if within || w.tokens[w.done].end > len(b) {
 		return w.scan.next(b, from, true)
 	}
-	return t, t.start < len(b)
+	return w.tokens[w.done], true
 }
 
 // rewrite appends b[from:] to dst, with its tokens decoded. b is a prefix of the text.
@@ -117,7 +105,9 @@ func (w *rewriter) chain(dst, b []byte, t token) ([]byte, int) {
 	if !ok {
 		return w.appendEncrypted(dst, b[t.start:t.end]), t.end
 	}
-	w.lookup.learn(p)
+	if !p.unsure && !p.known {
+		w.lookup.index.add(p.cipher, p.plain)
+	}
 	return w.appendPlain(dst, b, t, p), t.end
 }
 

@@ -28,16 +28,6 @@ type style struct {
 	totals bool // progress is that of the whole run
 }
 
-// A showing says when a record is shown with -hide-meta.
-type showing int
-
-const (
-	always     showing = iota
-	never              // it is about a housekeeping file
-	withFile           // progress of a file
-	totalsOnly         // progress of the whole run, which belongs to no file
-)
-
 // ready returns the offset up to which b, settled up to end, may be written. If
 // housekeeping lines are to be left out, the last record waits until its kind is
 // known.
@@ -74,10 +64,10 @@ func (c *copier) lines(dst, b []byte, from int) []byte {
 			start, end = recordAt(b, start, from)
 		}
 		ended := end < len(b) || s.final || b[end-1] == '\n' || b[end-1] == '\r'
-		k, show := s.see(b[start:end], ended)
+		k, meta := s.see(b[start:end], ended)
 		keep, count := len(dst), c.rewriter.count
-		dst = c.paint(dst, b[:end], from, palette[k], show == never)
-		if s.hideMeta && !s.shows(show) {
+		dst = c.paint(dst, b[:end], from, palette[k], meta)
+		if s.hideMeta && !s.shows(b[start:end], k, meta) {
 			// It had to be rewritten, because what follows may depend on it.
 			dst, c.rewriter.count = dst[:keep], count
 		}
@@ -85,37 +75,31 @@ func (c *copier) lines(dst, b []byte, from int) []byte {
 	return dst
 }
 
-// see returns the kind of a record and when it is shown. ended means that the record
-// is complete. One that ready released before its end, other than progress, is too
-// long to be left out.
-func (s *style) see(rec []byte, ended bool) (k kind, show showing) {
+// see returns the kind of a record, and whether it is about a housekeeping file. ended
+// means that the record is complete. One that ready released before its end, other than
+// progress, is too long to be left out.
+func (s *style) see(rec []byte, ended bool) (k kind, meta bool) {
 	if s.long = s.long || len(rec) > maxToken; !s.long {
 		k = classify(rec)
 		s.long = s.hideMeta && !ended && k != progress
 	}
-	switch {
-	case s.long:
+	if s.long {
 		s.long = !ended
-	case isMeta(rec, k):
-		show = never
-	case k == progress && isTotal(rec):
-		show = totalsOnly
-	case k == progress:
-		show = withFile
+		return k, false
 	}
-	return k, show
+	return k, isMeta(rec, k)
 }
 
-// shows reports whether the next record is shown, and notes what that means for the
-// progress after it.
-func (s *style) shows(show showing) bool {
-	switch show {
-	case always, never:
-		s.hiding = show == never
-	case totalsOnly:
+// shows reports whether the next record is shown with -hide-meta. Progress of a file is
+// shown if its name is, and that of the whole run always: it belongs to no file.
+func (s *style) shows(rec []byte, k kind, meta bool) bool {
+	switch {
+	case meta || k != progress:
+		s.hiding = meta
+	case isTotal(rec):
 		s.totals = true
 	}
-	return !s.hiding || s.totals && show != never
+	return !s.hiding || s.totals && !meta
 }
 
 // paint appends b[from:], a record or the rest of one, decoded. With color, it is in
