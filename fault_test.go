@@ -699,19 +699,6 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
-// withoutWarnings removes the warning about MOUNT, and the hint that no name decodes.
-func withoutWarnings(stderr string) string {
-	lines := slices.Collect(strings.Lines(stderr))
-	for i, line := range lines {
-		if strings.Contains(line, notMounted) {
-			lines = slices.Delete(lines, i, i+2)
-			break
-		}
-	}
-	lines = slices.DeleteFunc(lines, func(s string) bool { return strings.Contains(s, "hint: none of ") })
-	return strings.Join(lines, "")
-}
-
 // TestIndexAnswers reads a log of 100,000 names several times with an index that has
 // them: with gocryptfs, which is asked nothing, without gocryptfs, and without operands.
 // Text and index stay the same.

@@ -59,6 +59,8 @@ var scriptFiles = []string{
 	long("a long name ", 200),
 }
 
+var update = flag.Bool("update", false, "rewrite the expected output of the scripts")
+
 func TestScript(t *testing.T) {
 	mounts := newScriptMounts(t)
 	testscript.Run(t, testscript.Params{

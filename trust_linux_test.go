@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -514,24 +512,6 @@ func TestRandomWordsBelow(t *testing.T) {
 	if missing, extra := difference(strings.Split(want.String(), "\n"), strings.Split(shown, "\n")); len(missing)+len(extra) > 0 {
 		t.Errorf("%d words turned: want %s\ngot  %s", len(missing), visible(missing, "\nwant "), visible(extra, "\ngot  "))
 	}
-}
-
-// wordLines returns n words in lines of text: half of them have 22 characters, half 64
-// hexadecimal digits.
-func wordLines(n int) string {
-	var seed [32]byte
-	random := rand.NewChaCha8(seed)
-	var b bytes.Buffer
-	var word [32]byte
-	for i := range n {
-		random.Read(word[:]) // never fails
-		if i%2 == 0 {
-			fmt.Fprintf(&b, "Commit %s is here\n", base64.RawURLEncoding.EncodeToString(word[:16]))
-		} else {
-			fmt.Fprintf(&b, "%s  file.iso\n", hex.EncodeToString(word[:]))
-		}
-	}
-	return b.String()
 }
 
 // TestSoak runs filters over and over, with input in random pieces, while the tree

@@ -752,7 +752,7 @@ func (w *world) checkCut(t *testing.T) {
 		}
 	}
 	bytewise := w.decode(t, iotest.OneByteReader(strings.NewReader(all.String())))
-	cut := w.decode(t, &pieceReader{pieces})
+	cut := w.decode(t, inPieces(pieces...))
 	for _, p := range w.checked {
 		p.begins(t, &bytewise, "byte by byte")
 		for i := range p.in {
@@ -778,18 +778,6 @@ func (p pair) begins(t *testing.T, text *string, how string) {
 func (w *world) decode(t *testing.T, r io.Reader) string {
 	t.Helper()
 	return copyAll(t, r, Options{Names: w, Tree: w.tree})
-}
-
-// pieceReader reads pieces of text, one at a time.
-type pieceReader struct{ pieces []string }
-
-func (r *pieceReader) Read(p []byte) (int, error) {
-	if len(r.pieces) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(p, r.pieces[0])
-	r.pieces = r.pieces[1:]
-	return n, nil
 }
 
 // Decrypt knows the paths of the lines.

@@ -102,6 +102,15 @@ func (r *cutReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// inPieces returns a reader that gives each piece in a read of its own.
+func inPieces(pieces ...string) io.Reader {
+	var all []io.Reader
+	for _, p := range pieces {
+		all = append(all, strings.NewReader(p))
+	}
+	return io.MultiReader(all...)
+}
+
 func copyAll(t testing.TB, src io.Reader, o Options) string {
 	t.Helper()
 	var out bytes.Buffer

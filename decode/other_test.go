@@ -1,87 +1,117 @@
 package decode
 
 import (
-	"bytes"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// A viewOf is a server that knows only the paths of a tree, by cipher path.
-type viewOf map[string]string
+// TestReplay decodes what rsync printed about backups of one tree. testdata/capture.sh
+// captured it.
+func TestReplay(t *testing.T) { replay(t, "../testdata/replay", 10) }
 
-func (viewOf) Prepare(string) bool { return true }
-
-func (v viewOf) Decrypt(cipher string) (string, bool) {
-	plain, ok := v[cipher]
-	return plain, ok
-}
-
-// TestOtherPrograms decodes what other programs print about one tree, whole and cut.
+// TestOtherPrograms decodes what other programs print about one tree.
 // testdata/other/capture.sh captured it.
-func TestOtherPrograms(t *testing.T) {
-	view := readView(t)
-	words := view.words(t)
-	a, err := txtar.ParseFile("../testdata/other/captures.txtar")
+func TestOtherPrograms(t *testing.T) { replay(t, "../testdata/other", 20) }
+
+// replay decodes the captures in a directory, at least so many, whole and cut. Only words
+// may change. Targets of links stay encrypted: there is no plain directory.
+func replay(t *testing.T, dir string, least int) {
+	names := readNames(t, filepath.Join(dir, "names.tsv"))
+	plain, o := words(t, names), Options{Names: names, Tree: doubtfulView(t, names)}
+	files, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(a.Files) < 20 {
-		t.Fatalf("%d captures, want at least 20", len(a.Files))
-	}
-	const seed = 1
-	random := rand.New(rand.NewPCG(seed, seed))
-	for _, capture := range a.Files {
-		t.Run(capture.Name, func(t *testing.T) {
-			want := words.Replace(string(capture.Data))
-			if want == string(capture.Data) {
-				t.Error("no name in it")
-			}
-			cuts := make([]byte, 100)
-			for i := range cuts {
-				cuts[i] = byte(1 + random.IntN(100))
-			}
-			for _, cuts := range [][]byte{nil, {1}, {2}, cuts} {
-				got := copyAll(t, &cutReader{data: bytes.Clone(capture.Data), cuts: cuts}, Options{Names: view})
-				if diff := cmp.Diff(want, got); diff != "" {
-					t.Fatalf("cut into %v (-want +got):\n%s", cuts, diff)
+	captures := 0
+	for _, file := range files {
+		a, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		captures += len(a.Files)
+		for _, capture := range a.Files {
+			t.Run(filepath.Base(file)+" "+capture.Name, func(t *testing.T) {
+				raw := string(capture.Data)
+				want := plain.Replace(raw)
+				if want == raw && !strings.HasPrefix(filepath.Base(file), "stats-") {
+					t.Error("no name in it")
 				}
-			}
-		})
+				cuts := make([]byte, 100)
+				random := rand.New(rand.NewPCG(1, 1))
+				for i := range cuts {
+					cuts[i] = byte(1 + random.IntN(100))
+				}
+				for how, r := range map[string]io.Reader{
+					"whole":          strings.NewReader(raw),
+					"line by line":   inPieces(slices.Collect(strings.Lines(raw))...),
+					"byte by byte":   &cutReader{data: capture.Data, cuts: []byte{1}},
+					"two bytes each": &cutReader{data: capture.Data, cuts: []byte{2}},
+					"random pieces":  &cutReader{data: capture.Data, cuts: cuts},
+				} {
+					if diff := cmp.Diff(want, copyAll(t, r, o)); diff != "" {
+						t.Errorf("%s (-want +got):\n%s", how, diff)
+					}
+				}
+			})
+		}
+	}
+	if captures < least {
+		t.Errorf("%d captures, want at least %d", captures, least)
 	}
 }
 
-// readView reads the names of the tree.
-func readView(t *testing.T) viewOf {
+// readNames reads lines of a cipher path and a plain one, which may be quoted.
+func readNames(t *testing.T, file string) paths {
 	t.Helper()
-	text, err := os.ReadFile("../testdata/other/names.tsv")
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	view := viewOf{}
+	names := paths{}
 	for line := range strings.Lines(string(text)) {
-		cipher, plain, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-		if !ok {
-			t.Fatalf("names.tsv: no tab in %q", line)
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		plain, err := strconv.Unquote(fields[1])
+		if err != nil {
+			plain = fields[1]
 		}
-		view[cipher] = plain
+		names[fields[0]] = plain
 	}
-	return view
+	return names
+}
+
+// doubtfulView makes a view with the names that are shown only if their files exist.
+func doubtfulView(t *testing.T, names paths) *Tree {
+	t.Helper()
+	view := t.TempDir()
+	for cipher, plain := range names {
+		if isDoubtful(plain) {
+			if err := os.MkdirAll(filepath.Join(view, cipher), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return OpenTree(view, "", time.Minute, func(string, string) {}) // warns that view is no mount
 }
 
 // words translates each encrypted name in a text, wherever it stands. That is right
 // because in reverse mode no two files have the same name.
-func (v viewOf) words(t *testing.T) *strings.Replacer {
+func words(t *testing.T, names paths) *strings.Replacer {
 	t.Helper()
 	seen := map[string]bool{}
 	var pairs []string
-	for c, p := range v {
-		cipher, plain := path.Base(c), path.Base(p)
+	for c, p := range names {
+		cipher, plain := path.Base(c), Escape(path.Base(p))
 		if seen[cipher] {
 			t.Fatalf("%s is in the tree twice", cipher)
 		}

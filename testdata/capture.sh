@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Makes real backups of a small tree of nasty names, which gocryptfs shows encrypted, and stores what
 # they print in replay/: a NAME.txtar for each backup, with the command and its raw output, and
-# names.tsv with the paths of the tree. Then go test -run Replay -update adds the pretty output, which
-# has to be read.
+# names.tsv with the paths of the tree. TestReplay decodes them; what it expects follows from names.tsv.
 #
 # The captures of linux-timemachine (https://github.com/cytopia/linux-timemachine) are made again
 # only if timemachine is in PATH.
