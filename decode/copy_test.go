@@ -9,19 +9,15 @@ import (
 	"time"
 )
 
-// defect is a server that makes decoding panic at the name encB.
-type defect struct{ paths }
-
-func (d defect) Decrypt(cipher string) (string, bool) {
-	if cipher == encB {
-		panic("a defect")
-	}
-	return d.paths.Decrypt(cipher)
-}
-
 // TestPanic checks that the rest of the text passes unchanged after a panic.
 func TestPanic(t *testing.T) {
-	names := defect{paths{encA: "a", encC: "c"}}
+	known := paths{encA: "a", encC: "c"}
+	names := namesFunc(func(cipher string) (string, bool) {
+		if cipher == encB {
+			panic("a defect")
+		}
+		return known.Decrypt(cipher)
+	})
 	in := encA + "\n" + strings.Repeat("x", 2*pieceSize) + "\n" + encC + "\n" + encB + "\n" + strings.Repeat(encA+"\n", 10_000)
 	var out strings.Builder
 	_, err := Copy(&out, strings.NewReader(in), Options{Names: names})
@@ -68,15 +64,6 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
-// junk is a server that decrypts every word, to valid UTF-8 with a control character.
-type junk struct{}
-
-func (junk) Prepare(string) bool { return true }
-
-func (junk) Decrypt(cipher string) (string, bool) {
-	return strings.Repeat("O\u00dcg\t0\r/", strings.Count(cipher, "/")) + "O\u00dcg\t0\r", true
-}
-
 // TestDoubt checks that junk is never shown: no file, line of the index, or directory
 // above it confirms it.
 func TestDoubt(t *testing.T) {
@@ -84,30 +71,17 @@ func TestDoubt(t *testing.T) {
 	for i := range 1000 {
 		text.WriteString(encryptedName(i) + " " + encryptedName(i) + "-old " + encA + "/" + encryptedName(i) + ": x\n")
 	}
+	// Every word decrypts to valid UTF-8 with a control character.
+	junk := namesFunc(func(cipher string) (string, bool) {
+		return strings.Repeat("O\u00dcg\t0\r/", strings.Count(cipher, "/")) + "O\u00dcg\t0\r", true
+	})
 	tree := OpenTree(t.TempDir(), t.TempDir(), time.Minute, func(string, string) {})
 	for _, tree := range []*Tree{nil, tree} {
-		got := copyAll(t, strings.NewReader(text.String()), Options{Names: junk{}, Tree: tree})
+		got := copyAll(t, strings.NewReader(text.String()), Options{Names: junk, Tree: tree})
 		if got != text.String() {
 			t.Errorf("got %.200q", got)
 		}
 	}
-}
-
-// counter is a server that knows a path of a hundred directories, and counts the
-// questions.
-type counter struct {
-	deep  string
-	asked int
-}
-
-func (*counter) Prepare(string) bool { return true }
-
-func (c *counter) Decrypt(cipher string) (string, bool) {
-	c.asked++
-	if strings.HasPrefix(c.deep+"/", cipher+"/") {
-		return strings.Repeat("d/", strings.Count(cipher, "/")) + "d", true
-	}
-	return "", false
 }
 
 // TestHostileWork checks the bound on questions for hostile text: one for each token,
@@ -123,11 +97,18 @@ func TestHostileWork(t *testing.T) {
 		"foreign names first":  strings.Repeat(encB+"-"+encC+"=/", 7) + deep + "\n",
 		"suffixes":             encA + ": " + strings.Repeat(encB+"-", 11) + "\n",
 	} {
-		c := &counter{deep: deep}
+		asked := 0 // of a server that knows the path deep
+		names := namesFunc(func(cipher string) (string, bool) {
+			asked++
+			if strings.HasPrefix(deep+"/", cipher+"/") {
+				return strings.Repeat("d/", strings.Count(cipher, "/")) + "d", true
+			}
+			return "", false
+		})
 		text := strings.Repeat(line, 1<<20/len(line))
-		copyAll(t, strings.NewReader(text), Options{Names: c})
-		if most := len(text)/22 + (len(text)+maxCredit)/bytesPerQuestion; c.asked > most {
-			t.Errorf("%s: %d questions, want at most %d", about, c.asked, most)
+		copyAll(t, strings.NewReader(text), Options{Names: names})
+		if most := len(text)/22 + (len(text)+maxCredit)/bytesPerQuestion; asked > most {
+			t.Errorf("%s: %d questions, want at most %d", about, asked, most)
 		}
 	}
 }

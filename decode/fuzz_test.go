@@ -10,20 +10,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// A namesFunc is a server that answers as the function does.
+type namesFunc func(cipher string) (plain string, ok bool)
+
+func (namesFunc) Prepare(string) bool { return true }
+
+func (f namesFunc) Decrypt(cipher string) (string, bool) { return f(cipher) }
+
 // nobody is a server that knows no name.
-type nobody struct{}
+var nobody = paths{}
 
-func (nobody) Prepare(string) bool { return true }
-
-func (nobody) Decrypt(string) (string, bool) { return "", false }
-
-// anybody is a server that decrypts most paths to a name that identifies the
-// question.
-type anybody struct{}
-
-func (anybody) Prepare(string) bool { return true }
-
-func (anybody) Decrypt(cipher string) (string, bool) {
+// anybody is a server that decrypts most paths to a name that identifies the question.
+var anybody = namesFunc(func(cipher string) (string, bool) {
 	names := strings.Split(cipher, "/")
 	var sum [sha256.Size]byte
 	for i, s := range names {
@@ -37,7 +35,7 @@ func (anybody) Decrypt(cipher string) (string, bool) {
 		}
 	}
 	return strings.Join(names, "/"), true
-}
+})
 
 // pieces are what bytes below 32 stand for in the input of a fuzz target, so that
 // tokens and their neighbors are one mutation away.
@@ -158,7 +156,7 @@ func FuzzPassThrough(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, data, cuts []byte) {
 		text := expand(data)
-		got := copyAll(t, &cutReader{data: text, cuts: sparse(text, cuts)}, Options{Names: nobody{}})
+		got := copyAll(t, &cutReader{data: text, cuts: sparse(text, cuts)}, Options{Names: nobody})
 		if diff := cmp.Diff(string(text), got); diff != "" {
 			t.Errorf("output is not the input (-want +got):\n%s", diff)
 		}
@@ -177,7 +175,7 @@ func FuzzCut(f *testing.F) {
 			all = append(all, []byte{1}, []byte{2})
 		}
 		for _, hideMeta := range []bool{false, true} {
-			o := Options{Names: anybody{}, HideMeta: hideMeta}
+			o := Options{Names: anybody, HideMeta: hideMeta}
 			want := copyAll(t, bytes.NewReader(text), o)
 			for _, cuts := range all {
 				got := copyAll(t, &cutReader{data: text, cuts: cuts}, o)

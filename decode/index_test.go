@@ -84,7 +84,7 @@ func TestIndexOnce(t *testing.T) {
 	log := encA + "/" + encB + "\n" + encA + "/" + encC + "\n" + encA + "\n" + encC + "\n"
 	var texts, files []string
 	for _, names := range []Names{
-		paths{encA: "a", encA + "/" + encB: "a/b", encA + "/" + encC: "a/\x01"}, nobody{}, nil,
+		paths{encA: "a", encA + "/" + encB: "a/b", encA + "/" + encC: "a/\x01"}, nobody, nil,
 	} {
 		x, q := openIndex(t, path, true)
 		texts = append(texts, copyAll(t, strings.NewReader(log), Options{Names: names, Index: x}))

@@ -257,7 +257,7 @@ func everywhere(t *testing.T, about, text, want string, o Options) {
 // TestHideMetaMiddle has lines that follow progress without a newline, as when rsync
 // pulls and two processes write (-vv --progress).
 func TestHideMetaMiddle(t *testing.T) {
-	o := Options{Names: nobody{}, HideMeta: true}
+	o := Options{Names: nobody, HideMeta: true}
 	for _, tt := range []struct{ about, in, want string }{
 		{"a name after hidden progress is lost", "gocryptfs.conf\n" + figures(0, 0) + "A is uptodate\n", "A is uptodate\n"},
 		{"housekeeping after progress is left", "A\n" + figures(0, 0) + "gocryptfs.conf is uptodate\n", "A\n" + figures(0, 0)},
@@ -269,7 +269,7 @@ func TestHideMetaMiddle(t *testing.T) {
 
 // TestHideMetaCRLF has lines as a terminal session records them (script).
 func TestHideMetaCRLF(t *testing.T) {
-	o := Options{Names: nobody{}, HideMeta: true}
+	o := Options{Names: nobody, HideMeta: true}
 	got := copyAll(t, strings.NewReader("A\r\ngocryptfs.conf\r\n"+figures(6, 100)+"\r\nB\r\n"), o)
 	if want := "A\r\nB\r\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
@@ -289,7 +289,7 @@ func TestColorChangesNothing(t *testing.T) {
 		fmt.Fprint(&text, line, "\r\n")
 	}
 	text.WriteString("no end")
-	for name, names := range map[string]Names{"nobody": nobody{}, "anybody": anybody{}} {
+	for name, names := range map[string]Names{"nobody": nobody, "anybody": anybody} {
 		want := copyAll(t, strings.NewReader(text.String()), Options{Names: names})
 		for _, cuts := range [][]byte{nil, {1}, {2}, {50, 3}} {
 			got := copyAll(t, &cutReader{data: []byte(text.String()), cuts: cuts}, Options{Names: names, Color: true})
@@ -321,7 +321,7 @@ var sequences = func() *strings.Replacer {
 // never seen as a whole, has no color.
 func TestLongLinesAreNotClassified(t *testing.T) {
 	text := "*deleting   " + strings.Repeat("x ", maxToken) + "\n*deleting   y\n"
-	got := copyAll(t, strings.NewReader(text), Options{Names: nobody{}, Color: true})
+	got := copyAll(t, strings.NewReader(text), Options{Names: nobody, Color: true})
 	if !strings.HasPrefix(got, "*deleting   x") || !strings.HasSuffix(got, palette[deleted]+"*deleting   y"+reset+"\n") {
 		t.Errorf("begins %q, ends %q", got[:20], got[len(got)-30:])
 	}
@@ -331,7 +331,7 @@ func TestLongLinesAreNotClassified(t *testing.T) {
 // the next one.
 func TestTokenAcross(t *testing.T) {
 	text := "          4 100%    0.36kB/s    0:00:7" + strings.Repeat("B", 20) + "A\nnext\n"
-	got := copyAll(t, strings.NewReader(text), Options{Names: nobody{}, Color: true})
+	got := copyAll(t, strings.NewReader(text), Options{Names: nobody, Color: true})
 	if got = sequences.Replace(got); got != text {
 		t.Errorf("%q", got)
 	}
