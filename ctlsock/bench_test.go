@@ -53,33 +53,6 @@ func BenchmarkPrepare(b *testing.B) {
 	}
 }
 
-// BenchmarkCached asks for a cached name.
-func BenchmarkCached(b *testing.B) {
-	c, _ := newClient(b, "/nonexistent", limit)
-	const cipher = "2KjA1VdJgRkk7zkVLEyCLQ/x0Q7q0ZbHqzNB3LZbUY9tw"
-	c.learn(cipher, answer{"some/name", true})
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, ok := c.Decrypt(cipher); !ok {
-			b.Fatal("not decrypted")
-		}
-	}
-}
-
-// BenchmarkLearn fills the cache, and then replaces its entries.
-func BenchmarkLearn(b *testing.B) {
-	c, _ := newClient(b, "/nonexistent", limit)
-	ciphers := make([]string, 4*cacheEntries)
-	for i := range ciphers {
-		ciphers[i] = fmt.Sprintf("%022d/%043d", i/50, i)
-	}
-	plain := strings.Repeat("n", 20) + "/" + strings.Repeat("m", 30)
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		c.learn(ciphers[i%len(ciphers)], answer{plain, true})
-	}
-}
-
 // BenchmarkUnmarshal decodes a usual reply, and one with an escape of JSON.
 func BenchmarkUnmarshal(b *testing.B) {
 	for _, name := range []string{"IMG_0001 at the sea.jpg", "Tom & Jerry.jpg"} {
