@@ -525,34 +525,51 @@ func TestFault300Clients(t *testing.T) {
 	})
 }
 
-// Bytes that cannot become part of a token are shown before more input comes.
+// Bytes that cannot become part of a token are shown before more input comes. A color ends
+// where they end.
 func TestStreamsAtOnce(t *testing.T) {
-	noLeak(t)
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
-	f := startFilter(t, s.Path, t.TempDir())
 	name, plain := fakeName(1), fakePlain(fakeName(1))
-	var shown string
-	for _, step := range []struct{ in, out string }{
-		{"root@host's password: ", "root@host's password: "},
-		{"\n", "\n"},
-		{"      1,234  56%    1.00MB/s    0:00:01 ", "      1,234  56%    1.00MB/s    0:00:01 "},
-		{"\r      2,468 100%    1.00MB/s    0:00:00 (xfr#1, to-chk=0/2)", "\r      2,468 100%    1.00MB/s    0:00:00 (xfr#1, to-chk=0/2)"},
-		{"\n" + name + "\r", "\n" + plain + "\r"},
-		{"deleting " + name[:5], "deleting "}, // the rest could become a token
-		{name[5:], ""},
-		{"\n", plain + "\n"},
-		{"<" + name + ">", "<" + plain + ">"},
-		{"(" + name + "/", "("},
-		{fakeName(2) + ")", fakePlain(name+"/"+fakeName(2)) + ")"},
-		{strings.Repeat("x", 300), strings.Repeat("x", 300)}, // too long for a name
-		{"\n" + name, "\n"},
+	const progress = "\r          3,276 100%    3.12MB/s    0:00:00  "
+	for color, steps := range map[string][]struct{ in, out string }{
+		"never": {
+			{"root@host's password: ", "root@host's password: "},
+			{"\n", "\n"},
+			{"      1,234  56%    1.00MB/s    0:00:01 ", "      1,234  56%    1.00MB/s    0:00:01 "},
+			{"\r      2,468 100%    1.00MB/s    0:00:00 (xfr#1, to-chk=0/2)", "\r      2,468 100%    1.00MB/s    0:00:00 (xfr#1, to-chk=0/2)"},
+			{"\n" + name + "\r", "\n" + plain + "\r"},
+			{"deleting " + name[:5], "deleting "}, // the rest could become a token
+			{name[5:], ""},
+			{"\n", plain + "\n"},
+			{"<" + name + ">", "<" + plain + ">"},
+			{"(" + name + "/", "("},
+			{fakeName(2) + ")", fakePlain(name+"/"+fakeName(2)) + ")"},
+			{strings.Repeat("x", 300), strings.Repeat("x", 300)}, // too long for a name
+			{"\n" + name, "\n"},
+		},
+		"always": {
+			{">f+++++++++ " + name + "\n", "\x1b[32m>f+++++++++ " + plain + "\x1b[0m\n"},
+			{progress, progress},
+			{progress, progress},
+			{"\n", "\n"},
+			{"*deleting   ", "\x1b[31m*deleting   \x1b[0m"},
+			{name + "\n", "\x1b[31m" + plain + "\x1b[0m\n"},
+			{"Password: ", "Password: "},
+			{"\n" + name, "\n"},
+		},
 	} {
-		f.send(step.in)
-		shown += step.out
-		f.shows(shown)
-	}
-	if got := f.end(notMounted); got != shown+plain {
-		t.Errorf("the last name came out as %q", got[len(shown):])
+		t.Run(color, func(t *testing.T) {
+			f := startFilter(t, "-color="+color, s.Path, t.TempDir())
+			shown := ""
+			for _, step := range steps {
+				f.send(step.in)
+				shown += step.out
+				f.shows(shown)
+			}
+			if got := f.end(notMounted); got != shown+plain {
+				t.Errorf("the last name came out as %q", got[len(shown):])
+			}
+		})
 	}
 }
 
