@@ -2,11 +2,11 @@ package ctlsock
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -210,15 +210,6 @@ func TestBadReplies(t *testing.T) {
 	}
 }
 
-// The client passes control characters on; the caller escapes them.
-func TestRawBytesPass(t *testing.T) {
-	const plain = "A\x1b[2J\nB/\u202e\t�"
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Reply(ctlsocktest.Name(plain), false))
-	c, p := newClient(t, s.Path, limit)
-	want(t, c, "a/b", plain)
-	wantProblems(t, p)
-}
-
 // The server hangs up on a request of 5000 bytes, so it must never see one.
 func TestLongRequest(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
@@ -269,45 +260,25 @@ func TestHangsUpAlways(t *testing.T) {
 	wantProblems(t, p, "closed the connection")
 }
 
-// After one timeout no question waits, and names come back when the server does.
+// After a timeout no question waits, and names come back when the server does.
 func TestSilence(t *testing.T) {
-	var mute sync.Map // paths that are not answered
-	mute.Store("slow", true)
-	arrived := make(chan struct{}, 100)
+	var mute atomic.Bool
+	mute.Store(true)
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) {
 		for {
 			path, ok := c.Next()
-			if !ok {
-				return
-			}
-			if _, bad := mute.Load("slow"); bad && path != "first" {
-				arrived <- struct{}{}
-				continue
-			}
-			if !c.Say(ctlsocktest.Name(upper(path))) {
+			if !ok || (path == "first" || !mute.Load()) && !c.Say(ctlsocktest.Name(upper(path))) {
 				return
 			}
 		}
 	})
 	c, p := newClient(t, s.Path, patience)
 	want(t, c, "first", "FIRST")
-
-	start := time.Now()
-	for i := range 8 {
-		c.Prepare(fmt.Sprintf("in flight %d", i))
-	}
-	for i := range 8 {
-		want(t, c, fmt.Sprintf("in flight %d", i), "")
-	}
-	if d := time.Since(start); d < patience*7/8 || d > 2*patience {
-		t.Errorf("eight questions at once took %v, want one timeout of %v", d, patience)
-	}
-
-	asked := len(s.Asked())
+	want(t, c, "slow", "")
 	for i := range 1000 {
 		want(t, c, fmt.Sprintf("later %d", i), "")
 	}
-	for _, path := range s.Asked()[asked:] {
+	for _, path := range s.Asked() {
 		if strings.HasPrefix(path, "later") {
 			t.Fatalf("%q was asked while the server was silent", path)
 		}
@@ -315,13 +286,10 @@ func TestSilence(t *testing.T) {
 	want(t, c, "first", "FIRST") // from the cache
 	wantProblems(t, p, "did not answer within")
 
-	mute.Delete("slow")
+	mute.Store(false)
 	eventually(t, "names come back", func() bool { _, ok := c.Decrypt("again"); return ok })
 	want(t, c, "later 1", "LATER 1") // silence has not been cached
 	wantProblems(t, p, "did not answer within")
-	if len(arrived) == 0 {
-		t.Error("nothing has been asked")
-	}
 }
 
 // A file system may hang although its control socket answers an empty question. That
@@ -434,19 +402,6 @@ func TestParentsAreLearned(t *testing.T) {
 	if asked, right := s.Asked(), []string{"a/b/c/d", "a/b/x"}; !slices.Equal(asked, right) {
 		t.Errorf("asked for %q, want %q", asked, right)
 	}
-}
-
-// A name that does not decrypt gives no answer for its parents.
-func TestFailureTeachesNothing(t *testing.T) {
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(func(path string) string {
-		if strings.Contains(path, "/") {
-			return ""
-		}
-		return upper(path)
-	}))
-	c, _ := newClient(t, s.Path, limit)
-	want(t, c, "a/b", "")
-	want(t, c, "a", "A")
 }
 
 // prepared decrypts n paths, with as many of the next ones prepared as possible.
@@ -637,26 +592,14 @@ func TestCloseEndsTheProbe(t *testing.T) {
 }
 
 // Every problem is reported once, for any number of questions, with what it is and
-// what to do. (Missing permission requires another user, so the tests of the whole
-// program cover it.)
+// what to do. (The script socket has those of a path that is no socket. Missing
+// permission requires another user: TestFaultPermission.)
 func TestProblems(t *testing.T) {
-	orphan := ctlsocktest.Path(t)
-	if err := ctlsocktest.Orphan(orphan); err != nil {
-		t.Fatal(err)
-	}
-	file := ctlsocktest.Path(t)
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	start := func(script ctlsocktest.Script) string {
 		return ctlsocktest.Start(t, ctlsocktest.Path(t), script).Path
 	}
 	for name, tt := range map[string]struct{ path, what, hint string }{
-		"missing":        {"/nonexistent/sock", "no control socket at /nonexistent/sock", "gocryptfs -ctlsock /nonexistent/sock"},
-		"orphan":         {orphan, "nobody answers at " + orphan, "remove it and mount again"},
-		"directory":      {t.TempDir(), "is not a socket", "CTLSOCK, as given to gocryptfs -ctlsock, and MOUNT"},
-		"file":           {file, "is not a socket", "in this order"},
-		"below a file":   {file + "/x", "cannot use " + file + "/x", "gocryptfs -ctlsock"},
+		"below a file":   {"/dev/null/x", "cannot use /dev/null/x", "gocryptfs -ctlsock"},
 		"too long":       {"/tmp/" + strings.Repeat("x", 103), "too long (108 bytes)", "at most 107 bytes"},
 		"name too long":  {"/tmp/" + strings.Repeat("x", 300), "too long (305 bytes)", "at most 107 bytes"},
 		"silent":         {start(ctlsocktest.Silence), "did not answer within 200ms", "-timeout"},

@@ -15,7 +15,7 @@ func TestNamesInJSON(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(func(path string) string { return path }))
 	c, p := newClient(t, s.Path, limit)
 	for _, name := range []string{
-		"plain", `"`, `\`, `\n`, `a"b\"c`, "new\nline", "\x00", "\x1f", "\x7f", "&<>", "ä€😀", "\u2028\u2029",
+		"plain", `"`, `\`, `\n`, `a"b\"c`, "new\nline", "\x1b[2J", "\x00", "\x1f", "\x7f", "&<>", "ä€😀", "\u2028\u2029",
 		"\xff", "a\xc3", "\xed\xa0\x80", `","ErrNo":0,"ErrText":"","WarnText":""}`, `{"Result":"`,
 	} {
 		for _, path := range []string{name, "dir/" + name + "/x"} {
