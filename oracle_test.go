@@ -514,18 +514,6 @@ func TestHideMeta(t *testing.T) {
 	})
 }
 
-// TestHideMetaTotal checks that the progress of a whole run (--info=progress2) is shown
-// to its end, even if the last file is a housekeeping file.
-func TestHideMetaTotal(t *testing.T) {
-	const names = ">f+++++++++ a\n\r         90  90%    1.00kB/s    0:00:00 (xfr#1, to-chk=1/2)" +
-		"\n>f+++++++++ gocryptfs.diriv\n\r        100 100%    1.00kB/s    0:00:00 (xfr#2, to-chk=0/2)\n"
-	dir := t.TempDir()
-	shown, _ := pretty(t, []string{"-hide-meta", "-plain", dir, filepath.Join(dir, "none"), dir}, []byte(names))
-	if !strings.Contains(shown, "100%") || strings.Contains(shown, "gocryptfs") {
-		t.Errorf("the terminal is left with %q", shown)
-	}
-}
-
 // transfers matches the progress of one or more files after a name.
 var transfers = regexp.MustCompile(`\n(?:\r? *[0-9.,]+[KMGT]? +\d+% +[0-9.]+[kMGT]?B/s +[0-9?]+:[0-9?]+(?::[0-9?]+)?` +
 	`(?: \([a-z]+#\d+, [a-z]+-chk=\d+/\d+\)| *) *\n?)+`)

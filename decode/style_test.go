@@ -71,6 +71,7 @@ var kinds = []struct {
 		"sending incremental file list", "building file list ... done", "created directory name",
 		"sent 1,234 bytes  received 56 bytes  860.00 bytes/sec", "total size is 100  speedup is 1.00",
 		"Number of files: 3 (reg: 2, dir: 1)", "name exists", "name is newer", "deleted by hand",
+		"deleting in .", "deleting in name", // -vv, before a search
 		"rsync", "rsyncd.conf", "rsync.log is uptodate", "error", "errors/name", "warnings", "skipping",
 		">f", ">f+++++", ">f++++++++", ">f+++++++++", ">f++++++++++++ name", ">x+++++++++ name", "=f+++++++++ name",
 		">f.st..z... name", "100% name", "12 monkeys", "  12 50 % off", "name 100% 1.00MB/s",
@@ -107,16 +108,6 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// TestClassifyScan checks that "deleting in", which -vv prints before a search, is not
-// taken for a deletion.
-func TestClassifyScan(t *testing.T) {
-	for _, line := range []string{"deleting in .", "deleting in name"} {
-		if got := classify([]byte(line)); got != ordinary {
-			t.Errorf("%q is %v", line, got)
-		}
-	}
-}
-
 // Encrypted names. encDashes looks like an option; encNotLong is one letter short.
 const (
 	encName    = "ikFrxDZ5DfCpwm4Myx-3TA"
@@ -139,6 +130,8 @@ var meta = []string{
 	"[sender] hiding file " + encName + "/gocryptfs.diriv because of pattern gocryptfs.diriv",
 	"[generator] protecting file gocryptfs.diriv because of pattern gocryptfs.*",
 	"backed up gocryptfs.diriv to gocryptfs.diriv~", "set modtime of .gocryptfs.conf.VxgLwC to (1) Sun Nov 22 17:52:31 2026",
+	// One name in 4096 begins like an option.
+	">f+++++++++ " + encDashes + "/gocryptfs.diriv", "deleting " + encDashes + "/" + encLong + ".name",
 	"gocryptfs.conf exists", `not creating new file "gocryptfs.conf"`, "sender removed gocryptfs.conf",
 }
 
@@ -173,18 +166,6 @@ func TestIsMeta(t *testing.T) {
 	}
 }
 
-// TestIsMetaDashes checks encrypted names that begin like an option, as one in 4096
-// does.
-func TestIsMetaDashes(t *testing.T) {
-	for _, line := range []string{
-		">f+++++++++ " + encDashes + "/gocryptfs.diriv", "deleting " + encDashes + "/" + encLong + ".name",
-	} {
-		if !isMeta([]byte(line), classify([]byte(line))) {
-			t.Errorf("%q is left over", line)
-		}
-	}
-}
-
 // hidden are texts and what is left of them with -hide-meta.
 var hidden = []struct{ about, in, want string }{
 	{"names", "A\ngocryptfs.conf\nB\n", "A\nB\n"},
@@ -207,6 +188,14 @@ var hidden = []struct{ about, in, want string }{
 	{"after ts's prefix", "Nov 23 03:10:00 A\nNov 23 03:10:01 gocryptfs.conf\nNov 23 03:10:01 \r" + figures(6, 100)[1:] + "\nNov 23 03:10:02 B\n",
 		"Nov 23 03:10:00 A\nNov 23 03:10:02 B\n"},
 	{"after journalctl's", "2026-11-23T03:10:00+0100 host backup[1]: >f+++++++++ gocryptfs.diriv\n", ""},
+	// rsync pulls, and two processes write (-vv --progress).
+	{"a line after hidden progress", "gocryptfs.conf\n" + figures(0, 0) + "A is uptodate\n", "A is uptodate\n"},
+	{"housekeeping after progress", "A\n" + figures(0, 0) + "gocryptfs.conf is uptodate\n", "A\n" + figures(0, 0)},
+	{"after two figures", "1 1% 1:1:1 1 1% 1:1:1 gocryptfs.diriv\nnext\n", "1 1% 1:1:1 1 1% 1:1:1 next\n"},
+	{"CRLF, as script(1) records it", "A\r\ngocryptfs.conf\r\n" + figures(6, 100) + "\r\nB\r\n", "A\r\nB\r\n"},
+	{"progress of the whole run, to its end (--info=progress2)",
+		">f+++++++++ A\n" + figures(90, 90) + "(xfr#1, to-chk=1/2)\ngocryptfs.diriv\n" + figures(100, 100) + "(xfr#2, to-chk=0/2)\n",
+		">f+++++++++ A\n" + figures(90, 90) + "(xfr#1, to-chk=1/2)\n" + figures(100, 100) + "(xfr#2, to-chk=0/2)\n"},
 	{"many", strings.Repeat("gocryptfs.conf\n"+figures(6, 100)+"\nA\n"+figures(6, 100)+"\n", 60),
 		strings.Repeat("A\n"+figures(6, 100)+"\n", 60)},
 	{"many batches", strings.Repeat("gocryptfs.conf\n"+figures(6, 100)+"\nA\n"+figures(6, 100)+"\n", 5000),
@@ -251,28 +240,6 @@ func everywhere(t *testing.T, about, text, want string, o Options) {
 			t.Errorf("%s, cut into %v (-want +got):\n%s", about, c, diff)
 			return
 		}
-	}
-}
-
-// TestHideMetaMiddle has lines that follow progress without a newline, as when rsync
-// pulls and two processes write (-vv --progress).
-func TestHideMetaMiddle(t *testing.T) {
-	o := Options{Names: nobody, HideMeta: true}
-	for _, tt := range []struct{ about, in, want string }{
-		{"a name after hidden progress is lost", "gocryptfs.conf\n" + figures(0, 0) + "A is uptodate\n", "A is uptodate\n"},
-		{"housekeeping after progress is left", "A\n" + figures(0, 0) + "gocryptfs.conf is uptodate\n", "A\n" + figures(0, 0)},
-		{"two figures and housekeeping", "1 1% 1:1:1 1 1% 1:1:1 gocryptfs.diriv\nnext\n", "1 1% 1:1:1 1 1% 1:1:1 next\n"},
-	} {
-		everywhere(t, tt.about, tt.in, tt.want, o)
-	}
-}
-
-// TestHideMetaCRLF has lines as a terminal session records them (script).
-func TestHideMetaCRLF(t *testing.T) {
-	o := Options{Names: nobody, HideMeta: true}
-	got := copyAll(t, strings.NewReader("A\r\ngocryptfs.conf\r\n"+figures(6, 100)+"\r\nB\r\n"), o)
-	if want := "A\r\nB\r\n"; got != want {
-		t.Errorf("%q, want %q", got, want)
 	}
 }
 
