@@ -8,8 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // paths is a server that knows these plain paths by cipher path.
@@ -75,32 +73,6 @@ func TestIndex(t *testing.T) {
 	x, _ = openIndex(t, path, false)
 	defer x.Close()
 	check("read again")
-}
-
-// TestIndexOnce checks that a second run over the same log adds nothing and asks
-// nobody.
-func TestIndexOnce(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "index")
-	log := encA + "/" + encB + "\n" + encA + "/" + encC + "\n" + encA + "\n" + encC + "\n"
-	var texts, files []string
-	for _, names := range []Names{
-		paths{encA: "a", encA + "/" + encB: "a/b", encA + "/" + encC: "a/\x01"}, nobody, nil,
-	} {
-		x, q := openIndex(t, path, true)
-		texts = append(texts, copyAll(t, strings.NewReader(log), Options{Names: names, Index: x}))
-		if !x.Close() {
-			t.Error(*q)
-		}
-		b, _ := os.ReadFile(path)
-		files = append(files, string(b))
-	}
-	want := "a/b\na/\\#001\na\n" + encC + "\n"
-	if diff := cmp.Diff([]string{want, want, want}, texts); diff != "" {
-		t.Error(diff)
-	}
-	if files[0] == "" || files[1] != files[0] || files[2] != files[0] {
-		t.Errorf("%q", files)
-	}
 }
 
 // TestIndexLines checks that a broken line affects no other line.
@@ -209,25 +181,6 @@ func TestIndexTrouble(t *testing.T) {
 		x.add(encA+"/"+encC, "a/c")
 		if x.Close() || len(*q) != 1 {
 			t.Errorf("%s: %q", about, *q)
-		}
-	}
-}
-
-// TestIndexForeign checks that a file that another user may have written is not used.
-func TestIndexForeign(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "index")
-	if err := os.WriteFile(path, []byte(encA+"\ta\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	os.Chmod(path, 0o620)
-	for _, p := range []string{path, dir, os.DevNull} {
-		x, q := openIndex(t, p, true)
-		_, known := x.find(encA)
-		x.add(encB, "b")
-		x.flush()
-		if known || x.Close() || len(*q) != 1 {
-			t.Errorf("%s: %v, %q", p, known, *q)
 		}
 	}
 }
