@@ -17,9 +17,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"gocryptfs-rsync-pretty/decode"
 )
 
 // Nothing wrong is shown, whatever happens to the files behind the names: they are
@@ -37,11 +38,7 @@ func trustMount(t *testing.T, plain string, files map[string]string, opts ...str
 // wantShown gives the filter a line, and compares what it makes of it.
 func wantShown(t *testing.T, when, line, want string, args ...string) {
 	t.Helper()
-	var out, errs bytes.Buffer
-	if status := run(args, strings.NewReader(line+"\n"), &out, &errs); status != exitOK {
-		t.Errorf("%s: status %d, stderr %s", when, status, &errs)
-	}
-	if got := strings.TrimSuffix(out.String(), "\n"); got != want {
+	if got, _ := pretty(t, args, []byte(line)); got != want {
 		t.Errorf("%s: %q is shown as %q, want %q", when, line, got, want)
 	}
 }
@@ -594,7 +591,7 @@ func TestSoak(t *testing.T) {
 	known := map[string]bool{}
 	for line := range strings.Lines(read(t, filepath.Join(base, "index"))) {
 		cipher, plain, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-		if want, ok := truth[cipher]; ok && plain != strings.ReplaceAll(shownAs.Replace(want), "\t", `\#011`) {
+		if want, ok := truth[cipher]; ok && plain != strings.ReplaceAll(decode.Escape(want), "\t", `\#011`) {
 			t.Errorf("the index has %q", line)
 		}
 		known[cipher] = true
@@ -613,32 +610,12 @@ func soakNames(t *testing.T, m *mount) map[string]string {
 	t.Helper()
 	truth := map[string]string{}
 	for d := range 4 {
-		dir := fmt.Sprintf("dir %d", d)
 		for f := range 20 {
 			for _, name := range []string{fmt.Sprintf("file %d", f), fmt.Sprintf("tab\t%d\n", f),
 				long(fmt.Sprintf("long %d ", f), 200), fmt.Sprintf("bad \xff%d", f), fmt.Sprintf("bad \xfe%d", f)} {
-				path := dir + "/" + name
+				path := fmt.Sprintf("dir %d/%s", d, name)
 				create(t, m.Plain, path, "file 1")
-				fi, err := os.Stat(filepath.Join(m.Plain, path))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if utf8.ValidString(name) {
-					truth[m.encrypt(t, path)] = path
-					continue
-				}
-				// The protocol cannot pass it on, so the inode identifies it.
-				cipherDir := m.encrypt(t, dir)
-				entries, err := os.ReadDir(filepath.Join(m.Dir, cipherDir))
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, e := range entries {
-					info, err := e.Info()
-					if err == nil && info.Sys().(*syscall.Stat_t).Ino == fi.Sys().(*syscall.Stat_t).Ino {
-						truth[cipherDir+"/"+e.Name()] = path
-					}
-				}
+				truth[m.cipherOf(t, path)] = path
 			}
 		}
 	}
@@ -684,7 +661,7 @@ func soakRun(random *rand.Rand, args []string, truth map[string]string, ciphers 
 	}
 	for i, line := range lines {
 		line, _ = strings.CutPrefix(line, "*deleting   ")
-		cipher, plain := asked[i], shownAs.Replace(truth[asked[i]])
+		cipher, plain := asked[i], decode.Escape(truth[asked[i]])
 		switch line {
 		case plain:
 			decoded++
@@ -695,6 +672,3 @@ func soakRun(random *rand.Rand, args []string, truth map[string]string, ciphers 
 	}
 	return len(lines), decoded, nil
 }
-
-// shownAs escapes the names of the soak as the filter does.
-var shownAs = strings.NewReplacer("\n", `\#012`, "\xff", `\#377`, "\xfe", `\#376`)
