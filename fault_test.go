@@ -13,7 +13,6 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -265,13 +264,17 @@ func TestFaultPermission(t *testing.T) {
 	need(t, "root")
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
 	tr := fakeTranscript(1000)
-	// Another user may not read the file of the program either.
-	dir := shortDir(t)
-	bin := filepath.Join(dir, program)
-	if err := os.WriteFile(bin, []byte(read(t, programFile(t))), 0o755); err != nil {
+	bin, err := exec.LookPath(program)
+	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(bin, s.Path, dir)
+	// Another user may not read the file of the program either.
+	dir := shortDir(t)
+	other := filepath.Join(dir, program)
+	if err := os.WriteFile(other, []byte(read(t, bin)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(other, s.Path, dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	f := startProcess(t, cmd)
 	f.send(tr.input())
@@ -467,30 +470,10 @@ func TestStreamsAtOnce(t *testing.T) {
 	}
 }
 
-// asProgram in the environment makes the test binary the program itself, for tests that
-// need a process: those of signals and of descriptors.
-const asProgram = "GRP_AS_PROGRAM=1"
-
-func init() {
-	if slices.Contains(os.Environ(), asProgram) {
-		main()
-	}
-}
-
-// programEnv returns the environment of such a process. The race detector would exit
-// with 66 after a wait of a second; the wait is set to 0.
+// programEnv returns the environment for a process of the program. The race detector would
+// exit with 66 after a wait of a second; the wait is set to 0.
 func programEnv(more ...string) []string {
-	return append(append(os.Environ(), asProgram, "GORACE=atexit_sleep_ms=0"), more...)
-}
-
-// programFile returns the path of the test binary.
-func programFile(t *testing.T) string {
-	t.Helper()
-	bin, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return bin
+	return append(append(os.Environ(), "GORACE=atexit_sleep_ms=0"), more...)
 }
 
 // startProcess runs the program in its own process.
@@ -528,7 +511,7 @@ func exitStatus(s *os.ProcessState) int {
 func TestSignalInterrupt(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
 	tr := fakeTranscript(2)
-	f := startProcess(t, exec.Command(programFile(t), s.Path, t.TempDir()))
+	f := startProcess(t, exec.Command(program, s.Path, t.TempDir()))
 	f.send(tr.part(0, 1).input())
 	f.shows(tr.part(0, 1).output())
 	f.process.Signal(os.Interrupt)
@@ -545,7 +528,7 @@ func TestSignalInterruptTwice(t *testing.T) {
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, os.Interrupt)
 	defer signal.Stop(caught)
-	f := startProcess(t, exec.Command(programFile(t), "/nonexistent/sock", t.TempDir()))
+	f := startProcess(t, exec.Command(program, "/nonexistent/sock", t.TempDir()))
 	f.send("a\n")
 	f.shows("a\n")
 	f.process.Signal(os.Interrupt)
@@ -573,7 +556,7 @@ func TestSignalInterruptTwice(t *testing.T) {
 }
 
 func TestSignalTerminate(t *testing.T) {
-	f := startProcess(t, exec.Command(programFile(t), "/nonexistent/sock", t.TempDir()))
+	f := startProcess(t, exec.Command(program, "/nonexistent/sock", t.TempDir()))
 	f.send("a\n")
 	f.shows("a\n")
 	f.process.Signal(syscall.SIGTERM)
