@@ -211,11 +211,7 @@ func TestScriptsLookAtBothStreams(t *testing.T) {
 		t.Fatalf("%d scripts, %v", len(scripts), err)
 	}
 	for _, path := range scripts {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		script, _, _ := strings.Cut("\n"+string(text), "\n-- ")
+		script, _, _ := strings.Cut("\n"+read(t, path), "\n-- ")
 		runs := regexp.MustCompile(`\n(?:\[.*\] )?exits .*`).Split(script, -1)
 		if len(runs) == 1 {
 			t.Errorf("%s: nothing is run", path)
@@ -322,12 +318,9 @@ func TestDemo(t *testing.T) {
 // ~/Documents, a password, and a backup host, which is the same machine here.
 func TestReadme(t *testing.T) {
 	need(t, "fuse", "rsync", "bash", "gocryptfs", "fusermount")
-	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := read(t, "README.md")
 	var examples []string
-	for _, m := range regexp.MustCompile("(?s)```bash\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile("(?s)```bash\n(.*?)```").FindAllStringSubmatch(text, -1) {
 		examples = append(examples, m[1])
 	}
 	if len(examples) != 5 {
@@ -421,7 +414,7 @@ func TestReadme(t *testing.T) {
 	manual, _, _ = strings.Cut("path="+manual, ".Ed")
 	manual = strings.NewReplacer(`\e`, `\`, "host:backup/\n", "backuphost:documents/ \n", "names.tsv", "~/names.tsv").Replace(manual)
 	const newest = "from=backuphost:documents/current/view/"
-	everything := regexp.MustCompile("`(rsync -a \"\\$from\" fetched/)`").FindStringSubmatch(string(text))
+	everything := regexp.MustCompile("`(rsync -a \"\\$from\" fetched/)`").FindStringSubmatch(text)
 	for i, tt := range []struct{ fetch, path, from, want string }{
 		{fetch, "taxes 2025/taxes.pdf", "", "taxes 2025/taxes.pdf"},
 		{fetch, "taxes 2025", "", "taxes 2025/taxes.pdf"},
