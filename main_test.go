@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -359,7 +360,7 @@ func TestReadme(t *testing.T) {
 		var group sync.WaitGroup
 		for range 2 {
 			group.Go(func() {
-				if out, err := r.start(script).end(); err != nil {
+				if out, err := r.command(script).CombinedOutput(); err != nil {
 					t.Errorf("%v\n%s", err, out)
 				}
 			})
@@ -369,29 +370,34 @@ func TestReadme(t *testing.T) {
 	t.Run("wrong password", func(t *testing.T) {
 		r.write(t, ".backup-password", "wrong\n")
 		defer r.write(t, ".backup-password", "secret\n")
-		if out, err := r.start(script).end(); err == nil || !strings.Contains(out, "Password incorrect") {
+		if out, err := r.command(script).CombinedOutput(); err == nil || !strings.Contains(string(out), "Password incorrect") {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
 	t.Run("no password", func(t *testing.T) {
 		r.bash(t, "mv .backup-password .elsewhere")
 		defer r.bash(t, "mv .elsewhere .backup-password")
-		if out, err := r.start(script).end(); err == nil || !strings.Contains(out, ".backup-password: no such file") {
+		if out, err := r.command(script).CombinedOutput(); err == nil || !strings.Contains(string(out), ".backup-password: no such file") {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
 	t.Run("SIGTERM", func(t *testing.T) {
 		r.write(t, "Documents/big", strings.Repeat("x", 8<<20))
-		c := r.start(strings.Replace(script, "rsync -ai", "rsync -ai --bwlimit=100", 1))
+		c := r.command(strings.Replace(script, "rsync -ai", "rsync -ai --bwlimit=100", 1))
+		var out bytes.Buffer
+		c.Stdout, c.Stderr = &out, &out
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
 		eventually(t, "rsync copies", func() bool {
 			temporary, _ := filepath.Glob(r.home + "/documents/.*")
 			return len(temporary) > 0
 		})
-		if err := syscall.Kill(-c.cmd.Process.Pid, syscall.SIGTERM); err != nil {
+		if err := syscall.Kill(-c.Process.Pid, syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		if out, err := c.end(); err == nil {
-			t.Errorf("ends well:\n%s", out)
+		if err := c.Wait(); err == nil {
+			t.Errorf("ends well:\n%s", &out)
 		}
 		os.Remove(filepath.Join(r.home, "Documents/big"))
 	})
@@ -438,9 +444,9 @@ func TestReadme(t *testing.T) {
 			if tt.from != "" {
 				sh = strings.Replace(sh, "from=backuphost:documents/ ", tt.from+" ", 1)
 			}
-			out, err := r.start(fmt.Sprintf("mkdir %d; cd %[1]d; rm -rf ~/Restored\n", i) + sh + decrypt).end()
+			out, err := r.command(fmt.Sprintf("mkdir %d; cd %[1]d; rm -rf ~/Restored\n", i) + sh + decrypt).CombinedOutput()
 			if tt.want == "not found" {
-				if mounted := r.bash(t, "mount | grep "+r.home+" || true"); err == nil || mounted != "" || !strings.HasPrefix(out, "not found\n") {
+				if mounted := r.bash(t, "mount | grep "+r.home+" || true"); err == nil || mounted != "" || !strings.HasPrefix(string(out), "not found\n") {
 					t.Errorf("%v, got %q, mounted: %s", err, out, mounted)
 				}
 				return
@@ -513,39 +519,22 @@ func (r *reader) write(t *testing.T, path, content string) {
 	}
 }
 
-// A reading is a running script.
-type reading struct {
-	cmd *exec.Cmd
-	out *watched
-	err error
-}
-
-// start starts a script at home.
-func (r *reader) start(script string) *reading {
-	c := &reading{cmd: exec.Command("bash", "-e", "-o", "pipefail", "-c", script), out: newWatched()}
-	c.cmd.Dir, c.cmd.Env = r.home, r.env
-	c.cmd.Stdout, c.cmd.Stderr = c.out, c.out
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	c.err = c.cmd.Start()
-	return c
-}
-
-// end waits for the script and returns all that it printed.
-func (c *reading) end() (string, error) {
-	if c.err == nil {
-		c.err = c.cmd.Wait()
-	}
-	return c.out.String(), c.err
+// command returns a script that runs at home.
+func (r *reader) command(script string) *exec.Cmd {
+	cmd := exec.Command("bash", "-e", "-o", "pipefail", "-c", script)
+	cmd.Dir, cmd.Env = r.home, r.env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd
 }
 
 // bash runs a script at home and returns all that it prints.
 func (r *reader) bash(t *testing.T, script string) string {
 	t.Helper()
-	out, err := r.start(script).end()
+	out, err := r.command(script).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, script, out)
 	}
-	return out
+	return string(out)
 }
 
 // expect runs a script and checks that it prints these words, and no ciphertext.
