@@ -12,7 +12,6 @@ import (
 	"os/signal"
 	"path"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -138,34 +137,12 @@ func (w *watched) String() string {
 // goroutines is left at the end.
 func startFilter(t *testing.T, args ...string) *running {
 	t.Helper()
-	noLeak(t)
+	ctlsocktest.NoLeak(t)
 	r, w := io.Pipe()
 	f := &running{t: t, in: w, out: newWatched(), errs: newWatched(), status: make(chan int, 1)}
 	go func() { f.status <- run(args, r, f.out, f.errs) }()
 	t.Cleanup(func() { w.Close() })
 	return f
-}
-
-// noLeak fails the test if there are more goroutines at its end than at its start.
-func noLeak(t *testing.T) {
-	t.Helper()
-	before := runtime.NumGoroutine()
-	t.Cleanup(func() {
-		eventually(t, "all goroutines end", func() bool { return runtime.NumGoroutine() <= before })
-	})
-}
-
-// eventually waits until f reports true.
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(startLimit); !f(); <-tick.C {
-		if time.Now().After(end) {
-			stacks := make([]byte, 1<<20)
-			t.Fatalf("%s: not within %v\n%s", what, startLimit, stacks[:runtime.Stack(stacks, true)])
-		}
-	}
 }
 
 // send writes text to the filter, which has to read it.
@@ -406,7 +383,7 @@ func onServers(t *testing.T, f func(t *testing.T, m *mount)) {
 // Many filters ask one gocryptfs at once.
 func TestFault300Clients(t *testing.T) {
 	onServers(t, func(t *testing.T, m *mount) {
-		noLeak(t)
+		ctlsocktest.NoLeak(t)
 		tr := realTranscript(t, m, 60)
 		var group sync.WaitGroup
 		for range 300 {
@@ -479,7 +456,7 @@ func programEnv(more ...string) []string {
 // startProcess runs the program in its own process.
 func startProcess(t *testing.T, cmd *exec.Cmd) *running {
 	t.Helper()
-	noLeak(t)
+	ctlsocktest.NoLeak(t)
 	cmd.Env = programEnv()
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -389,7 +389,7 @@ func TestReadme(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "rsync copies", func() bool {
+		ctlsocktest.Eventually(t, "rsync copies", func() bool {
 			temporary, _ := filepath.Glob(r.home + "/documents/.*")
 			return len(temporary) > 0
 		})

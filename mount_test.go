@@ -18,15 +18,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/rfjakob/gocryptfs/v2/ctlsock"
+
+	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
 // The harness of the end-to-end tests: real gocryptfs servers, mounts that are always
 // unmounted again, and the filter run in process.
 
 // startLimit bounds the time that a server may take to mount, to end or to answer.
-// Reaching it is a failure, so it is generous: a loaded machine with the race detector
-// on needs a second or two.
-const startLimit = 30 * time.Second
+const startLimit = ctlsocktest.Limit
 
 // need skips the test if one of things is missing. With CI=true it fails the test
 // instead. A thing is "fuse", "root", "namespaces" or the name of a program.

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 	"gocryptfs-rsync-pretty/decode"
 )
 
@@ -149,7 +150,7 @@ func TestTrustHangs(t *testing.T) {
 		{icon, `Icon\#015`},
 		{bad, `bad\#377`},
 	} {
-		eventually(t, back.want+" comes back", func() bool {
+		ctlsocktest.Eventually(t, back.want+" comes back", func() bool {
 			before := f.out.String()
 			f.send(back.line + "\n")
 			got := f.until(func(got string) bool { return len(got) > len(before) && strings.HasSuffix(got, "\n") })
@@ -192,7 +193,7 @@ func TestTrustStopped(t *testing.T) {
 			}
 			next()
 			m.signal(t, syscall.SIGCONT)
-			eventually(t, "the target comes back", func() bool {
+			ctlsocktest.Eventually(t, "the target comes back", func() bool {
 				time.Sleep(50 * time.Millisecond)
 				return next() == shown
 			})
@@ -579,7 +580,7 @@ func TestSoak(t *testing.T) {
 		m.signal(t, syscall.SIGCONT)
 		if turn%5 == 4 {
 			time.Sleep(2 * time.Second)
-			eventually(t, "the view is unmounted", func() bool { // not while it is looked at
+			ctlsocktest.Eventually(t, "the view is unmounted", func() bool { // not while it is looked at
 				return exec.Command("fusermount3", "-u", m.at).Run() == nil
 			})
 			time.Sleep(time.Second)

@@ -14,9 +14,8 @@ import (
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
-// limit is a generous time limit for what should be instant. Reaching it is a
-// failure.
-const limit = 20 * time.Second
+// limit is a timeout that no test reaches.
+const limit = ctlsocktest.Limit
 
 // patience is the timeout of a client whose server answers late.
 const patience = 200 * time.Millisecond
@@ -35,28 +34,12 @@ func (p *problems) warn(what, hint string) { p.list = append(p.list, [2]string{w
 // which fails if a goroutine is left then.
 func newClient(tb testing.TB, path string, timeout time.Duration) (*Client, *problems) {
 	tb.Helper()
-	before := runtime.NumGoroutine()
+	ctlsocktest.NoLeak(tb)
 	var p problems
 	c := New(path, timeout, p.warn)
 	c.retry = 5 * time.Millisecond
-	tb.Cleanup(func() {
-		c.Close()
-		eventually(tb, "the client's goroutines end", func() bool { return runtime.NumGoroutine() <= before })
-	})
+	tb.Cleanup(c.Close)
 	return c, &p
-}
-
-// eventually waits until f reports true.
-func eventually(tb testing.TB, what string, f func() bool) {
-	tb.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(limit); !f(); <-tick.C {
-		if time.Now().After(end) {
-			stacks := make([]byte, 1<<20)
-			tb.Fatalf("%s: not within %v\n%s", what, limit, stacks[:runtime.Stack(stacks, true)])
-		}
-	}
 }
 
 // want checks the answer for cipher. An empty plain stands for no name.
@@ -287,7 +270,7 @@ func TestSilence(t *testing.T) {
 	wantProblems(t, p, "did not answer within")
 
 	mute.Store(false)
-	eventually(t, "names come back", func() bool { _, ok := c.Decrypt("again"); return ok })
+	ctlsocktest.Eventually(t, "names come back", func() bool { _, ok := c.Decrypt("again"); return ok })
 	want(t, c, "later 1", "LATER 1") // silence has not been cached
 	wantProblems(t, p, "did not answer within")
 }
@@ -307,7 +290,7 @@ func TestHangsOnNames(t *testing.T) {
 	for i := range 20 {
 		want(t, c, fmt.Sprintf("a%d", i), "")
 		dials := s.Dials()
-		eventually(t, "a probe", func() bool { return s.Dials() > dials })
+		ctlsocktest.Eventually(t, "a probe", func() bool { return s.Dials() > dials })
 	}
 	for _, path := range s.Asked() {
 		if path != "" && path != "a0" {
@@ -330,7 +313,7 @@ func TestGoneAndBack(t *testing.T) {
 		want(t, c, fmt.Sprintf("c%d", i), "")
 	}
 	s = ctlsocktest.Start(t, path, ctlsocktest.Answer(upper))
-	eventually(t, "names come back", func() bool { _, ok := c.Decrypt("b"); return ok })
+	ctlsocktest.Eventually(t, "names come back", func() bool { _, ok := c.Decrypt("b"); return ok })
 	want(t, c, "c1", "C1")
 	wantProblems(t, p, "no control socket")
 	for _, path := range s.Asked() {
@@ -349,7 +332,7 @@ func TestConnect(t *testing.T) {
 	}
 	wantProblems(t, p, "no control socket")
 	s := ctlsocktest.Start(t, path, ctlsocktest.Answer(upper))
-	eventually(t, "names come back", func() bool { _, ok := c.Decrypt("a"); return ok })
+	ctlsocktest.Eventually(t, "names come back", func() bool { _, ok := c.Decrypt("a"); return ok })
 	wantProblems(t, p, "no control socket")
 	if asked := s.Asked(); asked[0] != "" {
 		t.Errorf("the probe has asked for %q, want an empty question", asked[0])
@@ -578,7 +561,7 @@ func TestCloseEndsTheProbe(t *testing.T) {
 	c, _ := newClient(t, path, limit)
 	want(t, c, "a", "")
 	s := ctlsocktest.Start(t, path, ctlsocktest.Silence)
-	eventually(t, "a knock", func() bool { return len(s.Asked()) > 0 })
+	ctlsocktest.Eventually(t, "a knock", func() bool { return len(s.Asked()) > 0 })
 	start := time.Now()
 	c.Close()
 

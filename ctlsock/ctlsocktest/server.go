@@ -1,5 +1,5 @@
 // Package ctlsocktest provides a control socket for tests. It answers as a script
-// says: right, wrong, late or not at all.
+// says: right, wrong, late or not at all. Eventually and NoLeak are for the other side.
 package ctlsocktest
 
 import (
@@ -7,9 +7,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	wire "github.com/rfjakob/gocryptfs/v2/ctlsock"
 )
@@ -40,6 +42,32 @@ type Conn struct {
 	net.Conn
 	*Server
 	buf []byte
+}
+
+// Limit bounds the time of what should be instant. Reaching it is a failure, so it is
+// generous: a loaded machine with the race detector on needs a second or two.
+const Limit = 30 * time.Second
+
+// Eventually waits until f reports true.
+func Eventually(tb testing.TB, what string, f func() bool) {
+	tb.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(Limit); !f(); <-tick.C {
+		if time.Now().After(end) {
+			stacks := make([]byte, 1<<20)
+			tb.Fatalf("%s: not within %v\n%s", what, Limit, stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}
+
+// NoLeak fails the test if there are more goroutines at its end than now.
+func NoLeak(tb testing.TB) {
+	tb.Helper()
+	before := runtime.NumGoroutine()
+	tb.Cleanup(func() {
+		Eventually(tb, "all goroutines end", func() bool { return runtime.NumGoroutine() <= before })
+	})
 }
 
 // Path returns a path at which a socket may be made until the test ends. It is
