@@ -20,7 +20,7 @@ import (
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
-// Text without names passes unchanged, whether there is a server or not.
+// Without a server all text passes unchanged.
 
 // strangers returns texts without any names.
 func strangers() map[string][]byte {
