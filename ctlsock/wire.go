@@ -79,15 +79,13 @@ func (q question) parse(reply []byte) (answer, error) {
 // (BenchmarkUnmarshal), of the 13 that the whole filter takes for a name (make bench).
 func unmarshal(reply []byte) (r wire.ResponseStruct, err error) {
 	const start, end = `{"Result":"`, `","ErrNo":0,"ErrText":"","WarnText":""}`
-	if name, ok := bytes.CutPrefix(reply, []byte(start)); ok {
-		if name, ok = bytes.CutSuffix(name, []byte(end)); ok {
-			if r.Result = string(name); isVerbatim(r.Result) {
-				return r, nil
-			}
-		}
+	name, begins := bytes.CutPrefix(reply, []byte(start))
+	name, ends := bytes.CutSuffix(name, []byte(end))
+	if s := string(name); begins && ends && isVerbatim(s) {
+		return wire.ResponseStruct{Result: s}, nil
 	}
-	r = wire.ResponseStruct{}
-	return r, json.Unmarshal(reply, &r)
+	err = json.Unmarshal(reply, &r)
+	return r, err
 }
 
 // isVerbatim reports whether s is the same in a JSON string.

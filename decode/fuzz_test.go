@@ -143,6 +143,10 @@ func addSeeds(f *testing.F) {
 	f.Add([]byte(">f+++++++++ \x14\x00\\U\x16\\U\x00*deleting   \x08\x01\x14\x00\x08\x00"), []byte{1})
 	f.Add([]byte("\x14\\U\x16\x00\x14\x00\x16\x00\x14\x00\x16"), []byte{1})
 	f.Add([]byte(">f+++++++++ \x1d\x1f\x1f\x14\x00\\U\x00\x08 \x14\x1f\x1f\x1f\x00\x0d\x0e\x00"), []byte{200, 17})
+	// A token begins within figures; what follows an arrow is a path, and a long one.
+	f.Add([]byte("          4 100%    0.36kB/s    0:00:7"+strings.Repeat("B", 20)+"A/"+encA+"\n"), []byte{40, 1})
+	same := strings.Repeat("B", 64)
+	f.Add([]byte("rename \""+same+"\" -> \""+same+".bak"+strings.Repeat("/"+encA, 600)+"\"\n"), []byte{200})
 	for i := range longPrefix {
 		// A hash that begins as a long name does, after one and first in a chain.
 		hash := longPrefix[:i] + encA + encB + encC

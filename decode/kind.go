@@ -81,8 +81,9 @@ var starts = []struct {
 
 // classify returns the kind of a record, which may be incomplete.
 func classify(b []byte) kind {
+	figures := figuresLen(b)
 	b = b[prefixLen(b):]
-	if string(b) == "\r" || figuresForm.Match(b) {
+	if figures > 0 || string(b) == "\r" {
 		return progress
 	}
 	if m := itemForm.FindSubmatchIndex(b); m != nil {
@@ -106,15 +107,16 @@ func prefixLen(b []byte) int { return len(prefixForm.Find(b)) }
 // the prefix before them, or 0. Another process may have written a line right after
 // them.
 func figuresLen(b []byte) int {
-	b = b[:min(len(b), maxFigures)]
-	if i := bytes.IndexByte(b, '\n'); i >= 0 {
-		b = b[:i] // with more text the search takes longer
+	line := b[:min(len(b), maxFigures)]
+	if i := bytes.IndexByte(line, '\n'); i >= 0 {
+		line = line[:i] // with more text the search takes longer
 	}
-	n := prefixLen(b)
-	if m := len(figuresForm.Find(b[n:])); m > 0 {
-		return n + m
+	n := prefixLen(line)
+	m := len(figuresForm.Find(line[n:]))
+	if end := n + m; m == 0 || end < len(b) && isWord(b[end]) && !atBoundary(b, end) {
+		return 0 // a record never ends within a word
 	}
-	return 0
+	return n + m
 }
 
 // isTotal reports whether progress is that of the whole run (--info=progress2) and

@@ -34,20 +34,14 @@ func (w *rewriter) prepare() {
 	}
 }
 
-// next returns the first token of b[from:]. b is a prefix of the text.
-//
-// It is the next one of the text, unless a token has been decoded in another way than
-// it was found, or b ends within one.
+// next returns the first token of the text that begins at from or after it and ends
+// within b, a prefix of the text.
 func (w *rewriter) next(b []byte, from int) (t token, ok bool) {
 	for w.done < len(w.tokens) && w.tokens[w.done].start < from {
 		w.done++
 	}
-	within := w.done > 0 && w.tokens[w.done-1].end > from
-	if !within && (w.done == len(w.tokens) || w.tokens[w.done].start >= len(b)) {
+	if w.done == len(w.tokens) || w.tokens[w.done].end > len(b) {
 		return token{}, false
-	}
-	if within || w.tokens[w.done].end > len(b) {
-		return w.scan.next(b, from, true)
 	}
 	return w.tokens[w.done], true
 }
@@ -66,7 +60,7 @@ func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
 		w.lookup.earn(t.end - from)
 		dst = append(dst, b[from:t.start]...)
 		if n, ok := w.near.self(b, t); ok {
-			t = w.scan.chain(b, n, true)
+			t = token{start: n.start, end: n.end + n.pad, names: []name{n}}
 		}
 		if t.names == nil {
 			dst, from = w.target(dst, b, t)

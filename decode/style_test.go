@@ -293,13 +293,3 @@ func TestLongLinesAreNotClassified(t *testing.T) {
 		t.Errorf("begins %q, ends %q", got[:20], got[len(got)-30:])
 	}
 }
-
-// TestTokenAcross checks that a token may begin in one record, as figures end, and end in
-// the next one.
-func TestTokenAcross(t *testing.T) {
-	text := "          4 100%    0.36kB/s    0:00:7" + strings.Repeat("B", 20) + "A\nnext\n"
-	got := copyAll(t, strings.NewReader(text), Options{Names: nobody, Color: true})
-	if got = sequences.Replace(got); got != text {
-		t.Errorf("%q", got)
-	}
-}
