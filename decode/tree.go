@@ -45,10 +45,10 @@ const (
 // the view shows or is shown as. Only one goroutine may use it; a nil Tree knows
 // nothing.
 //
-// It reads only below these two directories (os.Root) and keeps neither of them
-// open, so that they can be unmounted. After a look that takes longer than the
-// timeout, there is no other look until the first one ends: a file system that hangs
-// must not stop the stream.
+// It reads only below these two directories (the plain one through os.Root, against links
+// that lead out of it) and keeps neither of them open, so that they can be unmounted.
+// After a look that takes longer than the timeout, there is no other look until the first
+// one ends: a file system that hangs must not stop the stream.
 type Tree struct {
 	mount, given string // MOUNT and -plain
 	timeout      time.Duration
@@ -63,7 +63,7 @@ type Tree struct {
 
 	// sameFile and readLinks, except in tests, where files change meanwhile.
 	same  func(encrypted, plain fs.FileInfo) bool
-	links func(view, plain *os.Root, cipherName, plainName string) (encrypted, target string, err error)
+	links func(cipher string, dir *os.Root, name string) (encrypted, target string, err error)
 }
 
 // OpenTree finds the encrypted view that mount lies in, and its plain directory. If
@@ -310,52 +310,45 @@ type trail struct {
 
 // trail goes down to the link at both paths. ok is false if the two sides are not the same
 // files, or have changed too recently, or are no links.
+//
+// In the view, it gives the kernel whole paths, because gocryptfs has to open and close a
+// directory that is opened: with that, a link ten deep takes twice as long.
 func (t *Tree) trail(cipher, plain string) (found trail, ok bool) {
-	view, err := os.OpenRoot(t.view.dir)
-	if err != nil {
-		return found, false
-	}
-	defer func() { view.Close() }()
+	at := t.view.dir
 	dir, err := os.OpenRoot(t.view.plain)
 	if err != nil {
 		return found, false
 	}
 	defer func() { dir.Close() }()
 	for {
-		cipherName, cipherRest, more := strings.Cut(cipher, "/")
+		name, cipherRest, more := strings.Cut(cipher, "/")
 		plainName, plainRest, plainMore := strings.Cut(plain, "/")
-		encrypted, err := view.Lstat(cipherName)
+		at += "/" + name
+		encrypted, err := os.Lstat(at)
 		clear, plainErr := dir.Lstat(plainName)
-		if err != nil || plainErr != nil || more != plainMore || !t.same(encrypted, clear) || isRecent(changeTime(clear)) {
+		if err != nil || plainErr != nil || more != plainMore || more != encrypted.IsDir() ||
+			!t.same(encrypted, clear) || isRecent(changeTime(clear)) {
 			return found, false
 		}
 		found.files += fmt.Sprintln(inode(clear), changeTime(clear).UnixNano())
 		if !more {
-			found.encrypted, found.target, err = t.links(view, dir, cipherName, plainName)
+			found.encrypted, found.target, err = t.links(at, dir, plainName)
 			return found, err == nil
 		}
-		if !enter(&view, cipherName) || !enter(&dir, plainName) {
+		below, err := dir.OpenRoot(plainName)
+		if err != nil {
 			return found, false
 		}
+		dir.Close()
+		dir = below
 		cipher, plain = cipherRest, plainRest
 	}
 }
 
-// enter goes down into a directory.
-func enter(root **os.Root, name string) bool {
-	below, err := (*root).OpenRoot(name)
-	if err != nil {
-		return false
-	}
-	(*root).Close()
-	*root = below
-	return true
-}
-
 // readLinks returns the targets of a link, the encrypted one read last.
-func readLinks(view, plain *os.Root, cipherName, plainName string) (encrypted, target string, err error) {
-	target, err = plain.Readlink(plainName)
-	encrypted, encryptedErr := view.Readlink(cipherName)
+func readLinks(cipher string, dir *os.Root, name string) (encrypted, target string, err error) {
+	target, err = dir.Readlink(name)
+	encrypted, encryptedErr := os.Readlink(cipher)
 	return encrypted, target, errors.Join(err, encryptedErr)
 }
 

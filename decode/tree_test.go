@@ -94,11 +94,11 @@ func (p *plainTree) same(encrypted, plain fs.FileInfo) bool {
 	return same
 }
 
-func (p *plainTree) links(view, plain *os.Root, cipherName, plainName string) (encrypted, target string, err error) {
+func (p *plainTree) links(cipher string, dir *os.Root, name string) (encrypted, target string, err error) {
 	p.next()
-	target, err = plain.Readlink(plainName)
+	target, err = dir.Readlink(name)
 	p.next()
-	encrypted, encryptedErr := view.Readlink(cipherName)
+	encrypted, encryptedErr := os.Readlink(cipher)
 	p.next()
 	return encrypted, target, errors.Join(err, encryptedErr)
 }
