@@ -477,6 +477,25 @@ func TestPrepareSilence(t *testing.T) {
 	wantProblems(t, p, "did not answer within")
 }
 
+// Answers that come one after the other, each in less than the timeout after the one
+// before, together cost less than two.
+func TestPrepareSlow(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) {
+		path, _ := c.Next()
+		time.Sleep(patience * 9 / 10 * time.Duration(strings.Index("dabc", path)+1))
+		c.Say(ctlsocktest.Name(upper(path)))
+	})
+	c, _ := newClient(t, s.Path, patience)
+	for _, path := range strings.Split("abcd", "") {
+		c.Prepare(path)
+	}
+	start := time.Now()
+	c.Decrypt("a")
+	if d := time.Since(start); d > 5*patience/2 {
+		t.Errorf("%v, want at most two timeouts of %v", d, patience)
+	}
+}
+
 // The cache is bounded in entries and in bytes of each, also for a prepared name. A
 // short parent is learned even from a child that is too long.
 func TestCacheIsBounded(t *testing.T) {
