@@ -212,8 +212,9 @@ func (c *Client) take(last int) (answer, bool) {
 	if last >= c.asked {
 		c.askPending()
 	}
-	n, start := last, time.Now()
+	n, start := last, time.Time{}
 	if c.pending[last].cn != nil {
+		start = time.Now()
 		defer c.waited(start)
 		n = max(last, min(window, c.asked)-1)
 		c.receive(&c.pending[n], start)
@@ -242,7 +243,7 @@ func (c *Client) receive(p *pending, start time.Time) {
 	if c.probe != nil || time.Since(start) > c.timeout {
 		wait = grace
 	}
-	a, err := cn.receive(p.question, wait)
+	a, err := cn.receive(p.question, wait, start.Add(c.timeout))
 	if err != nil {
 		cn.Close()
 		if os.IsTimeout(err) {
@@ -278,7 +279,8 @@ func (c *Client) learn(cipher string, a answer) {
 // answer. The server may have closed an idle connection, after an unmount or
 // because it limits them; then the next connection gets the question.
 func (c *Client) ask(q question) (answer, error) {
-	defer c.waited(time.Now())
+	start := time.Now()
+	defer c.waited(start)
 	for {
 		cn, err := c.get()
 		if err != nil {
@@ -286,7 +288,7 @@ func (c *Client) ask(q question) (answer, error) {
 		}
 		var a answer
 		if err = cn.send(q); err == nil {
-			a, err = cn.receive(q, c.timeout)
+			a, err = cn.receive(q, c.timeout, start.Add(c.timeout))
 		}
 		if err == nil {
 			c.put(cn)

@@ -66,10 +66,10 @@ func (c *conn) send(q question) error {
 	return err
 }
 
-// receive waits for the answer to q, at most for wait. After an error the connection may
-// be out of step with the server and must be closed.
-func (c *conn) receive(q question, wait time.Duration) (answer, error) {
-	deadline := time.Now().Add(wait)
+// receive waits for the answer to q: at most for wait until it begins to arrive, and
+// then until the deadline. After an error the connection may be out of step with the
+// server and must be closed.
+func (c *conn) receive(q question, wait time.Duration, deadline time.Time) (answer, error) {
 	n := 0
 	for {
 		if n == len(c.buf) {

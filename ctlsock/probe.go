@@ -48,7 +48,7 @@ func knock(ctx context.Context, path string, timeout time.Duration, q question) 
 	}
 	stop := context.AfterFunc(ctx, func() { syscall.Shutdown(cn.fd, syscall.SHUT_RDWR) }) // ends a read
 	if err = cn.send(q); err == nil {
-		_, err = cn.receive(q, timeout)
+		_, err = cn.receive(q, timeout, time.Now().Add(timeout))
 	}
 	if !stop() && err == nil {
 		err = ctx.Err() // the probe is being closed

@@ -18,6 +18,11 @@ func Escape(s string) string { return string(appendEscaped(nil, s)) }
 // Unlike rsync, it also escapes everything that a terminal may obey (isTrick).
 func appendEscaped(dst []byte, s string) []byte {
 	for i := 0; i < len(s); {
+		if c := s[i]; c >= ' ' && c < 0x7f && c != '\\' { // a tenth of the time below
+			dst = append(dst, c)
+			i++
+			continue
+		}
 		r, n := utf8.DecodeRuneInString(s[i:])
 		if r == utf8.RuneError && n == 1 || isTrick(r) || r == '\\' && looksEscaped(s[i:]) {
 			for _, c := range []byte(s[i : i+n]) {

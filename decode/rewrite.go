@@ -15,22 +15,27 @@ type rewriter struct {
 	tokens []token // those of the text
 	done   int     // tokens[:done] have been passed
 	asked  int     // tokens[:asked] have been asked for
+	ahead  string  // the path of tokens[asked] once it is known
 }
 
 // begin starts a new text, which is rewritten from offset from on.
 func (w *rewriter) begin(text []byte, from int) {
 	w.text, w.tokens = text, w.scan.all(w.tokens[:0], text, from)
-	w.done, w.asked = 0, 0
+	w.done, w.asked, w.ahead = 0, 0, ""
 }
 
 // prepare asks for the next names, as many as may be under way at the same time, so
 // that gocryptfs is never idle.
 func (w *rewriter) prepare() {
 	for ; w.asked < len(w.tokens); w.asked++ {
-		c := chain{&w.lookup, w.text, w.tokens[w.asked].names} // no names: a link target
-		if c.names != nil && !w.lookup.prepare(c.bases()[0]+c.cipher(0, len(c.names), true)) {
+		c := chain{&w.lookup, w.text, w.tokens[w.asked].names}
+		if w.ahead == "" && c.names != nil { // a link target has none
+			w.ahead = c.bases()[0] + c.cipher(0, len(c.names), true)
+		}
+		if w.ahead != "" && !w.lookup.prepare(w.ahead) {
 			return
 		}
+		w.ahead = ""
 	}
 }
 
