@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -208,10 +209,11 @@ func parse(args []string) (c config, err error) {
 		}
 		operands, args = append(operands, rest[0]), rest[1:]
 	}
-	c.timeout, _ = time.ParseDuration(c.wait) // 0 with an error
-	if c.timeout == 0 {
-		c.timeout, _ = time.ParseDuration(c.wait + "s") // a number of seconds
+	wait := c.wait
+	if _, err := strconv.ParseFloat(wait, 64); err == nil {
+		wait += "s"
 	}
+	c.timeout, _ = time.ParseDuration(wait) // 0 with an error
 	switch n := len(operands); {
 	case c.version:
 	case c.timeout <= 0:
@@ -232,8 +234,8 @@ func parse(args []string) (c config, err error) {
 	return c, err
 }
 
-// explain returns an error of flags.Parse in other words. It suggests the flag that
-// begins with the same two letters as an unknown one.
+// explain returns an error of flags.Parse in other words. For an unknown flag, it suggests
+// the one that it begins with, or that begins with the same two letters.
 func explain(flags *flag.FlagSet, err error) error {
 	words := err.Error()
 	if name, missing := strings.CutPrefix(words, "flag needs an argument: "); missing {
@@ -249,7 +251,8 @@ func explain(flags *flag.FlagSet, err error) error {
 	}
 	suggestion := ""
 	flags.VisitAll(func(f *flag.Flag) {
-		if suggestion == "" && strings.HasPrefix(f.Name, strings.ToLower(name[:min(2, len(name))])) {
+		start := strings.ToLower(name[:min(2, len(name))])
+		if suggestion == "" && (strings.HasPrefix(name, f.Name) || strings.HasPrefix(f.Name, start)) {
 			suggestion = "; did you mean -" + f.Name + "?"
 		}
 	})

@@ -67,7 +67,7 @@ type pending struct {
 	ok     bool // answer is set
 }
 
-// Stats tells what the questions so far cost.
+// Stats reports how the questions so far were answered.
 type Stats struct {
 	Hits int           // answered from the cache
 	Wait time.Duration // spent waiting for answers
@@ -205,16 +205,15 @@ func (c *Client) find(cipher string) int {
 // that one, if there is one.
 //
 // If it has to wait, it waits for the last answer of a window and then for the first
-// one. The others have arrived by then: gocryptfs answers the questions that it finds
-// together in reverse order, and the others in turn. Waiting for each one would make a
-// replay of 100,000 names half as long again.
+// one. The others have arrived by then: gocryptfs answers questions that arrive together
+// last first, and later ones in order. Waiting for each one would make a replay of
+// 100,000 names half as long again.
 func (c *Client) take(last int) (answer, bool) {
 	if last >= c.asked {
 		c.askPending()
 	}
-	n, start := last, time.Time{}
+	n, start := last, time.Now()
 	if c.pending[last].cn != nil {
-		start = time.Now()
 		defer c.waited(start)
 		n = max(last, min(window, c.asked)-1)
 		c.receive(&c.pending[n], start)
@@ -231,8 +230,8 @@ func (c *Client) take(last int) (answer, bool) {
 	return p.answer, p.ok
 }
 
-// receive waits for the answer to a pending question, if it has been asked. If others
-// have been waited for since start, longer than the timeout, it hardly waits.
+// receive waits for the answer to a pending question, if it has been asked: until the
+// timeout after start, and at least for grace.
 func (c *Client) receive(p *pending, start time.Time) {
 	cn := p.cn
 	if cn == nil {
@@ -240,8 +239,10 @@ func (c *Client) receive(p *pending, start time.Time) {
 	}
 	p.cn = nil
 	wait := c.timeout
-	if c.probe != nil || time.Since(start) > c.timeout {
+	if spent := time.Since(start); c.probe != nil {
 		wait = grace
+	} else if spent > grace { // else the timeout of the socket need not be set anew
+		wait = max(grace, wait-spent)
 	}
 	a, err := cn.receive(p.question, wait, start.Add(c.timeout))
 	if err != nil {
@@ -279,8 +280,7 @@ func (c *Client) learn(cipher string, a answer) {
 // answer. The server may have closed an idle connection, after an unmount or
 // because it limits them; then the next connection gets the question.
 func (c *Client) ask(q question) (answer, error) {
-	start := time.Now()
-	defer c.waited(start)
+	defer c.waited(time.Now())
 	for {
 		cn, err := c.get()
 		if err != nil {
@@ -288,7 +288,7 @@ func (c *Client) ask(q question) (answer, error) {
 		}
 		var a answer
 		if err = cn.send(q); err == nil {
-			a, err = cn.receive(q, c.timeout, start.Add(c.timeout))
+			a, err = cn.receive(q, c.timeout, time.Now().Add(c.timeout))
 		}
 		if err == nil {
 			c.put(cn)

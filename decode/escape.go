@@ -18,7 +18,7 @@ func Escape(s string) string { return string(appendEscaped(nil, s)) }
 // Unlike rsync, it also escapes everything that a terminal may obey (isTrick).
 func appendEscaped(dst []byte, s string) []byte {
 	for i := 0; i < len(s); {
-		if c := s[i]; c >= ' ' && c < 0x7f && c != '\\' { // a tenth of the time below
+		if c := s[i]; c >= ' ' && c < 0x7f && c != '\\' {
 			dst = append(dst, c)
 			i++
 			continue

@@ -143,10 +143,6 @@ func addSeeds(f *testing.F) {
 	f.Add([]byte(">f+++++++++ \x14\x00\\U\x16\\U\x00*deleting   \x08\x01\x14\x00\x08\x00"), []byte{1})
 	f.Add([]byte("\x14\\U\x16\x00\x14\x00\x16\x00\x14\x00\x16"), []byte{1})
 	f.Add([]byte(">f+++++++++ \x1d\x1f\x1f\x14\x00\\U\x00\x08 \x14\x1f\x1f\x1f\x00\x0d\x0e\x00"), []byte{200, 17})
-	// A token begins within figures; what follows an arrow is a path, and a long one.
-	f.Add([]byte("          4 100%    0.36kB/s    0:00:7"+strings.Repeat("B", 20)+"A/"+encA+"\n"), []byte{40, 1})
-	same := strings.Repeat("B", 64)
-	f.Add([]byte("rename \""+same+"\" -> \""+same+".bak"+strings.Repeat("/"+encA, 600)+"\"\n"), []byte{200})
 	for i := range longPrefix {
 		// A hash that begins as a long name does, after one and first in a chain.
 		hash := longPrefix[:i] + encA + encB + encC
@@ -173,25 +169,41 @@ func FuzzCut(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, data, cuts []byte) {
 		text := expand(data)
-		cuts = sparse(text, cuts)
-		all := [][]byte{cuts}
-		if len(text) < 1<<10 {
-			all = append(all, []byte{1}, []byte{2})
-		}
-		for _, hideMeta := range []bool{false, true} {
-			o := Options{Names: anybody, HideMeta: hideMeta}
-			want := copyAll(t, bytes.NewReader(text), o)
-			for _, cuts := range all {
-				got := copyAll(t, &cutReader{data: text, cuts: cuts}, o)
-				if diff := cmp.Diff(want, got); diff != "" {
-					t.Errorf("cut into %v, -hide-meta %v (-whole +cut):\n%s", cuts, hideMeta, diff)
-				}
-			}
-			o.Color = true
-			got := copyAll(t, &cutReader{data: text, cuts: cuts}, o)
-			if diff := cmp.Diff(sequences.Replace(want), sequences.Replace(got)); diff != "" {
-				t.Errorf("cut into %v, -hide-meta %v, in color without sequences (-plain +color):\n%s", cuts, hideMeta, diff)
-			}
-		}
+		checkAnywhere(t, text, sparse(text, cuts))
 	})
+}
+
+// TestCut checks the same for texts that have found a defect.
+func TestCut(t *testing.T) {
+	same := strings.Repeat("C", 64)
+	for name, text := range map[string]string{
+		"a name in figures":       "          4 100%    0.36kB/s    0:00:7" + strings.Repeat("B", 20) + "A/" + encA + "\n",
+		"a name at their end":     "1 1% 0:00:" + strings.Repeat("1", 42) + "0/" + encA + "\n",
+		"figures that do not end": "1 1% 0:0:" + strings.Repeat("1", 300) + "x gocryptfs.conf\n",
+		"a path after an arrow":   "rename \"" + same + "\" -> \"" + same + ".bak/" + encA + "/" + encB + "\"\n",
+	} {
+		t.Run(name, func(t *testing.T) { checkAnywhere(t, []byte(text), []byte{200, 17}) })
+	}
+}
+
+func checkAnywhere(t *testing.T, text, cuts []byte) {
+	all := [][]byte{cuts}
+	if len(text) < 1<<10 {
+		all = append(all, []byte{1}, []byte{2})
+	}
+	for _, hideMeta := range []bool{false, true} {
+		o := Options{Names: anybody, HideMeta: hideMeta}
+		want := copyAll(t, bytes.NewReader(text), o)
+		for _, cuts := range all {
+			got := copyAll(t, &cutReader{data: text, cuts: cuts}, o)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("cut into %v, -hide-meta %v (-whole +cut):\n%s", cuts, hideMeta, diff)
+			}
+		}
+		o.Color = true
+		got := copyAll(t, &cutReader{data: text, cuts: cuts}, o)
+		if diff := cmp.Diff(sequences.Replace(want), sequences.Replace(got)); diff != "" {
+			t.Errorf("cut into %v, -hide-meta %v, in color without sequences (-plain +color):\n%s", cuts, hideMeta, diff)
+		}
+	}
 }

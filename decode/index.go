@@ -68,7 +68,7 @@ type Index struct {
 	dir    []byte // directory of the line that was loaded last
 	reader *bufio.Reader
 	buf    []byte
-	block  []byte // the beginning of buf, which holds the file's bytes from start on
+	block  []byte // the beginning of buf: the file's bytes from start on
 	start  int64
 
 	lines   []byte            // to be appended
@@ -169,7 +169,7 @@ func (x *Index) flush() {
 	}
 	if fi, err := x.file.Stat(); err != nil || fi.Size() < x.end {
 		x.trouble("-map: "+x.path+" became shorter meanwhile", "names of this run may be missing in it")
-		x.recent, x.old, x.end, x.dir = table{}, table{}, 0, nil
+		x.recent, x.old, x.end, x.dir, x.block = table{}, table{}, 0, nil, nil
 	}
 	if _, err := x.file.Write(x.lines); err != nil {
 		x.trouble("-map: "+err.Error(), "no more names are added")

@@ -37,7 +37,7 @@ var (
 
 	// rsync progress.c: bytes, percent, rate, time and, at the end of a file, counts.
 	figuresForm = regexp.MustCompile(`^ *[0-9][0-9.,]*[KMGTP]? +([0-9]+)%(?: +[0-9.,]+[kMGT]?B/s)?` +
-		` +[0-9?]+:[0-9?]+:[0-9?]+ *(\(xfe?r#[^()\r\n]*\) *)?`)
+		` +[0-9?]+:[0-9?]+:[0-9?]{1,9} *(\(xfe?r#[^()\r\n]*\) *)?`)
 
 	// The files that exist only in the encrypted view. After a `=`, such a name is the
 	// value of a setting.

@@ -93,8 +93,9 @@ func (l *lookup) prepare(cipher string) bool {
 // decrypt returns the exact plain path of a cipher path. own is the number of its
 // first components that do not stand in the text.
 func (l *lookup) decrypt(cipher string, own int) (plain string, ok bool) {
-	plain, l.known = l.index.find(cipher)
-	if ok = l.known; ok {
+	plain, ok = l.index.find(cipher)
+	l.known = ok
+	if ok {
 		l.indexed++
 	} else if l.names != nil {
 		if plain, ok = l.names.Decrypt(cipher); ok && isDoubtful(plain) {
@@ -203,8 +204,8 @@ func (l *lookup) remember(key, exact string) {
 
 // isPlace reports whether a part lies in the one of the bases in which it decrypts. It
 // may lie in another one only if names are the same in every directory, as with gocryptfs
-// -deterministic-names; then its file has to exist. The last name of MOUNT's own path
-// tells: does it also decrypt in MOUNT?
+// -deterministic-names; then its file has to exist. Names are the same if the last one of
+// MOUNT's own path also decrypts in MOUNT.
 func (l *lookup) isPlace(p part, bases []string) bool {
 	if len(bases) == 1 || l.names == nil {
 		return true

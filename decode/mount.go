@@ -215,16 +215,16 @@ func spellings(source string) []string {
 // may not know the change yet, or another may be under way.
 func sameRoot(view, plain string) bool {
 	for deadline := time.Now().Add(stale); ; time.Sleep(tick) {
-		clear, err := os.Stat(plain)
-		encrypted, viewErr := os.Stat(view)
-		if err != nil || viewErr != nil {
+		viewInfo, err := os.Stat(view)
+		plainInfo, plainErr := os.Stat(plain)
+		if err != nil || plainErr != nil {
 			return false
 		}
-		a, b := changeTime(clear), changeTime(encrypted)
-		if a.Equal(b) {
+		x, y := changeTime(viewInfo), changeTime(plainInfo)
+		if x.Equal(y) {
 			return true
 		}
-		if now := time.Now(); now.After(deadline) || now.Sub(a) > stale && now.Sub(b) > stale {
+		if time.Now().After(deadline) || time.Since(x) > stale && time.Since(y) > stale {
 			return false
 		}
 	}

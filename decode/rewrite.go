@@ -39,8 +39,8 @@ func (w *rewriter) prepare() {
 	}
 }
 
-// next returns the first token of the text that begins at from or after it and ends
-// within b, a prefix of the text.
+// next returns the first token of the text that begins at from or after it. ok is false if
+// that does not end within b, a prefix of the text.
 func (w *rewriter) next(b []byte, from int) (t token, ok bool) {
 	for w.done < len(w.tokens) && w.tokens[w.done].start < from {
 		w.done++

@@ -1,7 +1,6 @@
 package decode
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -32,7 +31,7 @@ const (
 	lookAgain = time.Second
 
 	// listingBytes bounds the memory of the listings that are kept, and so of each. An
-	// empty one takes some emptyListing.
+	// empty one takes about emptyListing.
 	listingBytes = 8 << 20
 	emptyListing = 256
 
@@ -45,8 +44,8 @@ const (
 // the view shows or is shown as. Only one goroutine may use it; a nil Tree knows
 // nothing.
 //
-// It reads only below these two directories (the plain one through os.Root, against links
-// that lead out of it) and keeps neither of them open, so that they can be unmounted.
+// It reads only below these two directories and keeps neither of them open, so that they
+// can be unmounted.
 // After a look that takes longer than the timeout, there is no other look until the first
 // one ends: a file system that hangs must not stop the stream.
 type Tree struct {
@@ -55,7 +54,7 @@ type Tree struct {
 	view         view
 	found        time.Time // when the view was last looked for
 
-	looking sync.Mutex // during a look, and so for as long as it hangs
+	looking sync.Mutex // held during a look, so for as long as it hangs
 
 	listings map[string]*listing // by plain directory; a look has it for itself
 	listed   int                 // bytes in listings, about
@@ -128,9 +127,10 @@ func (t *Tree) target(cipher, plain string, text []byte) (target string, n int) 
 	if !t.ready() {
 		return "", 0
 	}
+	encrypted := string(text) // text may change while a look hangs
 	target, n, _ = look(t, func() (string, int) {
 		before, ok := t.trail(cipher, plain)
-		if !ok || !bytes.HasPrefix(text, []byte(before.encrypted)) {
+		if !ok || !strings.HasPrefix(encrypted, before.encrypted) {
 			return "", 0
 		}
 		if after, ok := t.trail(cipher, plain); !ok || after != before {
@@ -233,7 +233,11 @@ func (t *Tree) list(cipherDir, dir string) (l *listing, entries int) {
 	if known && l.changed.Equal(changed) && (l.same || time.Since(l.read) < lookAgain) {
 		return l, 0
 	}
-	l = &listing{changed: changed, read: time.Now(), names: map[string]string{}, view: map[uint64]bool{}}
+	if known {
+		t.listed -= l.size
+	}
+	empty := emptyListing + len(dir)
+	l = &listing{changed: changed, read: time.Now(), names: map[string]string{}, view: map[uint64]bool{}, size: empty}
 	add := func(bytes int) bool {
 		entries++
 		l.size += bytes
@@ -257,15 +261,14 @@ func (t *Tree) list(cipherDir, dir string) (l *listing, entries int) {
 		return add(24)
 	})
 	if now, still := t.changed(dir); !ok || !still || !now.Equal(changed) {
-		l.names, l.view, l.size = nil, nil, 0
+		l.names, l.view, l.size = nil, nil, empty
 	} else if cipherDir != "." { // the root has another inode
 		encrypted, err := lstat(t.view.dir, cipherDir)
 		clear, plainErr := lstat(t.view.plain, path.Clean(dir))
 		l.same = err == nil && plainErr == nil && t.same(encrypted, clear)
 	}
-	size := emptyListing + len(dir) + l.size
-	if t.listed += size; t.listed > listingBytes {
-		t.listings, t.listed = map[string]*listing{}, size
+	if t.listed += l.size; t.listed > listingBytes {
+		t.listings, t.listed = map[string]*listing{}, l.size
 	}
 	t.listings[strings.Clone(dir)] = l
 	return l, entries
@@ -311,8 +314,9 @@ type trail struct {
 // trail goes down to the link at both paths. ok is false if the two sides are not the same
 // files, or have changed too recently, or are no links.
 //
-// In the view, it gives the kernel whole paths, because gocryptfs has to open and close a
-// directory that is opened: with that, a link ten deep takes twice as long.
+// In the view, it gives the kernel whole paths, up to PATH_MAX, because gocryptfs has to
+// open and close a directory that is opened: with that, a link ten deep takes twice as
+// long.
 func (t *Tree) trail(cipher, plain string) (found trail, ok bool) {
 	at := t.view.dir
 	dir, err := os.OpenRoot(t.view.plain)
