@@ -249,9 +249,8 @@ func explain(flags *flag.FlagSet, err error) error {
 	if !unknown {
 		return err
 	}
-	suggestion := ""
+	suggestion, start := "", strings.ToLower(name[:min(2, len(name))])
 	flags.VisitAll(func(f *flag.Flag) {
-		start := strings.ToLower(name[:min(2, len(name))])
 		if suggestion == "" && (strings.HasPrefix(name, f.Name) || strings.HasPrefix(f.Name, start)) {
 			suggestion = "; did you mean -" + f.Name + "?"
 		}

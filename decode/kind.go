@@ -81,9 +81,8 @@ var starts = []struct {
 
 // classify returns the kind of a record, which may be incomplete.
 func classify(b []byte) kind {
-	figures := figuresLen(b)
 	b = b[prefixLen(b):]
-	if figures > 0 || string(b) == "\r" {
+	if figuresLen(b) > 0 || string(b) == "\r" {
 		return progress
 	}
 	if m := itemForm.FindSubmatchIndex(b); m != nil {
