@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -17,6 +19,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
@@ -609,4 +612,95 @@ func countQuestions(t *testing.T, sock string) (string, *atomic.Int64) {
 		}
 	})
 	return proxy.Path, &questions
+}
+
+// Without a server all text passes unchanged.
+
+// strangers returns texts without any names.
+func strangers() map[string][]byte {
+	return map[string][]byte{
+		"random bytes":       randomBytes(8_000_000),
+		"random words":       []byte(wordLines(5_000)),
+		"one word":           bytes.Repeat([]byte("A"), 1_000_000),
+		"one slash":          bytes.Repeat([]byte("/"), 1_000_000),
+		"CR":                 []byte("one\rtwo\r\rthree\r"),
+		"CRLF":               []byte("one\r\ntwo\r\n\r\nthree\r\n"),
+		"NUL":                []byte("one\x00two\x00\x00\nthree\x00"),
+		"blank lines":        []byte("\n\n\none\n\n\ntwo\n\n"),
+		"blanks":             []byte(" one \t two\t\n \n\t\n"),
+		"no newline":         []byte("one\ntwo"),
+		"no newline, a word": []byte("one AbcdefghijklmnopqrstuQ"),
+		"no newline, a part": []byte("one AbcdefghijklmnopqQ"),
+		"a prompt":           []byte("password: "),
+		"one byte":           []byte("\n"),
+		"nothing":            nil,
+		"bad UTF-8":          []byte("\xff\xfe\xc3\n\xc3\x28\xa0\xe2\x82\n\xed\xa0\x80"),
+		"terminal escapes":   []byte("\x1b[31mred\x1b[m \x9b0m \x07\x08\x7f\n"),
+		"rsync's escapes":    []byte(`\#012 \#134#123 \\#` + "\n"),
+	}
+}
+
+func randomBytes(n int) []byte {
+	var seed [32]byte
+	b := make([]byte, n)
+	rand.NewChaCha8(seed).Read(b) // never fails
+	return b
+}
+
+// wordLines returns n words in lines of text: half of them have 22 characters, half 64
+// hexadecimal digits.
+func wordLines(n int) string {
+	var seed [32]byte
+	random := rand.NewChaCha8(seed)
+	var b bytes.Buffer
+	var word [32]byte
+	for i := range n {
+		random.Read(word[:]) // never fails
+		if i%2 == 0 {
+			fmt.Fprintf(&b, "Commit %s is here\n", base64.RawURLEncoding.EncodeToString(word[:16]))
+		} else {
+			fmt.Fprintf(&b, "%s  file.iso\n", hex.EncodeToString(word[:]))
+		}
+	}
+	return b.String()
+}
+
+// wantSame compares texts without printing 8 MB if they differ.
+func wantSame(t *testing.T, want []byte, got string) {
+	t.Helper()
+	if got == string(want) {
+		return
+	}
+	i := 0
+	for i < min(len(want), len(got)) && want[i] == got[i] {
+		i++
+	}
+	t.Errorf("%d bytes out of %d; at %d got %.60q, want %.60q", len(got), len(want), i, got[i:], want[i:])
+}
+
+// TestPassNoSocket gives texts, with names and without, to a filter without a control
+// socket.
+func TestPassNoSocket(t *testing.T) {
+	sock := ctlsocktest.Path(t)
+	texts := strangers()
+	texts["names"] = []byte(fakeTranscript(1000).input())
+	for name, text := range texts {
+		t.Run(name, func(t *testing.T) {
+			var out, errs bytes.Buffer
+			in := bytes.NewReader(text)
+			status := run([]string{sock, t.TempDir()}, iotest.DataErrReader(in), &out, &errs)
+			if status != exitOK {
+				t.Errorf("status %d, want %d", status, exitOK)
+			}
+			wantSame(t, text, out.String())
+			if in.Len() > 0 {
+				t.Errorf("%d bytes were not read", in.Len())
+			}
+			lines := strings.SplitAfter(errs.String(), "\n")
+			if len(lines) != 3 || !strings.HasPrefix(lines[0], program+": warning: no control socket at "+sock) ||
+				!strings.HasPrefix(lines[1], program+": hint: ") || lines[2] != "" {
+				t.Errorf("stderr: want a warning and a hint, got %q", errs.String())
+			}
+		})
+	}
 }
