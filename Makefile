@@ -34,8 +34,8 @@ lint: deps .tools/staticcheck ## check code, man page and scripts, for every pla
 	mandoc -Tlint $(NAME).1 2>/dev/null # findings go to stdout; stderr is about the system's index
 
 fuzz: ## fuzz each target for FUZZTIME
-	for f in decode/FuzzCut decode/FuzzPassThrough decode/FuzzTree ctlsock/FuzzUnmarshal ctlsock/FuzzQuestion; do \
-		go test -run '^$$' -fuzz "^$${f#*/}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 0 ./$${f%/*} || exit; done
+	for f in decode/FuzzCut decode/FuzzPassThrough decode/tree/FuzzTree ctlsock/FuzzUnmarshal ctlsock/FuzzQuestion; do \
+		go test -run '^$$' -fuzz "^$${f##*/}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 0 ./$${f%/*} || exit; done
 
 soak: .tools/gocryptfs ## compare each line with the truth for SOAKTIME, under changes
 	SOAKTIME=$(SOAKTIME) go test -count=1 -timeout 0 -run '^TestSoak$$' -v .
@@ -65,7 +65,7 @@ clean: ## remove what was built
 	rm -rf $(NAME) $(DIST) .tools
 
 # After `make build`, `sudo make install` needs no Go.
-$(NAME): go.mod $(wildcard *.go */*.go)
+$(NAME): go.mod $(wildcard *.go */*.go */*/*.go)
 	$(MAKE) build
 
 .tools/gocryptfs .tools/gocryptfs-xray: .ci/gocryptfs.mod

@@ -25,6 +25,9 @@ import (
 
 	"gocryptfs-rsync-pretty/ctlsock"
 	"gocryptfs-rsync-pretty/decode"
+	"gocryptfs-rsync-pretty/decode/escape"
+	"gocryptfs-rsync-pretty/decode/index"
+	"gocryptfs-rsync-pretty/decode/tree"
 )
 
 const program = "gocryptfs-rsync-pretty"
@@ -275,10 +278,10 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 		if !reached {
 			warn = func(what, hint string) {} // one warning is enough: there is no mount either
 		}
-		o.Names, o.Tree = client, decode.OpenTree(c.mount, c.plain, c.timeout, warn)
+		o.Names, o.Files = client, tree.Open(c.mount, c.plain, c.timeout, warn)
 	}
 	if c.mapFile != "" {
-		o.Index = decode.OpenIndex(c.mapFile, !c.alone, m.warning)
+		o.Index = index.Open(c.mapFile, !c.alone, m.warning)
 	}
 	stats, err := decode.Copy(stdout, stdin, o)
 	status := m.encrypted(stats, c.strict, reached)
@@ -358,9 +361,9 @@ func (m messages) warning(what, hint string) { m.say("warning", what, hint) }
 func (m messages) hint(what string)          { m.say("hint", what, "") }
 
 func (m messages) say(kind, what, hint string) {
-	text := fmt.Sprintf("%s: %s: %s\n", program, kind, decode.Escape(what))
+	text := fmt.Sprintf("%s: %s: %s\n", program, kind, escape.String(what))
 	if hint != "" {
-		text += fmt.Sprintf("%s: hint: %s\n", program, decode.Escape(hint))
+		text += fmt.Sprintf("%s: hint: %s\n", program, escape.String(hint))
 	}
 	io.WriteString(m.w, text)
 }

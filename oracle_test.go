@@ -598,13 +598,13 @@ func below(side, line string) string {
 	return belowDeleted.ReplaceAllString(line, "$1/...$2$3")
 }
 
-// escape matches a byte that rsync escapes.
-var escape = regexp.MustCompile(`\\#[0-3][0-7][0-7]`)
+// escaped matches a byte that rsync escapes.
+var escaped = regexp.MustCompile(`\\#[0-3][0-7][0-7]`)
 
 // unescape reverses \#ooo, because on stderr rsync's receiving side escapes what it
 // shows raw on stdout. checkControl tests that the filter escapes control bytes.
 func unescape(line string) string {
-	return escape.ReplaceAllStringFunc(line, func(e string) string {
+	return escaped.ReplaceAllStringFunc(line, func(e string) string {
 		b, err := strconv.ParseUint(e[2:], 8, 8)
 		if err != nil {
 			return e

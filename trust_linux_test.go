@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
-	"gocryptfs-rsync-pretty/decode"
+	"gocryptfs-rsync-pretty/decode/escape"
 )
 
 // Nothing wrong is shown, whatever happens to the files behind the names: they are
@@ -592,7 +592,7 @@ func TestSoak(t *testing.T) {
 	known := map[string]bool{}
 	for line := range strings.Lines(read(t, filepath.Join(base, "index"))) {
 		cipher, plain, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-		if want, ok := truth[cipher]; ok && plain != strings.ReplaceAll(decode.Escape(want), "\t", `\#011`) {
+		if want, ok := truth[cipher]; ok && plain != strings.ReplaceAll(escape.String(want), "\t", `\#011`) {
 			t.Errorf("the index has %q", line)
 		}
 		known[cipher] = true
@@ -662,7 +662,7 @@ func soakRun(random *rand.Rand, args []string, truth map[string]string, ciphers 
 	}
 	for i, line := range lines {
 		line, _ = strings.CutPrefix(line, "*deleting   ")
-		cipher, plain := asked[i], decode.Escape(truth[asked[i]])
+		cipher, plain := asked[i], escape.String(truth[asked[i]])
 		switch line {
 		case plain:
 			decoded++

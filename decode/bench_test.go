@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"fmt"
+	"gocryptfs-rsync-pretty/decode/scan"
 	"io"
 	"strings"
 	"testing"
@@ -50,18 +51,18 @@ func BenchmarkScan(b *testing.B) {
 	for name, text := range map[string][]byte{
 		"plain":     plainRecords(64 << 10),
 		"encrypted": encryptedRecords(64 << 10),
-		"words":     []byte(strings.Repeat(strings.Repeat("x", minName-1)+" ", 3000)),
+		"words":     []byte(strings.Repeat(strings.Repeat("x", 21)+" ", 3000)),
 		"long":      []byte(strings.Repeat("x", 64<<10)),
 		"dots":      []byte(strings.Repeat(".", 64<<10)),
 		"slashes":   []byte(strings.Repeat("/", 64<<10)),
 	} {
 		b.Run(name, func(b *testing.B) {
-			var s scanner
-			var tokens []token
+			var s scan.Scanner
+			var tokens []scan.Token
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()
 			for b.Loop() {
-				tokens = s.all(tokens[:0], text, 0)
+				tokens = s.All(tokens[:0], text, 0)
 			}
 		})
 	}

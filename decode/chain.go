@@ -1,6 +1,8 @@
 package decode
 
 import (
+	"gocryptfs-rsync-pretty/decode/scan"
+	"path"
 	"slices"
 	"strings"
 )
@@ -23,7 +25,7 @@ type part struct {
 type chain struct {
 	lookup *lookup
 	b      []byte
-	names  []name
+	names  []scan.Name
 }
 
 // decrypt returns the part of the chain that decrypts. It tries, in this order: the
@@ -68,7 +70,7 @@ func (c chain) decrypt(near *vicinity) (part, bool) {
 // with the last names of MOUNT's own path, as for a source without a trailing slash, the
 // directory above these names comes first.
 func (c chain) bases() []string {
-	sub := c.lookup.tree.sub()
+	sub := c.lookup.files.Sub()
 	if sub == "" {
 		return root
 	}
@@ -120,7 +122,7 @@ func (c chain) grow(base string, first int, alone bool) (best part, ok bool) {
 // may have a suffix.
 func (c chain) shorten(base string, first, last int, alone bool) (part, bool) {
 	whole := c.names[last-1]
-	for short, ok := whole.shorter(c.b); ok && c.lookup.more(); short, ok = short.shorter(c.b) {
+	for short, ok := whole.Shorter(c.b); ok && c.lookup.more(); short, ok = short.Shorter(c.b) {
 		c.names[last-1] = short
 		if p, ok := c.try(base, first, last, alone); ok {
 			return p, true
@@ -137,7 +139,7 @@ func (c chain) try(base string, first, last int, alone bool) (part, bool) {
 	if alone {
 		own = last - first + own
 	}
-	padded := slices.ContainsFunc(c.names[first:last], func(n name) bool { return n.pad > 0 })
+	padded := slices.ContainsFunc(c.names[first:last], func(n scan.Name) bool { return n.Pad > 0 })
 	for _, pad := range []bool{true, false} {
 		if pad && !padded {
 			continue
@@ -157,12 +159,28 @@ func (c chain) cipher(first, last int, pad bool) string {
 		if i > 0 {
 			dst = append(dst, '/')
 		}
-		end := n.end
+		end := n.End
 		if pad {
-			end += n.pad
+			end += n.Pad
 		}
-		dst = append(dst, c.b[n.start:end]...)
+		dst = append(dst, c.b[n.Start:end]...)
 	}
 	c.lookup.path = dst
 	return string(dst)
+}
+
+// isPlace reports whether a part lies in the one of the bases in which it decrypts. It
+// may lie in another one only if names are the same in every directory, as with gocryptfs
+// -deterministic-names; then its file has to exist. Names are the same if the last one of
+// MOUNT's own path also decrypts in MOUNT.
+func (l *lookup) isPlace(p part, bases []string) bool {
+	if len(bases) == 1 || l.names == nil {
+		return true
+	}
+	if l.alike == nil {
+		sub := l.files.Sub()
+		_, alike := l.names.Decrypt(sub + "/" + path.Base(sub))
+		l.alike = &alike
+	}
+	return !*l.alike || l.files.Exists(p.cipher)
 }

@@ -19,6 +19,8 @@ package decode
 import (
 	"bytes"
 	"fmt"
+	"gocryptfs-rsync-pretty/decode/index"
+	"gocryptfs-rsync-pretty/decode/scan"
 	"io"
 	"time"
 )
@@ -33,15 +35,15 @@ const (
 	pieceSize = 4 << 10
 
 	// maxContext bounds how much of a record is kept after it has been written, in
-	// bytes: a link's own path of maxToken, the arrow, and some more.
-	maxContext = 2 * maxToken
+	// bytes: a link's own path of scan.MaxToken, the arrow, and some more.
+	maxContext = 2 * scan.MaxToken
 )
 
 // Options configures Copy.
 type Options struct {
-	Names Names  // may be nil
-	Tree  *Tree  // may be nil
-	Index *Index // asked before Names, and learns their answers; may be nil
+	Names Names        // may be nil
+	Files Files        // may be nil
+	Index *index.Index // asked before Names, and learns their answers; may be nil
 
 	// Timeout is the time after which nothing more is asked about one token. If it is
 	// 0, there is no limit.
@@ -71,7 +73,7 @@ type Stats struct {
 func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 	c := copier{
 		dst:      dst,
-		buf:      make([]byte, 0, maxContext+2*maxToken+readSize),
+		buf:      make([]byte, 0, maxContext+2*scan.MaxToken+readSize),
 		rewriter: rewriter{lookup: newLookup(o)},
 		style:    style{color: o.Color, hideMeta: o.HideMeta},
 	}
@@ -108,7 +110,7 @@ func (c *copier) copy(src io.Reader) (defect any, err error) {
 		c.buf = c.buf[:n+m]
 		end := len(c.buf)
 		if err == nil {
-			end = c.style.ready(c.buf, c.from, c.rewriter.scan.settled(c.buf, c.from))
+			end = c.style.ready(c.buf, c.from, c.rewriter.scan.Settled(c.buf, c.from))
 		}
 		c.style.final = err != nil
 		if err := c.write(end); err != nil {
@@ -140,7 +142,7 @@ func (c *copier) write(end int) error {
 			}
 		}
 		c.from = stop
-		c.rewriter.lookup.index.flush()
+		c.rewriter.lookup.index.Flush()
 	}
 	return nil
 }

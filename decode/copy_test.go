@@ -2,6 +2,7 @@ package decode
 
 import (
 	"errors"
+	"gocryptfs-rsync-pretty/decode/tree"
 	"io"
 	"strings"
 	"testing"
@@ -75,9 +76,9 @@ func TestDoubt(t *testing.T) {
 	junk := namesFunc(func(cipher string) (string, bool) {
 		return strings.Repeat("O\u00dcg\t0\r/", strings.Count(cipher, "/")) + "O\u00dcg\t0\r", true
 	})
-	tree := OpenTree(t.TempDir(), t.TempDir(), time.Minute, func(string, string) {})
-	for _, tree := range []*Tree{nil, tree} {
-		got := copyAll(t, strings.NewReader(text.String()), Options{Names: junk, Tree: tree})
+	files := tree.Open(t.TempDir(), t.TempDir(), time.Minute, func(string, string) {})
+	for _, files := range []Files{nil, files} {
+		got := copyAll(t, strings.NewReader(text.String()), Options{Names: junk, Files: files})
 		if got != text.String() {
 			t.Errorf("got %.200q", got)
 		}

@@ -4,16 +4,14 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"gocryptfs-rsync-pretty/decode/scan"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
 )
 
 // Every form in which rsync, openrsync and linux-timemachine print a name, from the
@@ -601,7 +599,7 @@ func TestInside(t *testing.T) {
 	for _, fs := range fileSystems {
 		t.Run(fs.name, func(t *testing.T) {
 			w := newWorld(t, fs)
-			w.tree.view.sub = w.cipherPath("dir/sub")
+			w.sub = w.cipherPath("dir/sub")
 			for _, row := range inside {
 				w.check(t, row.why, row.line, w.encrypted(row.want))
 			}
@@ -663,7 +661,7 @@ var fileSystems = []fileSystem{
 type world struct {
 	fileSystem
 	names map[string]string // plain paths by cipher path
-	tree  *Tree
+	sub   string            // MOUNT
 
 	checked []pair
 }
@@ -671,51 +669,32 @@ type world struct {
 func newWorld(t *testing.T, kind fileSystem) *world {
 	t.Helper()
 	w := &world{fileSystem: kind, names: map[string]string{}}
-	view, plain := t.TempDir(), t.TempDir()
-	w.tree = OpenTree(view, plain, time.Minute, func(string, string) {}) // warns that view is no mount
-	w.tree.same = func(encrypted, plain fs.FileInfo) bool { return true }
 	for _, group := range forms {
 		for _, line := range group.lines {
-			w.add(t, line)
+			w.add(line)
 		}
 	}
 	for _, row := range slices.Concat(undecodable, tokens, shortTokens, inside) {
-		w.add(t, row.line)
+		w.add(row.line)
 	}
-	time.Sleep(2 * tick) // else the links could still be changing
 	return w
 }
 
-// add makes the files that a line names.
-func (w *world) add(t *testing.T, line string) {
-	t.Helper()
+// add takes note of the files that a line names.
+func (w *world) add(line string) {
 	for _, p := range placeholder.FindAllString(line, -1) {
 		p = strings.ReplaceAll(p[1:len(p)-1], "|", "/")
 		if strings.HasPrefix(p, "!") {
 			continue
 		}
-		p, link := strings.CutPrefix(p, "@")
+		p = strings.TrimPrefix(p, "@")
 		cipher := w.cipherPath(p)
-		if link {
-			symlink(t, filepath.Join(w.tree.view.dir, cipher), w.cipherTarget(p))
-			symlink(t, filepath.Join(w.tree.view.plain, p), plainTarget(p))
-		}
 		for ; p != "."; p, cipher = filepath.Dir(p), filepath.Dir(cipher) {
 			w.names[cipher] = p
 			if w.alike {
 				w.names[filepath.Base(cipher)] = filepath.Base(p)
 			}
 		}
-	}
-}
-
-func symlink(t *testing.T, at, target string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(target, at); err != nil && !os.IsExist(err) {
-		t.Fatal(err)
 	}
 }
 
@@ -771,10 +750,10 @@ func (p pair) begins(t *testing.T, text *string, how string) {
 
 func (w *world) decode(t *testing.T, r io.Reader) string {
 	t.Helper()
-	return copyAll(t, r, Options{Names: w, Tree: w.tree})
+	return copyAll(t, r, Options{Names: w, Files: w})
 }
 
-// Decrypt knows the paths of the lines.
+// Prepare and Decrypt know the paths of the lines.
 func (*world) Prepare(string) bool { return true }
 
 func (w *world) Decrypt(cipher string) (string, bool) {
@@ -791,6 +770,21 @@ func (w *world) Decrypt(cipher string) (string, bool) {
 		names[i] = plain
 	}
 	return strings.Join(names, "/"), true
+}
+
+// Sub, Exists, Spelling and Target know the files of the lines. Any path may be a link.
+func (w *world) Sub() string { return w.sub }
+
+func (w *world) Exists(cipher string) bool { return w.names[cipher] != "" }
+
+func (*world) Spelling(string, string, bool) (string, int, bool) { return "", 0, false }
+
+func (w *world) Target(_, plain string, text []byte) (string, int) {
+	encrypted := w.cipherTarget(plain)
+	if !strings.HasPrefix(string(text), encrypted) {
+		return "", 0
+	}
+	return plainTarget(plain), len(encrypted)
 }
 
 // cipherPath returns the cipher path of a plain one.
@@ -812,7 +806,7 @@ func (w *world) cipherName(plain string) string {
 		plain = filepath.Base(plain)
 	}
 	if w.long {
-		return longPrefix + w.encode(random(plain, sha256.Size))
+		return scan.LongPrefix + w.encode(random(plain, sha256.Size))
 	}
 	return w.encode(random(plain, 16*w.blocks(len(filepath.Base(plain)))))
 }

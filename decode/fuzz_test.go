@@ -3,6 +3,8 @@ package decode
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
+	"gocryptfs-rsync-pretty/decode/scan"
 	"io"
 	"strings"
 	"testing"
@@ -16,6 +18,24 @@ type namesFunc func(cipher string) (plain string, ok bool)
 func (namesFunc) Prepare(string) bool { return true }
 
 func (f namesFunc) Decrypt(cipher string) (string, bool) { return f(cipher) }
+
+// paths is a server that knows these plain paths by cipher path.
+type paths map[string]string
+
+func (paths) Prepare(string) bool { return true }
+
+func (p paths) Decrypt(cipher string) (string, bool) {
+	plain, ok := p[cipher]
+	return plain, ok
+}
+
+const (
+	encA = "ikFrxDZ5DfCpwm4Myx-3TA"
+	encB = "imzeAOOgEnocI27OWHX1BQ"
+	encC = "m91YAV0v95v-ak-wALAQAg"
+)
+
+func encryptedName(i int) string { return fmt.Sprintf("%021dA", i) }
 
 // nobody is a server that knows no name.
 var nobody = paths{}
@@ -143,11 +163,11 @@ func addSeeds(f *testing.F) {
 	f.Add([]byte(">f+++++++++ \x14\x00\\U\x16\\U\x00*deleting   \x08\x01\x14\x00\x08\x00"), []byte{1})
 	f.Add([]byte("\x14\\U\x16\x00\x14\x00\x16\x00\x14\x00\x16"), []byte{1})
 	f.Add([]byte(">f+++++++++ \x1d\x1f\x1f\x14\x00\\U\x00\x08 \x14\x1f\x1f\x1f\x00\x0d\x0e\x00"), []byte{200, 17})
-	for i := range longPrefix {
+	for i := range scan.LongPrefix {
 		// A hash that begins as a long name does, after one and first in a chain.
-		hash := longPrefix[:i] + encA + encB + encC
-		hash = "gocryptfs.longname." + strings.NewReplacer(".", "-").Replace(hash)[:hashLen-1] + "A"
-		f.Add([]byte("x "+hash+"\x01"+hash+"\x0e\x00"+hash[:len(longPrefix)+i]), []byte{byte(len(longPrefix) + 2 + i), 1})
+		hash := scan.LongPrefix[:i] + encA + encB + encC
+		hash = "gocryptfs.longname." + strings.NewReplacer(".", "-").Replace(hash)[:42] + "A"
+		f.Add([]byte("x "+hash+"\x01"+hash+"\x0e\x00"+hash[:len(scan.LongPrefix)+i]), []byte{byte(len(scan.LongPrefix) + 2 + i), 1})
 	}
 }
 

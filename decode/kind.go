@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"gocryptfs-rsync-pretty/decode/scan"
 	"regexp"
 )
 
@@ -112,7 +113,7 @@ func figuresLen(b []byte) int {
 	}
 	n := prefixLen(line)
 	m := len(figuresForm.Find(line[n:]))
-	if end := n + m; m == 0 || end < len(b) && isWord(b[end]) && !atBoundary(b, end) {
+	if end := n + m; m == 0 || scan.WithinWord(b, end) {
 		return 0 // a record never ends within a word
 	}
 	return n + m

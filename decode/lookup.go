@@ -1,7 +1,7 @@
 package decode
 
 import (
-	"path"
+	"gocryptfs-rsync-pretty/decode/index"
 	"strings"
 	"time"
 	"unicode"
@@ -41,12 +41,37 @@ type Names interface {
 	Decrypt(cipher string) (plain string, ok bool)
 }
 
+// Files are the files behind the names. Paths are relative to the roots of the encrypted
+// view and of the plain directory. Its methods are called from one goroutine.
+type Files interface {
+	// Sub returns the cipher path of MOUNT, empty if that is the root of the view.
+	Sub() string
+	// Exists reports whether the view is known to have a file with this cipher path.
+	Exists(cipher string) bool
+	// Spelling returns the exact plain path of a cipher path whose last name is not
+	// UTF-8. plain has U+FFFD in that name, and only there. ok is false if the files do not
+	// prove the spelling, or if they would have to be looked at and may not. read is the
+	// number of directory entries that had to be read.
+	Spelling(cipher, plain string, may bool) (exact string, read int, ok bool)
+	// Target returns the plain target of a symbolic link if text begins with its encrypted
+	// target, which takes n bytes. n is 0 if text does not, or if the files do not prove it.
+	Target(cipher, plain string, text []byte) (target string, n int)
+}
+
+// noFiles are the Files if there are none.
+type noFiles struct{}
+
+func (noFiles) Sub() string                                       { return "" }
+func (noFiles) Exists(string) bool                                { return false }
+func (noFiles) Spelling(string, string, bool) (string, int, bool) { return "", 0, false }
+func (noFiles) Target(string, string, []byte) (string, int)       { return "", 0 }
+
 // A lookup finds the exact plain path of a cipher path: in the index or, failing
 // that, by asking. A doubtful answer has to be confirmed before it is used.
 type lookup struct {
-	names   Names  // may be nil
-	index   *Index // may be nil
-	tree    *Tree  // may be nil
+	names   Names        // may be nil
+	index   *index.Index // may be nil
+	files   Files
 	timeout time.Duration
 
 	indexed int64 // answers from the index
@@ -64,7 +89,10 @@ type lookup struct {
 }
 
 func newLookup(o Options) lookup {
-	return lookup{names: o.Names, index: o.Index, tree: o.Tree, timeout: o.Timeout,
+	if o.Files == nil {
+		o.Files = noFiles{}
+	}
+	return lookup{names: o.Names, index: o.Index, files: o.Files, timeout: o.Timeout,
 		credit: maxCredit, exact: map[string]string{}}
 }
 
@@ -87,13 +115,13 @@ func (l *lookup) more() bool {
 // prepare asks ahead for a path, unless it is in the index. It returns false if it has
 // to be called again later.
 func (l *lookup) prepare(cipher string) bool {
-	return l.names == nil || l.index.has(cipher) || l.names.Prepare(cipher)
+	return l.names == nil || l.index.Has(cipher) || l.names.Prepare(cipher)
 }
 
 // decrypt returns the exact plain path of a cipher path. own is the number of its
 // first components that do not stand in the text.
 func (l *lookup) decrypt(cipher string, own int) (plain string, ok bool) {
-	plain, ok = l.index.find(cipher)
+	plain, ok = l.index.Find(cipher)
 	l.known = ok
 	if ok {
 		l.indexed++
@@ -141,7 +169,7 @@ func (l *lookup) confirm(cipher, plain string, own int) (string, bool) {
 		at := strings.TrimSuffix(cipher[:len(cipher)-len(rest)], "/") // of leaf
 		known, ok := l.exact[at]
 		if !ok {
-			known, ok = l.index.find(at)
+			known, ok = l.index.Find(at)
 		}
 		switch {
 		case ok:
@@ -150,7 +178,7 @@ func (l *lookup) confirm(cipher, plain string, own int) (string, bool) {
 			if exact, ok = l.spelling(at, exact); !ok {
 				return "", false
 			}
-		case !below && !l.tree.exists(at):
+		case !below && !l.files.Exists(at):
 			return "", false
 		}
 		l.remember(at, exact)
@@ -163,7 +191,7 @@ func (l *lookup) confirm(cipher, plain string, own int) (string, bool) {
 // A directory with many names takes some time to read. That is paid for afterwards, when
 // the number of its entries is known, so the credit may fall below zero.
 func (l *lookup) spelling(cipher, plain string) (exact string, ok bool) {
-	exact, read, ok := l.tree.spelling(cipher, plain, l.more())
+	exact, read, ok := l.files.Spelling(cipher, plain, l.more())
 	l.credit -= read * bytesPerEntry
 	return exact, ok
 }
@@ -182,7 +210,7 @@ func (l *lookup) target(cipher, plain string, text []byte) (target string, n int
 	if l.credit < cost {
 		return "", 0
 	}
-	if target, n = l.tree.target(cipher, plain, text); n == len(text) {
+	if target, n = l.files.Target(cipher, plain, text); n == len(text) {
 		l.remember(key, target)
 	} else {
 		l.credit -= cost
@@ -200,20 +228,4 @@ func (l *lookup) remember(key, exact string) {
 		l.exactSize = 0
 	}
 	l.exact[strings.Clone(key)] = exact
-}
-
-// isPlace reports whether a part lies in the one of the bases in which it decrypts. It
-// may lie in another one only if names are the same in every directory, as with gocryptfs
-// -deterministic-names; then its file has to exist. Names are the same if the last one of
-// MOUNT's own path also decrypts in MOUNT.
-func (l *lookup) isPlace(p part, bases []string) bool {
-	if len(bases) == 1 || l.names == nil {
-		return true
-	}
-	if l.alike == nil {
-		sub := l.tree.sub()
-		_, alike := l.names.Decrypt(sub + "/" + path.Base(sub))
-		l.alike = &alike
-	}
-	return !*l.alike || l.tree.exists(p.cipher)
 }

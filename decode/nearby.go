@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"gocryptfs-rsync-pretty/decode/scan"
 	"strings"
 )
 
@@ -56,10 +57,17 @@ func (v *vicinity) endRecord(b []byte) {
 	header := v.header
 	if b, colon := bytes.CutSuffix(b, []byte(":")); colon {
 		header = ""
-		quoted := v.since == 2 && isQuote(b[len(b)-1])
+		quoted := v.since == 2 && scan.IsQuote(b[len(b)-1])
 		if v.whole && (v.since == 1 || quoted) {
 			header = v.cipher
 		}
 	}
 	*v = vicinity{header: header}
+}
+
+// self reports whether the link target t of b begins with the name that the path before
+// the arrow ends in. Then t is a path after all, as in
+// `rename "/dst/.NAME.XXXXXX" -> "NAME"`.
+func (v *vicinity) self(b []byte, t scan.Token) bool {
+	return t.IsTarget() && t.Lead.End > 0 && string(b[t.Lead.Start:t.Lead.End]) == v.leaf
 }

@@ -1,6 +1,8 @@
 package decode
 
 import (
+	"gocryptfs-rsync-pretty/decode/escape"
+	"gocryptfs-rsync-pretty/decode/scan"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -10,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
@@ -28,7 +29,7 @@ func TestOtherPrograms(t *testing.T) { replay(t, "../testdata/other", 20) }
 // may change. Targets of links stay encrypted: there is no plain directory.
 func replay(t *testing.T, dir string, least int) {
 	names := readNames(t, filepath.Join(dir, "names.tsv"))
-	plain, o := words(t, names), Options{Names: names, Tree: doubtfulView(t, names)}
+	plain, o := words(t, names), Options{Names: names, Files: existing{names: names}}
 	files, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
 	if err != nil {
 		t.Fatal(err)
@@ -90,19 +91,13 @@ func readNames(t *testing.T, file string) paths {
 	return names
 }
 
-// doubtfulView makes a view with the names that are shown only if their files exist.
-func doubtfulView(t *testing.T, names paths) *Tree {
-	t.Helper()
-	view := t.TempDir()
-	for cipher, plain := range names {
-		if isDoubtful(plain) {
-			if err := os.MkdirAll(filepath.Join(view, cipher), 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	return OpenTree(view, "", time.Minute, func(string, string) {}) // warns that view is no mount
+// existing is a view that has these files.
+type existing struct {
+	noFiles
+	names paths
 }
+
+func (e existing) Exists(cipher string) bool { return e.names[cipher] != "" }
 
 // words translates each encrypted name in a text, wherever it stands. That is right
 // because in reverse mode no two files have the same name.
@@ -111,13 +106,13 @@ func words(t *testing.T, names paths) *strings.Replacer {
 	seen := map[string]bool{}
 	var pairs []string
 	for c, p := range names {
-		cipher, plain := path.Base(c), Escape(path.Base(p))
+		cipher, plain := path.Base(c), escape.String(path.Base(p))
 		if seen[cipher] {
 			t.Fatalf("%s is in the tree twice", cipher)
 		}
 		seen[cipher] = true
-		if strings.HasPrefix(cipher, longPrefix) {
-			pairs = append(pairs, cipher+longSuffix, longPrefix+plain+longSuffix)
+		if strings.HasPrefix(cipher, scan.LongPrefix) {
+			pairs = append(pairs, cipher+".name", scan.LongPrefix+plain+".name")
 		}
 		pairs = append(pairs, cipher, plain)
 	}

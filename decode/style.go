@@ -1,6 +1,9 @@
 package decode
 
-import "bytes"
+import (
+	"bytes"
+	"gocryptfs-rsync-pretty/decode/scan"
+)
 
 // ANSI sequences. The colors are the basic ones except black and white: every
 // terminal theme keeps them apart from its background.
@@ -45,7 +48,7 @@ func (s *style) ready(b []byte, from, end int) int {
 	if n := figuresLen(b[last:]); last+n <= end {
 		last += n // progress is written as soon as it is recognized
 	}
-	if last < from || len(b)-last > maxToken {
+	if last < from || len(b)-last > scan.MaxToken {
 		return end
 	}
 	return min(end, last)
@@ -79,7 +82,7 @@ func (c *copier) lines(dst, b []byte, from int) []byte {
 // means that the record is complete. One that ready released before its end, other than
 // progress, is too long to be left out.
 func (s *style) see(rec []byte, ended bool) (k kind, meta bool) {
-	if s.long = s.long || len(rec) > maxToken; !s.long {
+	if s.long = s.long || len(rec) > scan.MaxToken; !s.long {
 		k = classify(rec)
 		s.long = s.hideMeta && !ended && k != progress
 	}

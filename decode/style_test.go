@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"fmt"
+	"gocryptfs-rsync-pretty/decode/scan"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -183,8 +184,8 @@ var hidden = []struct{ about, in, want string }{
 	{"an error in between", "gocryptfs.conf\nrsync: x\n" + figures(6, 100) + "\n", "rsync: x\n" + figures(6, 100) + "\n"},
 	{"an empty line ends it", "gocryptfs.conf\n\n" + figures(6, 100) + "\n", "\n" + figures(6, 100) + "\n"},
 	{"CR ends a record too", "A\rgocryptfs.conf\rB\r", "A\rB\r"},
-	{"a long line", strings.Repeat("x ", maxToken) + "gocryptfs.conf\nA\n", strings.Repeat("x ", maxToken) + "gocryptfs.conf\nA\n"},
-	{"after a long line", strings.Repeat("x ", maxToken) + "\ngocryptfs.conf\nA\n", strings.Repeat("x ", maxToken) + "\nA\n"},
+	{"a long line", strings.Repeat("x ", scan.MaxToken) + "gocryptfs.conf\nA\n", strings.Repeat("x ", scan.MaxToken) + "gocryptfs.conf\nA\n"},
+	{"after a long line", strings.Repeat("x ", scan.MaxToken) + "\ngocryptfs.conf\nA\n", strings.Repeat("x ", scan.MaxToken) + "\nA\n"},
 	{"after ts's prefix", "Nov 23 03:10:00 A\nNov 23 03:10:01 gocryptfs.conf\nNov 23 03:10:01 \r" + figures(6, 100)[1:] + "\nNov 23 03:10:02 B\n",
 		"Nov 23 03:10:00 A\nNov 23 03:10:02 B\n"},
 	{"after journalctl's", "2026-11-23T03:10:00+0100 host backup[1]: >f+++++++++ gocryptfs.diriv\n", ""},
@@ -229,7 +230,7 @@ func everywhere(t *testing.T, about, text, want string, o Options) {
 		random[i] = byte(r.IntN(80))
 	}
 	cuts := [][]byte{{255, 1}, random}
-	if len(text) < maxToken { // a longer text takes minutes
+	if len(text) < scan.MaxToken { // a longer text takes minutes
 		cuts = append(cuts, []byte{1}, []byte{2}, []byte{3}, []byte{13})
 		for i := 1; i < min(len(text), 100); i++ {
 			cuts = append(cuts, append([]byte{byte(i)}, bytes.Repeat([]byte{255}, 100)...))
@@ -284,10 +285,10 @@ var sequences = func() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }()
 
-// TestLongLinesAreNotClassified checks that a record of more than maxToken, which is
+// TestLongLinesAreNotClassified checks that a record of more than scan.MaxToken, which is
 // never seen as a whole, has no color.
 func TestLongLinesAreNotClassified(t *testing.T) {
-	text := "*deleting   " + strings.Repeat("x ", maxToken) + "\n*deleting   y\n"
+	text := "*deleting   " + strings.Repeat("x ", scan.MaxToken) + "\n*deleting   y\n"
 	got := copyAll(t, strings.NewReader(text), Options{Names: nobody, Color: true})
 	if !strings.HasPrefix(got, "*deleting   x") || !strings.HasSuffix(got, palette[deleted]+"*deleting   y"+reset+"\n") {
 		t.Errorf("begins %q, ends %q", got[:20], got[len(got)-30:])

@@ -1,4 +1,4 @@
-package decode
+package escape
 
 import (
 	"fmt"
@@ -79,11 +79,11 @@ func TestEscape(t *testing.T) {
 		if tt.ours != "" {
 			want = tt.ours
 		}
-		if got := string(appendEscaped(nil, tt.name)); got != want {
+		if got := string(Append(nil, tt.name)); got != want {
 			t.Errorf("%s: %q is shown as %s, want %s", tt.about, tt.name, got, want)
 		}
 	}
-	if got := string(appendEscaped([]byte("in front "), "a\n")); got != `in front a\#012` {
+	if got := string(Append([]byte("in front "), "a\n")); got != `in front a\#012` {
 		t.Errorf("appended to what was there: %q", got)
 	}
 }
@@ -94,11 +94,11 @@ func TestEscapeEveryByte(t *testing.T) {
 	for a := range 256 {
 		for b := range 256 {
 			name := string([]byte{'x', byte(a), byte(b), '1', '2', '3'})
-			shown := string(appendEscaped(nil, name))
+			shown := string(Append(nil, name))
 			if !utf8.ValidString(shown) || strings.ContainsFunc(shown, isTrick) {
 				t.Fatalf("%q is shown as %q", name, shown)
 			}
-			if back := unescape([]byte(shown)); back != name {
+			if back := Undo([]byte(shown)); back != name {
 				t.Fatalf("%q is shown as %s, which is %q", name, shown, back)
 			}
 		}
@@ -125,7 +125,7 @@ func TestEscapeAsRsync(t *testing.T) {
 			name = "byte " + string([]byte{byte(c)})
 		}
 		if c != '/' && c != '\t' && c != 0x7f {
-			names[name] = string(appendEscaped(nil, name))
+			names[name] = string(Append(nil, name))
 		}
 	}
 	dir := t.TempDir()
@@ -145,7 +145,7 @@ func TestEscapeAsRsync(t *testing.T) {
 		if !slices.Contains(lines, "<"+want+">") {
 			t.Errorf("rsync does not print %q as %s", name, want)
 		}
-		if same := string(appendEscaped(nil, name)) == want; same == different[name] {
+		if same := string(Append(nil, name)) == want; same == different[name] {
 			t.Errorf("%q: as rsync: %v, want %v", name, same, !different[name])
 		}
 	}

@@ -1,24 +1,25 @@
-package decode
+// Package index remembers names in a file.
+package index
 
 import (
 	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"gocryptfs-rsync-pretty/decode/escape"
 	"hash/maphash"
 	"io"
 	"io/fs"
 	"iter"
 	"math"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 )
 
 const (
 	// maxLine bounds a line of the index, in bytes. The longest line that is written
-	// has a cipher path of maxToken and a plain path that is escaped to four times its
+	// has a cipher path of scan.MaxToken and a plain path that is escaped to four times its
 	// length.
 	maxLine = 64 << 10
 
@@ -26,19 +27,10 @@ const (
 	// too.
 	blockSize = 4 << 10
 
-	// A table has up to maxSlots slots of eight bytes, at most three quarters of them in
-	// use. There are two tables, so the newest 0.75 to 1.5 million paths count.
-	minSlots = 1 << 12
-	maxSlots = 1 << 20
-
 	// maxEqual bounds the slots with the same bits of a hash. A path that stands in the file
 	// many times would fill the table; that so many paths have the same bits is as good as
 	// impossible.
 	maxEqual = 8
-
-	// The lower bits of a slot hold the offset of a line in the file, plus one. They
-	// suffice for files of up to 16 GiB.
-	offsetBits = 34
 )
 
 // An Index is a memory of names: a file of lines
@@ -55,33 +47,33 @@ const (
 // when its path is asked for. Only one goroutine may use an Index; a nil one is
 // empty.
 type Index struct {
-	path   string
-	file   *os.File // nil if it cannot be used
-	append bool
-	warn   func(what, hint string)
-	failed bool
+	path     string
+	file     *os.File // nil if it cannot be used
+	writable bool
+	warn     func(what, hint string)
+	failed   bool
 
-	seed   maphash.Seed
-	recent table
-	old    table
-	end    int64  // all lines up to this offset have been loaded
-	dir    []byte // directory of the line that was loaded last
-	reader *bufio.Reader
-	buf    []byte
-	block  []byte // the beginning of buf: the file's bytes from start on
-	start  int64
+	seed    maphash.Seed
+	recent  table
+	old     table
+	end     int64  // all lines up to this offset have been loaded
+	lastDir []byte // directory of the line that was loaded last
+	reader  *bufio.Reader
+	buf     []byte
+	block   []byte // the beginning of buf: the file's bytes from start on
+	start   int64
 
 	lines   []byte            // to be appended
 	pending map[string]string // the same names, by cipher path
 }
 
-// OpenIndex loads the index at path. If add is set, it creates a missing file, with
+// Open loads the index at path. If add is set, it creates a missing file, with
 // mode 0600, and new names are appended. The file is used only if it is a regular
 // one that no other user, except root, can have written. The first problem is
 // reported by a call of warn, with what is wrong and what to do about it. The Index
 // then does what it still can.
-func OpenIndex(path string, add bool, warn func(what, hint string)) *Index {
-	x := &Index{path: path, warn: warn, append: add, seed: maphash.MakeSeed(),
+func Open(path string, add bool, warn func(what, hint string)) *Index {
+	x := &Index{path: path, warn: warn, writable: add, seed: maphash.MakeSeed(),
 		reader: bufio.NewReaderSize(nil, maxLine), buf: make([]byte, maxLine), pending: map[string]string{}}
 	fi, err := os.Stat(path)
 	if err == nil && !x.isMine(fi) {
@@ -91,11 +83,11 @@ func OpenIndex(path string, add bool, warn func(what, hint string)) *Index {
 	if add {
 		x.file, err = os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|nonblock, 0o600)
 		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-			x.append = false
+			x.writable = false
 			x.trouble("-map: "+err.Error(), "names are looked up there, but new ones are not added")
 		}
 	}
-	if !x.append {
+	if !x.writable {
 		x.file, err = os.OpenFile(path, os.O_RDONLY|nonblock, 0)
 	}
 	if err == nil {
@@ -113,7 +105,7 @@ func OpenIndex(path string, add bool, warn func(what, hint string)) *Index {
 	if torn {
 		torn = x.load() // another process may have been writing
 	}
-	if torn && x.append {
+	if torn && x.writable {
 		x.lines = append(x.lines, "\t\n"...) // so that a torn line is never taken for a whole one
 	}
 	return x
@@ -149,8 +141,8 @@ func (x *Index) Close() (ok bool) {
 	if x == nil {
 		return true
 	}
-	x.flush()
-	if x.file != nil && x.append {
+	x.Flush()
+	if x.file != nil && x.writable {
 		opened, err := x.file.Stat()
 		named, nameErr := os.Stat(x.path)
 		if err != nil || nameErr != nil || !os.SameFile(opened, named) {
@@ -161,28 +153,28 @@ func (x *Index) Close() (ok bool) {
 	return !x.failed
 }
 
-// flush appends what is new, in one write, and loads what other processes have
-// appended. Trouble is reported as by OpenIndex.
-func (x *Index) flush() {
+// Flush appends what is new, in one write, and loads what other processes have
+// appended. Trouble is reported as by Open.
+func (x *Index) Flush() {
 	if x == nil || len(x.pending) == 0 || x.file == nil {
 		return
 	}
 	if fi, err := x.file.Stat(); err != nil || fi.Size() < x.end {
 		x.trouble("-map: "+x.path+" became shorter meanwhile", "names of this run may be missing in it")
-		x.recent, x.old, x.end, x.dir, x.block = table{}, table{}, 0, nil, nil
+		x.recent, x.old, x.end, x.lastDir, x.block = table{}, table{}, 0, nil, nil
 	}
 	if _, err := x.file.Write(x.lines); err != nil {
 		x.trouble("-map: "+err.Error(), "no more names are added")
-		x.append = false
+		x.writable = false
 	}
 	x.lines = x.lines[:0]
 	clear(x.pending)
 	x.load()
 }
 
-// add adds the plain path of a cipher path. flush writes it.
-func (x *Index) add(cipher, plain string) {
-	if x == nil || !x.append || x.file == nil {
+// Add adds the plain path of a cipher path. Flush writes it.
+func (x *Index) Add(cipher, plain string) {
+	if x == nil || !x.writable || x.file == nil {
 		return
 	}
 	if _, known := x.pending[cipher]; known {
@@ -197,11 +189,11 @@ func (x *Index) add(cipher, plain string) {
 		}
 		c, p = c[:i], p[:strings.LastIndexByte(p, '/')]
 	}
-	x.lines = fmt.Appendf(x.lines, "%s\t%s\n", cipher, strings.ReplaceAll(Escape(plain), "\t", `\#011`))
+	x.lines = fmt.Appendf(x.lines, "%s\t%s\n", cipher, strings.ReplaceAll(escape.String(plain), "\t", `\#011`))
 }
 
-// find returns the plain path of a cipher path.
-func (x *Index) find(cipher string) (plain string, ok bool) {
+// Find returns the plain path of a cipher path.
+func (x *Index) Find(cipher string) (plain string, ok bool) {
 	if x == nil || x.file == nil {
 		return "", false
 	}
@@ -216,13 +208,13 @@ func (x *Index) find(cipher string) (plain string, ok bool) {
 	return "", false
 }
 
-// has reports whether find probably knows a path. It does not read the file.
-func (x *Index) has(cipher string) bool {
-	return x != nil && x.file != nil && x.knows(maphash.String(x.seed, cipher)) > 0
+// Has reports whether Find probably knows a path. It does not read the file.
+func (x *Index) Has(cipher string) bool {
+	return x != nil && x.file != nil && x.count(maphash.String(x.seed, cipher)) > 0
 }
 
-// knows returns the number of lines that may give the name of the path with this hash.
-func (x *Index) knows(hash uint64) (n int) {
+// count returns the number of lines that may give the name of the path with this hash.
+func (x *Index) count(hash uint64) (n int) {
 	for range x.offsets(hash) {
 		n++
 	}
@@ -269,49 +261,6 @@ func (x *Index) read(cipher string, at int64) (plain string, ok bool) {
 	return "", false
 }
 
-// prefixOf returns the plain path of cipher from the line of cipher or of a path
-// below it.
-func prefixOf(line []byte, cipher string) (plain string, ok bool) {
-	long, escaped, ok := splitLine(line)
-	rest, found := bytes.CutPrefix(long, []byte(cipher))
-	if !ok || !found || len(rest) > 0 && rest[0] != '/' {
-		return "", false
-	}
-	for range bytes.Count(rest, []byte("/")) {
-		escaped = escaped[:bytes.LastIndexByte(escaped, '/')]
-	}
-	plain = unescape(escaped)
-	return plain, arePlain(plain, strings.Count(cipher, "/")+1)
-}
-
-// splitLine returns the columns of a line, the second one still escaped, if they look
-// like the two paths of a file.
-func splitLine(line []byte) (cipher, plain []byte, ok bool) {
-	cipher, plain, ok = bytes.Cut(line, []byte("\t"))
-	if !ok || slices.ContainsFunc(plain, isControl) ||
-		bytes.Count(cipher, []byte("/")) != bytes.Count(plain, []byte("/")) {
-		return nil, nil, false
-	}
-	for name := range bytes.SplitSeq(cipher, []byte("/")) {
-		if !isEncrypted(name) {
-			return nil, nil, false
-		}
-	}
-	return cipher, plain, true
-}
-
-func isControl(c byte) bool { return c < ' ' || c == 0x7f }
-
-// arePlain reports whether path has n names that files can have.
-func arePlain(path string, n int) bool {
-	for name := range strings.SplitSeq(path, "/") {
-		if n--; name == "" || name == "." || name == ".." || len(name) > maxComponent || strings.Contains(name, "\x00") {
-			return false
-		}
-	}
-	return n == 0
-}
-
 // load reads the lines that have been appended since the last call. It reports whether
 // the file ends within a line.
 func (x *Index) load() (torn bool) {
@@ -347,13 +296,13 @@ func (x *Index) insertLine(line []byte, at int64) {
 	for i := len(cipher); i > 0; i = bytes.LastIndexByte(cipher, '/') {
 		cipher = cipher[:i]
 		hash := maphash.Bytes(x.seed, cipher)
-		if bytes.Equal(cipher, x.dir) || x.knows(hash) >= most {
+		if bytes.Equal(cipher, x.lastDir) || x.count(hash) >= most {
 			break // it is known, and so are its parents
 		}
 		x.insert(hash, at)
 		most = 1
 	}
-	x.dir = append(x.dir[:0], cipher...)
+	x.lastDir = append(x.lastDir[:0], cipher...)
 }
 
 // insert takes note that the line at offset at gives the name of the path with this hash.
@@ -365,43 +314,4 @@ func (x *Index) insert(hash uint64, at int64) {
 		x.old, x.recent = x.recent, table{}
 	}
 	x.recent.insert(hash, at)
-}
-
-// A table maps the hashes of paths to the offsets of lines. A slot holds the first
-// bits of a hash, which also determine where the search for it begins, and the offset
-// plus one. A free slot is 0.
-type table struct {
-	slots []uint64
-	used  int
-}
-
-// home returns the index of the slot where the search for a hash begins.
-func (t *table) home(hash uint64) int {
-	return int(hash >> offsetBits * uint64(len(t.slots)) >> (64 - offsetBits))
-}
-
-func (t *table) insert(hash uint64, at int64) {
-	if t.used >= len(t.slots)/4*3 {
-		t.grow()
-	}
-	t.put(hash>>offsetBits<<offsetBits | uint64(at+1))
-	t.used++
-}
-
-func (t *table) put(slot uint64) {
-	i := t.home(slot)
-	for t.slots[i] != 0 {
-		i = (i + 1) % len(t.slots)
-	}
-	t.slots[i] = slot
-}
-
-func (t *table) grow() {
-	all := t.slots
-	t.slots = make([]uint64, max(2*len(all), minSlots))
-	for _, slot := range all {
-		if slot != 0 {
-			t.put(slot)
-		}
-	}
 }

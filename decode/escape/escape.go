@@ -1,4 +1,5 @@
-package decode
+// Package escape makes names fit for a terminal, and reverses that.
+package escape
 
 import (
 	"bytes"
@@ -6,17 +7,16 @@ import (
 	"unicode/utf8"
 )
 
-// Escape returns s in a form that is safe on a terminal, escaped like the names in
-// the output.
-func Escape(s string) string { return string(appendEscaped(nil, s)) }
+// String returns s as Append appends it.
+func String(s string) string { return string(Append(nil, s)) }
 
-// appendEscaped appends a plain name as rsync prints it (rsync log.c,
+// Append appends a plain name as rsync prints it (rsync log.c,
 // filtered_fwrite): valid UTF-8 as it is, and `\#ooo`, three octal digits, for
 // each other byte, for control characters other than a tab, and for a backslash
 // that would otherwise look like the start of such an escape.
 //
 // Unlike rsync, it also escapes everything that a terminal may obey (isTrick).
-func appendEscaped(dst []byte, s string) []byte {
+func Append(dst []byte, s string) []byte {
 	for i := 0; i < len(s); {
 		if c := s[i]; c >= ' ' && c < 0x7f && c != '\\' {
 			dst = append(dst, c)
@@ -50,11 +50,11 @@ func looksEscaped(s string) bool {
 	return len(s) >= 5 && s[1] == '#' && isDigit(s[2]) && isDigit(s[3]) && isDigit(s[4])
 }
 
-// octal is a byte that appendEscaped has escaped.
+// octal is a byte that Append has escaped.
 var octal = regexp.MustCompile(`\\#[0-3][0-7][0-7]`)
 
-// unescape reverses appendEscaped.
-func unescape(b []byte) string {
+// Undo returns the bytes that Append has escaped as b.
+func Undo(b []byte) string {
 	if !bytes.Contains(b, []byte(`\#`)) {
 		return string(b)
 	}
@@ -62,3 +62,5 @@ func unescape(b []byte) string {
 		return []byte{(d[2]-'0')<<6 | (d[3]-'0')<<3 | (d[4] - '0')}
 	}))
 }
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }

@@ -1,24 +1,15 @@
-package decode
+package index
 
 import (
 	"bytes"
 	"fmt"
+	"gocryptfs-rsync-pretty/decode/scan"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 )
-
-// paths is a server that knows these plain paths by cipher path.
-type paths map[string]string
-
-func (paths) Prepare(string) bool { return true }
-
-func (p paths) Decrypt(cipher string) (string, bool) {
-	plain, ok := p[cipher]
-	return plain, ok
-}
 
 const (
 	encA = "ikFrxDZ5DfCpwm4Myx-3TA"
@@ -34,7 +25,7 @@ func (q *quiet) warn(what, hint string) { *q = append(*q, what+"; "+hint) }
 func openIndex(t *testing.T, path string, add bool) (*Index, *quiet) {
 	t.Helper()
 	q := &quiet{}
-	return OpenIndex(path, add, q.warn), q
+	return Open(path, add, q.warn), q
 }
 
 // TestIndex writes paths of any bytes and reads them and their parents back, also after
@@ -45,27 +36,27 @@ func TestIndex(t *testing.T) {
 	known := map[string]string{
 		encA + "/" + encB + "/" + encC: "a dir/b\t\n\\#011/\xff\u202e" + strings.Repeat("x", 240),
 		encC:                           "\\",
-		longPrefix + "7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI": "long",
+		scan.LongPrefix + "7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI": "long",
 	}
 	check := func(when string) {
 		t.Helper()
 		for cipher, plain := range known {
-			if got, ok := x.find(cipher); !ok || got != plain {
+			if got, ok := x.Find(cipher); !ok || got != plain {
 				t.Errorf("%s: %s is %q, %v, want %q", when, cipher, got, ok, plain)
 			}
 		}
 		for _, cipher := range []string{encB, encA + "/" + encC, encA[:21], encA + "/"} {
-			if got, ok := x.find(cipher); ok {
+			if got, ok := x.Find(cipher); ok {
 				t.Errorf("%s: %s is %q", when, cipher, got)
 			}
 		}
 	}
 	for cipher, plain := range known {
-		x.add(cipher, plain)
+		x.Add(cipher, plain)
 	}
 	known[encA], known[encA+"/"+encB] = "a dir", "a dir/b\t\n\\#011"
 	check("before it is written")
-	x.flush()
+	x.Flush()
 	check("written")
 	if !x.Close() {
 		t.Error("trouble")
@@ -100,10 +91,10 @@ func TestIndexLines(t *testing.T) {
 			t.Fatal(err)
 		}
 		x, q := openIndex(t, path, false)
-		if got, ok := x.find(encC); ok {
+		if got, ok := x.Find(encC); ok {
 			t.Errorf("%s: %q", about, got)
 		}
-		if got, ok := x.find(encA + "/" + encB); !ok || got != "a/b" {
+		if got, ok := x.Find(encA + "/" + encB); !ok || got != "a/b" {
 			t.Errorf("%s: the good line is %q, %v", about, got, ok)
 		}
 		if !x.Close() {
@@ -124,7 +115,7 @@ func TestIndexRepeated(t *testing.T) {
 		t.Errorf("%d slots", n)
 	}
 	for cipher, plain := range map[string]string{encA: "a", encA + "/" + encB: "a/b"} {
-		if got, _ := x.find(cipher); got != plain {
+		if got, _ := x.Find(cipher); got != plain {
 			t.Errorf("%s is %q", cipher, got)
 		}
 	}
@@ -138,15 +129,15 @@ func TestIndexTorn(t *testing.T) {
 	}
 	for range 2 {
 		x, q := openIndex(t, path, true)
-		if got, ok := x.find(encB); ok {
+		if got, ok := x.Find(encB); ok {
 			t.Errorf("torn: %q", got)
 		}
-		if _, ok := x.find(encA); !ok {
+		if _, ok := x.Find(encA); !ok {
 			t.Error("lost what is whole")
 		}
-		x.add(encC, "c")
-		x.flush()
-		if got, _ := x.find(encC); got != "c" {
+		x.Add(encC, "c")
+		x.Flush()
+		if got, _ := x.Find(encC); got != "c" {
 			t.Errorf("new: %q", got)
 		}
 		if !x.Close() {
@@ -167,18 +158,18 @@ func TestIndexTrouble(t *testing.T) {
 	} {
 		path := filepath.Join(t.TempDir(), "index")
 		x, q := openIndex(t, path, true)
-		x.add(encA, "a")
-		x.add(encB, "b")
-		x.flush()
+		x.Add(encA, "a")
+		x.Add(encB, "b")
+		x.Flush()
 		if err := spoil(path); err != nil {
 			t.Fatal(err)
 		}
-		if got, ok := x.find(encB); ok && got != "b" {
+		if got, ok := x.Find(encB); ok && got != "b" {
 			t.Errorf("%s: %q", about, got)
 		}
-		x.add(encC, "c")
-		x.flush()
-		x.add(encA+"/"+encC, "a/c")
+		x.Add(encC, "c")
+		x.Flush()
+		x.Add(encA+"/"+encC, "a/c")
 		if x.Close() || len(*q) != 1 {
 			t.Errorf("%s: %q", about, *q)
 		}
@@ -197,11 +188,11 @@ func TestIndexShared(t *testing.T) {
 		group.Go(func() {
 			x, q := openIndex(t, path, true)
 			for i := range n {
-				x.add(cipher(2*i+j), plain(2*i+j))
+				x.Add(cipher(2*i+j), plain(2*i+j))
 				if i%7 == j {
-					x.flush()
+					x.Flush()
 				}
-				if got, _ := x.find(cipher(2*i + j)); got != plain(2*i+j) {
+				if got, _ := x.Find(cipher(2*i + j)); got != plain(2*i+j) {
 					t.Errorf("%d is %q", i, got)
 				}
 			}
@@ -213,7 +204,7 @@ func TestIndexShared(t *testing.T) {
 	group.Wait()
 	x, _ := openIndex(t, path, false)
 	for i := range 2 * n {
-		if got, _ := x.find(cipher(i)); got != plain(i) {
+		if got, _ := x.Find(cipher(i)); got != plain(i) {
 			t.Fatalf("%d is %.50q", i, got)
 		}
 	}
@@ -240,7 +231,7 @@ func TestIndexNewest(t *testing.T) {
 	x, _ := openIndex(t, path, false)
 	defer x.Close()
 	for i := n - maxSlots/4*3; i < n; i += 997 {
-		if got, _ := x.find(encryptedName(i)); got != fmt.Sprint(i) {
+		if got, _ := x.Find(encryptedName(i)); got != fmt.Sprint(i) {
 			t.Fatalf("%d is %q", i, got)
 		}
 	}

@@ -1,7 +1,11 @@
-package decode
+package tree
 
 import (
 	"errors"
+	"fmt"
+	"gocryptfs-rsync-pretty/decode"
+	"gocryptfs-rsync-pretty/decode/escape"
+	"gocryptfs-rsync-pretty/decode/scan"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -29,6 +33,10 @@ type plainTree struct {
 	answered map[string]string // by cipher path, as the protocol has it
 }
 
+const encA = "ikFrxDZ5DfCpwm4Myx-3TA"
+
+func encryptedName(i int) string { return fmt.Sprintf("%021dA", i) }
+
 // The directory, and the last components of paths in it.
 var (
 	treeDir   = entry{encA, "dir"}
@@ -44,7 +52,7 @@ type entry struct{ cipher, plain string }
 
 // encryptedTarget has the length of one, and tells which link and target it belongs to.
 func encryptedTarget(link entry, target string) string {
-	return strings.Repeat("-", 20) + link.cipher[20:] + target + strings.Repeat("x", minTarget)
+	return strings.Repeat("-", 20) + link.cipher[20:] + target + strings.Repeat("x", scan.MinTarget)
 }
 
 func newPlainTree(t testing.TB, script []byte) *plainTree {
@@ -184,7 +192,7 @@ func (p *plainTree) check() (shown int) {
 	var rights []string
 	for _, e := range treeNames {
 		in.WriteString(treeDir.cipher + "/" + e.cipher + "\n")
-		rights = append(rights, Escape(e.plain), e.cipher)
+		rights = append(rights, escape.String(e.plain), e.cipher)
 	}
 	for _, l := range treeLinks {
 		for _, target := range treeTargets {
@@ -192,7 +200,7 @@ func (p *plainTree) check() (shown int) {
 			rights = append(rights, l.plain+" -> "+target, l.plain+" -> "+encryptedTarget(l, target))
 		}
 	}
-	got := copyAll(p.t, strings.NewReader(in.String()), Options{Names: p, Tree: p.tree, Timeout: time.Minute})
+	got := p.decode(in.String())
 	for p.tree.isHung() { // it changes the tree until it ends
 		time.Sleep(time.Millisecond)
 	}
@@ -210,6 +218,15 @@ func (p *plainTree) check() (shown int) {
 		p.t.Errorf("%d lines, want %d", len(lines), len(rights)/2)
 	}
 	return shown
+}
+
+func (p *plainTree) decode(text string) string {
+	var out strings.Builder
+	o := decode.Options{Names: p, Files: p.tree, Timeout: time.Minute}
+	if _, err := decode.Copy(&out, strings.NewReader(text), o); err != nil {
+		p.t.Fatal(err)
+	}
+	return out.String()
 }
 
 // FuzzTree changes files at any time. A name that is shown has to be that of its token,

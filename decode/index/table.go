@@ -1,0 +1,51 @@
+package index
+
+const (
+	// A table has up to maxSlots slots of eight bytes, at most three quarters of them in
+	// use. There are two tables, so the newest 0.75 to 1.5 million paths count.
+	minSlots = 1 << 12
+	maxSlots = 1 << 20
+
+	// The lower bits of a slot hold the offset of a line in the file, plus one. They
+	// suffice for files of up to 16 GiB.
+	offsetBits = 34
+)
+
+// A table maps the hashes of paths to the offsets of lines. A slot holds the first
+// bits of a hash, which also determine where the search for it begins, and the offset
+// plus one. A free slot is 0.
+type table struct {
+	slots []uint64
+	used  int
+}
+
+// home returns the index of the slot where the search for a hash begins.
+func (t *table) home(hash uint64) int {
+	return int(hash >> offsetBits * uint64(len(t.slots)) >> (64 - offsetBits))
+}
+
+func (t *table) insert(hash uint64, at int64) {
+	if t.used >= len(t.slots)/4*3 {
+		t.grow()
+	}
+	t.put(hash>>offsetBits<<offsetBits | uint64(at+1))
+	t.used++
+}
+
+func (t *table) put(slot uint64) {
+	i := t.home(slot)
+	for t.slots[i] != 0 {
+		i = (i + 1) % len(t.slots)
+	}
+	t.slots[i] = slot
+}
+
+func (t *table) grow() {
+	all := t.slots
+	t.slots = make([]uint64, max(2*len(all), minSlots))
+	for _, slot := range all {
+		if slot != 0 {
+			t.put(slot)
+		}
+	}
+}

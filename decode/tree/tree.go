@@ -1,0 +1,222 @@
+// Package tree reads the files behind the names: the encrypted view that MOUNT belongs to,
+// and the plain directory.
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// stale is how long the kernel may remember an entry of a gocryptfs mount: a second
+	// (go-fuse, EntryTimeout), and some more. A listing is always fresh.
+	stale = 2 * time.Second
+
+	// tick is longer than the clock of a system takes to advance. A file that has not
+	// changed for that long gets a new change time with its next change.
+	tick = 20 * time.Millisecond
+
+	// lookAgain is the pause before a directory that could not be used is tried
+	// again.
+	lookAgain = time.Second
+
+	// listingBytes bounds the memory of the listings that are kept, and so of each. An
+	// empty one takes about emptyListing.
+	listingBytes = 8 << 20
+	emptyListing = 256
+
+	// entriesPerFile is the number of directory entries that are read in the time of a look
+	// at a file.
+	entriesPerFile = 8
+)
+
+// A Tree is the encrypted view that MOUNT belongs to, and the plain directory that
+// the view shows or is shown as. Only one goroutine may use it; a nil Tree knows
+// nothing.
+//
+// It reads only below these two directories and keeps neither of them open, so that they
+// can be unmounted.
+// After a look that takes longer than the timeout, there is no other look until the first
+// one ends: a file system that hangs must not stop the stream.
+type Tree struct {
+	mount, given string // MOUNT and -plain
+	timeout      time.Duration
+	view         view
+	found        time.Time // when the view was last looked for
+
+	looking sync.Mutex // held during a look, so for as long as it hangs
+
+	listings map[string]*listing // by plain directory; a look has it for itself
+	listed   int                 // bytes in listings, about
+	seed     maphash.Seed
+
+	// sameFile and readLinks, except in tests, where files change meanwhile.
+	same  func(encrypted, plain fs.FileInfo) bool
+	links func(cipher string, dir *os.Root, name string) (encrypted, target string, err error)
+}
+
+// Open finds the encrypted view that mount lies in, and its plain directory. If
+// plain is empty, the mount table names that directory. A look at either of them
+// takes at most the timeout. What cannot be found is reported by a call of warn,
+// with what is wrong and what to do about it, and looked for again when needed.
+func Open(mount, plain string, timeout time.Duration, warn func(what, hint string)) *Tree {
+	t := newTree(mount, plain, timeout)
+	if p := t.find(); p != nil {
+		warn(p.what, p.hint)
+	}
+	return t
+}
+
+func newTree(mount, given string, timeout time.Duration) *Tree {
+	return &Tree{mount: mount, given: given, timeout: timeout, listings: map[string]*listing{},
+		seed: maphash.MakeSeed(), same: sameFile, links: readLinks}
+}
+
+// find looks for the view. It returns nil if there is no problem.
+func (t *Tree) find() *problem {
+	t.found = time.Now()
+	v, p, ok := look(t, func() (view, *problem) { return findView(t.mount, t.given) })
+	if !ok {
+		return &problem{t.mount + " does not answer", "is gocryptfs stopped? targets of links stay encrypted until it goes on"}
+	}
+	t.view = v
+	return p
+}
+
+// now returns the view. It looks again for what is not known of it.
+func (t *Tree) now() view {
+	if t == nil {
+		return view{}
+	}
+	if (t.view.plain == "" || t.view.dir == "") && time.Since(t.found) > lookAgain {
+		t.find()
+	}
+	return t.view
+}
+
+// ready reports whether both directories are known.
+func (t *Tree) ready() bool { v := t.now(); return v.plain != "" && v.dir != "" }
+
+// Sub returns the cipher path of MOUNT, empty if that is the root of the view.
+func (t *Tree) Sub() string { return t.now().sub }
+
+// Exists reports whether the view has a file with this cipher path. It returns false
+// if the view is not known or does not answer.
+func (t *Tree) Exists(cipher string) bool {
+	if t.now().dir == "" {
+		return false
+	}
+	_, err, ok := look(t, func() (fs.FileInfo, error) { return lstat(t.view.dir, cipher) })
+	return ok && err == nil
+}
+
+// Target returns the plain target of the symbolic link with the paths cipher and plain
+// if text begins with its encrypted target, which takes n bytes. n is 0 if text does
+// not, or if the files do not prove it.
+func (t *Tree) Target(cipher, plain string, text []byte) (target string, n int) {
+	if !t.ready() {
+		return "", 0
+	}
+	encrypted := string(text) // text may change while a look hangs
+	target, n, _ = look(t, func() (string, int) {
+		before, ok := t.trail(cipher, plain)
+		if !ok || !strings.HasPrefix(encrypted, before.encrypted) {
+			return "", 0
+		}
+		if after, ok := t.trail(cipher, plain); !ok || after != before {
+			return "", 0
+		}
+		return before.target, len(before.encrypted)
+	})
+	return target, n
+}
+
+// Spelling returns the exact plain path of a cipher path whose last name is not
+// UTF-8. plain is that path with U+FFFD in its last name, and only there. ok is false
+// if the files do not prove the spelling, or if they would have to be looked at and may
+// not. read is the number of directory entries that had to be read, each file that was
+// looked at counting as some.
+func (t *Tree) Spelling(cipher, plain string, may bool) (exact string, read int, ok bool) {
+	if !t.ready() || t.isHung() {
+		return "", 0, false
+	}
+	dir, leaf := path.Split(plain)
+	hash := maphash.String(t.seed, path.Base(cipher))
+	// What a listing has proved stays true, whatever has become of the directory.
+	if l, known := t.listings[dir]; known && l.only(hash, leaf) != "" {
+		return dir + l.only(hash, leaf), 0, true
+	}
+	if !may {
+		return "", 0, false
+	}
+	name, read, ok := look(t, func() (name string, read int) {
+		l, read := t.list(path.Dir(cipher), dir)
+		// If the listing of the view has no such file, the kernel may only remember it.
+		if name = l.only(hash, leaf); name == "" && l.view[hash] {
+			spellings := strings.Split(l.names[leaf], "/")
+			read += entriesPerFile * len(spellings)
+			name = t.spell(l, cipher, dir, spellings)
+		}
+		return name, read
+	})
+	return dir + name, read, ok && name != ""
+}
+
+// A trail describes a link and the directories above it, from the roots down. If two
+// trails are equal, nothing was moved between them.
+type trail struct {
+	files             string
+	encrypted, target string // what the link reads on both sides
+}
+
+// trail goes down to the link at both paths. ok is false if the two sides are not the same
+// files, or have changed too recently, or are no links.
+//
+// In the view, it gives the kernel whole paths, up to PATH_MAX, because gocryptfs has to
+// open and close a directory that is opened: with that, a link ten deep takes twice as
+// long.
+func (t *Tree) trail(cipher, plain string) (found trail, ok bool) {
+	at := t.view.dir
+	dir, err := os.OpenRoot(t.view.plain)
+	if err != nil {
+		return found, false
+	}
+	defer func() { dir.Close() }()
+	for {
+		name, cipherRest, more := strings.Cut(cipher, "/")
+		plainName, plainRest, plainMore := strings.Cut(plain, "/")
+		at += "/" + name
+		encrypted, err := os.Lstat(at)
+		clear, plainErr := dir.Lstat(plainName)
+		if err != nil || plainErr != nil || more != plainMore || more != encrypted.IsDir() ||
+			!t.same(encrypted, clear) || isRecent(changeTime(clear)) {
+			return found, false
+		}
+		found.files += fmt.Sprintln(inode(clear), changeTime(clear).UnixNano())
+		if !more {
+			found.encrypted, found.target, err = t.links(at, dir, plainName)
+			return found, err == nil
+		}
+		below, err := dir.OpenRoot(plainName)
+		if err != nil {
+			return found, false
+		}
+		dir.Close()
+		dir = below
+		cipher, plain = cipherRest, plainRest
+	}
+}
+
+// readLinks returns the targets of a link, the encrypted one read last.
+func readLinks(cipher string, dir *os.Root, name string) (encrypted, target string, err error) {
+	target, err = dir.Readlink(name)
+	encrypted, encryptedErr := os.Readlink(cipher)
+	return encrypted, target, errors.Join(err, encryptedErr)
+}
