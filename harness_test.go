@@ -3,12 +3,17 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,6 +23,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rfjakob/gocryptfs/v2/ctlsock"
+	"github.com/rogpeppe/go-internal/testscript"
 
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
@@ -361,4 +367,317 @@ func pretty(t testing.TB, args []string, input []byte) (stdout, stderr string) {
 		t.Errorf("run(%q) = %d, want 0; stderr: %s", args, status, errs.String())
 	}
 	return out.String(), errs.String()
+}
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){program: main})
+}
+
+func (m *mount) signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	if err := m.process.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+}
+
+// A transcript is a text with encrypted names, line by line.
+type transcript struct{ raw, plain []string }
+
+// fakeTranscript returns n lines with names that scripted servers know.
+func fakeTranscript(n int) (tr transcript) {
+	for i := range n {
+		dir, file := fakeName(i/10), fakeName(i)
+		path := dir + "/" + file
+		tr.raw = append(tr.raw, ">f+++++++++ "+path)
+		tr.plain = append(tr.plain, ">f+++++++++ "+fakePlain(path))
+	}
+	return tr
+}
+
+// realTranscript returns n lines with names below a mount.
+func realTranscript(t *testing.T, m *mount, n int) (tr transcript) {
+	t.Helper()
+	for i := range n {
+		path := fmt.Sprintf("dir %d/file %d", i/10, i)
+		tr.raw = append(tr.raw, ">f+++++++++ "+m.encrypt(t, path))
+		tr.plain = append(tr.plain, ">f+++++++++ "+path)
+	}
+	return tr
+}
+
+// fakeName returns the encrypted name number i: 16 bytes in base64.
+func fakeName(i int) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%016d", i))
+}
+
+// fakePlain returns what a cipher path of fakeNames stands for, or "".
+func fakePlain(path string) string {
+	names := strings.Split(path, "/")
+	for i, name := range names {
+		number, err := base64.RawURLEncoding.DecodeString(name)
+		if err != nil {
+			return ""
+		}
+		names[i] = fmt.Sprintf("name %s", number)
+	}
+	return strings.Join(names, "/")
+}
+
+// part returns lines i to j-1.
+func (tr transcript) part(i, j int) transcript {
+	return transcript{tr.raw[i:j], tr.plain[i:j]}
+}
+
+func (tr transcript) input() string  { return text(tr.raw) }
+func (tr transcript) output() string { return text(tr.plain) }
+
+func text(lines []string) string { return strings.Join(lines, "\n") + "\n" }
+
+// decoded returns the number of decoded lines in out. All others must be unchanged,
+// except for a directory that is known from a line before.
+func (tr transcript) decoded(t *testing.T, out string) (n int) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+	if len(lines) != len(tr.raw) || !strings.HasSuffix(out, "\n") {
+		t.Fatalf("%d lines came out of %d", len(lines), len(tr.raw))
+	}
+	for i, line := range lines {
+		switch line {
+		case tr.plain[i]:
+			n++
+		case tr.raw[i], path.Dir(tr.plain[i]) + "/" + path.Base(tr.raw[i]):
+		default:
+			t.Fatalf("line %d is %q, want %q or %q", i, line, tr.plain[i], tr.raw[i])
+		}
+	}
+	return n
+}
+
+// A running filter is a run of the program, in this process or in another.
+type running struct {
+	t         *testing.T
+	in        io.WriteCloser
+	out, errs *watched
+	status    chan int
+	process   *os.Process // nil in this process
+}
+
+// watched collects what is written to it.
+type watched struct {
+	mu      sync.Mutex
+	buf     bytes.Buffer
+	written chan struct{} // has an element after a write
+}
+
+func newWatched() *watched { return &watched{written: make(chan struct{}, 1)} }
+
+func (w *watched) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case w.written <- struct{}{}:
+	default:
+	}
+	return w.buf.Write(p)
+}
+
+func (w *watched) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.buf.String()
+}
+
+// startFilter runs the program in this process. The test fails if one of its
+// goroutines is left at the end.
+func startFilter(t *testing.T, args ...string) *running {
+	t.Helper()
+	ctlsocktest.NoLeak(t)
+	r, w := io.Pipe()
+	f := &running{t: t, in: w, out: newWatched(), errs: newWatched(), status: make(chan int, 1)}
+	go func() { f.status <- run(args, r, f.out, f.errs) }()
+	t.Cleanup(func() { w.Close() })
+	return f
+}
+
+// send writes text to the filter, which has to read it.
+func (f *running) send(text string) {
+	f.t.Helper()
+	sent := make(chan error, 1)
+	go func() { _, err := io.WriteString(f.in, text); sent <- err }()
+	select {
+	case err := <-sent:
+		if err != nil {
+			f.t.Fatalf("the filter does not read %q: %v", text[:min(len(text), 99)], err)
+		}
+	case <-time.After(startLimit):
+		f.t.Fatalf("the filter has not read %d bytes after %v", len(text), startLimit)
+	}
+}
+
+// shows waits until all that has been written is text.
+func (f *running) shows(text string) {
+	f.t.Helper()
+	if got := f.until(func(got string) bool { return len(got) >= len(text) }); got != text {
+		f.t.Fatalf("output %q, want %q", got, text)
+	}
+}
+
+// showsLines waits for n lines in all, and returns them.
+func (f *running) showsLines(n int) string {
+	f.t.Helper()
+	return f.until(func(got string) bool { return strings.Count(got, "\n") >= n })
+}
+
+// until waits until ok accepts the output so far, and returns that.
+func (f *running) until(ok func(string) bool) string {
+	f.t.Helper()
+	late := time.After(startLimit)
+	for {
+		got := f.out.String()
+		if ok(got) {
+			return got
+		}
+		select {
+		case <-f.out.written:
+		case <-late:
+			f.t.Fatalf("after %v the output is still %q", startLimit, got[max(0, len(got)-999):])
+		}
+	}
+}
+
+// end closes the input, waits for the filter and returns all of its output. The status
+// must be 0, and stderr must have one warning for each of warnings, which contains
+// that.
+func (f *running) end(warnings ...string) string {
+	f.t.Helper()
+	f.in.Close()
+	if status := f.wait(); status != exitOK {
+		f.t.Errorf("status %d, want 0", status)
+	}
+	wantWarnings(f.t, f.errs.String(), warnings...)
+	return f.out.String()
+}
+
+func (f *running) wait() int {
+	f.t.Helper()
+	select {
+	case status := <-f.status:
+		return status
+	case <-time.After(startLimit):
+		f.t.Fatalf("the filter goes on after %v", startLimit)
+		return -1
+	}
+}
+
+func wantWarnings(t *testing.T, stderr string, warnings ...string) {
+	t.Helper()
+	for _, w := range warnings {
+		if !strings.Contains(stderr, w) {
+			t.Errorf("no warning %q in %q", w, stderr)
+		}
+	}
+	if n := strings.Count(stderr, ": warning: "); n != len(warnings) {
+		t.Errorf("%d warnings, want %d:\n%s", n, len(warnings), stderr)
+	}
+	for line := range strings.Lines(stderr) {
+		if !strings.HasPrefix(line, program+": ") {
+			t.Errorf("stderr has %q", line)
+		}
+	}
+}
+
+// programEnv returns the environment for a process of the program. The race detector would
+// exit with 66 after a wait of a second; the wait is set to 0.
+func programEnv(more ...string) []string {
+	return append(append(os.Environ(), "GORACE=atexit_sleep_ms=0"), more...)
+}
+
+// startProcess runs the program in its own process.
+func startProcess(t *testing.T, cmd *exec.Cmd) *running {
+	t.Helper()
+	ctlsocktest.NoLeak(t)
+	cmd.Env = programEnv()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &running{t: t, in: in, out: newWatched(), errs: newWatched(), status: make(chan int, 1)}
+	cmd.Stdout, cmd.Stderr = f.out, f.errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	f.process = cmd.Process
+	t.Cleanup(func() { cmd.Process.Kill() })
+	go func() {
+		cmd.Wait()
+		f.status <- exitStatus(cmd.ProcessState)
+	}()
+	return f
+}
+
+// exitStatus returns the status that a shell reports: 128 and more for a signal.
+func exitStatus(s *os.ProcessState) int {
+	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return s.ExitCode()
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// wordLines returns n words in lines of text: half of them have 22 characters, half 64
+// hexadecimal digits.
+func wordLines(n int) string {
+	var seed [32]byte
+	random := rand.NewChaCha8(seed)
+	var b bytes.Buffer
+	var word [32]byte
+	for i := range n {
+		random.Read(word[:]) // never fails
+		if i%2 == 0 {
+			fmt.Fprintf(&b, "Commit %s is here\n", base64.RawURLEncoding.EncodeToString(word[:16]))
+		} else {
+			fmt.Fprintf(&b, "%s  file.iso\n", hex.EncodeToString(word[:]))
+		}
+	}
+	return b.String()
+}
+
+// difference returns the lines of want that are not in got, and the reverse. Both must be
+// sorted.
+func difference(want, got []string) (missing, extra []string) {
+	for len(want) > 0 || len(got) > 0 {
+		switch {
+		case len(got) == 0 || len(want) > 0 && want[0] < got[0]:
+			missing, want = append(missing, want[0]), want[1:]
+		case len(want) == 0 || got[0] < want[0]:
+			extra, got = append(extra, got[0]), got[1:]
+		default:
+			want, got = want[1:], got[1:]
+		}
+	}
+	return missing, extra
+}
+
+// visible joins lines for a message, at most as many as fit on a screen.
+func visible(lines []string, sep string) string {
+	var b strings.Builder
+	for i, l := range lines {
+		if i == 15 {
+			fmt.Fprintf(&b, "%sand %d more", sep, len(lines)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(sep)
+		}
+		fmt.Fprintf(&b, "%q", l)
+	}
+	return b.String()
 }

@@ -42,10 +42,6 @@ import (
 // The condition [mounts] reports whether they are there. After each exits, a script
 // checks both streams (TestScriptsLookAtBothStreams).
 
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){program: main})
-}
-
 // scriptFiles are the files of the mounts, all empty; a path that ends in a slash
 // is an empty directory, and one with an arrow a symbolic link.
 var scriptFiles = []string{

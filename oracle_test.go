@@ -644,35 +644,3 @@ func (o *oracle) checkLeft(t *testing.T, c comparison, shown string) {
 		t.Errorf("%s: %d encrypted names left", c.sh, left)
 	}
 }
-
-// difference returns the lines of want that are not in got, and the reverse. Both must be
-// sorted.
-func difference(want, got []string) (missing, extra []string) {
-	for len(want) > 0 || len(got) > 0 {
-		switch {
-		case len(got) == 0 || len(want) > 0 && want[0] < got[0]:
-			missing, want = append(missing, want[0]), want[1:]
-		case len(want) == 0 || got[0] < want[0]:
-			extra, got = append(extra, got[0]), got[1:]
-		default:
-			want, got = want[1:], got[1:]
-		}
-	}
-	return missing, extra
-}
-
-// visible joins lines for a message, at most as many as fit on a screen.
-func visible(lines []string, sep string) string {
-	var b strings.Builder
-	for i, l := range lines {
-		if i == 15 {
-			fmt.Fprintf(&b, "%sand %d more", sep, len(lines)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteString(sep)
-		}
-		fmt.Fprintf(&b, "%q", l)
-	}
-	return b.String()
-}
