@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -43,7 +44,12 @@ func TestFaultPermission(t *testing.T) {
 	if err := os.WriteFile(other, []byte(read(t, bin)), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	cover := filepath.Join(dir, "cover") // for go test -cover
+	if err := errors.Join(os.Mkdir(cover, 0o755), os.Chown(cover, 65534, 65534)); err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(other, s.Path, dir)
+	cmd.Env = programEnv("GOCOVERDIR=" + cover)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	f := startProcess(t, cmd)
 	f.send(tr.input())
@@ -91,7 +97,7 @@ func TestFaultStopped(t *testing.T) {
 				begin()
 			}
 			f.send(tr.part(before, 1000).input())
-			tr.decoded(t, f.showsLines(1000)) // one of its threads may still have answered
+			tr.decoded(t, f.showsLines(1000))
 			if d := time.Since(start); d > 15*timeout {
 				t.Errorf("%d lines took %v, want about one timeout of %v", 1000-before, d, timeout)
 			}

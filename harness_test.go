@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,6 +31,21 @@ import (
 
 // The harness of the end-to-end tests: real gocryptfs servers, mounts that are always
 // unmounted again, and the filter run in process.
+
+func TestMain(m *testing.M) {
+	testscript.Main(tests{m}, map[string]func(){program: main})
+}
+
+// tests are the tests of this package, which do not depend on the environment.
+type tests struct{ *testing.M }
+
+func (t tests) Run() int {
+	syscall.Umask(0o022)
+	os.Setenv("LC_ALL", "C.UTF-8")
+	os.Setenv("LANGUAGE", "")                // LC_ALL does not override it
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // instead of a second
+	return t.M.Run()
+}
 
 // startLimit bounds the time that a server may take to mount, to end or to answer.
 const startLimit = ctlsocktest.Limit
@@ -259,7 +275,7 @@ func readUntil(r io.Reader, want string) string {
 	return "it ended without a word of being ready\n" + said.String()
 }
 
-// unmount unmounts the file system and waits for the server. It may be called twice.
+// unmount unmounts the file system and ends the server. It may be called twice.
 // If the mount is still in use, unmount detaches it (-z), so that nothing stays behind,
 // and fails the test.
 func (m *mount) unmount(t testing.TB) {
@@ -279,11 +295,30 @@ func (m *mount) unmount(t testing.TB) {
 	}
 	select {
 	case <-m.done:
-	case <-time.After(startLimit):
-		t.Errorf("gocryptfs still runs %v after the unmount of %s", startLimit, m.at)
-		m.process.Process.Signal(syscall.SIGKILL)
+	case <-time.After(time.Second): // another mount namespace may hold a copy of the mount
+		m.process.Process.Kill()
 		<-m.done
+		os.Remove(m.Sock)
 	}
+}
+
+// signal sends a signal to the server. SIGSTOP takes effect thread by thread: signal
+// returns when all of them have stopped.
+func (m *mount) signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	if err := m.process.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+	if s != syscall.SIGSTOP {
+		return
+	}
+	ctlsocktest.Eventually(t, "all threads stop", func() bool {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", m.process.Process.Pid))
+		return !slices.ContainsFunc(threads, func(stat string) bool {
+			b, err := os.ReadFile(stat)
+			return err == nil && !bytes.Contains(b, []byte(") T "))
+		})
+	})
 }
 
 // encrypt asks the server for the cipher path of a plain path. The path must be UTF-8,
@@ -367,17 +402,6 @@ func pretty(t testing.TB, args []string, input []byte) (stdout, stderr string) {
 		t.Errorf("run(%q) = %d, want 0; stderr: %s", args, status, errs.String())
 	}
 	return out.String(), errs.String()
-}
-
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){program: main})
-}
-
-func (m *mount) signal(t *testing.T, s syscall.Signal) {
-	t.Helper()
-	if err := m.process.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		t.Fatal(err)
-	}
 }
 
 // A transcript is a text with encrypted names, line by line.
@@ -586,17 +610,13 @@ func wantWarnings(t *testing.T, stderr string, warnings ...string) {
 	}
 }
 
-// programEnv returns the environment for a process of the program. The race detector would
-// exit with 66 after a wait of a second; the wait is set to 0.
-func programEnv(more ...string) []string {
-	return append(append(os.Environ(), "GORACE=atexit_sleep_ms=0"), more...)
-}
+// programEnv returns the environment of this process, and more.
+func programEnv(more ...string) []string { return append(os.Environ(), more...) }
 
 // startProcess runs the program in its own process.
 func startProcess(t *testing.T, cmd *exec.Cmd) *running {
 	t.Helper()
 	ctlsocktest.NoLeak(t)
-	cmd.Env = programEnv()
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -40,7 +40,7 @@ import (
 //	$FSOCK $CIPHER $VIEW          one in forward mode
 //
 // The condition [mounts] reports whether they are there. After each exits, a script
-// checks both streams (TestScriptsLookAtBothStreams).
+// checks both streams.
 
 // scriptFiles are the files of the mounts, all empty; a path that ends in a slash
 // is an empty directory, and one with an arrow a symbolic link.
@@ -200,29 +200,6 @@ func orphan(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(ctlsocktest.Orphan(ts.MkAbs(args[0])))
 }
 
-// TestScriptsLookAtBothStreams checks that scripts check stdout and stderr after every
-// program whose status they check.
-func TestScriptsLookAtBothStreams(t *testing.T) {
-	scripts, err := filepath.Glob("testdata/script/*.txtar")
-	if err != nil || len(scripts) == 0 {
-		t.Fatalf("%d scripts, %v", len(scripts), err)
-	}
-	for _, path := range scripts {
-		script, _, _ := strings.Cut("\n"+read(t, path), "\n-- ")
-		runs := regexp.MustCompile(`\n(?:\[.*\] )?exits .*`).Split(script, -1)
-		if len(runs) == 1 {
-			t.Errorf("%s: nothing is run", path)
-		}
-		for i, after := range runs[1:] {
-			for _, stream := range []string{"stdout", "stderr"} {
-				if !regexp.MustCompile(`\n(\[.*\] )?(! ?)?((cmp|cmpenv|cp) )?` + stream + `\b`).MatchString(after) {
-					t.Errorf("%s: program %d: no look at %s", path, i+1, stream)
-				}
-			}
-		}
-	}
-}
-
 // codeFlags returns the names of the flags in main.go, and those that flag adds.
 func codeFlags() []string {
 	names := []string{"-h", "-help"}
@@ -358,7 +335,7 @@ func onTerminal(t *testing.T, env, args []string, stdin string) (shown, stderr s
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), tty, &errs
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "TERM=xterm-256color", "GORACE=atexit_sleep_ms=10"}, env...)
+	cmd.Env = programEnv(append([]string{"TERM=xterm-256color", "NO_COLOR="}, env...)...)
 	err = cmd.Start()
 	tty.Close()
 	if err != nil {
