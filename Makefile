@@ -71,5 +71,8 @@ $(NAME): go.mod $(wildcard *.go */*.go */*/*.go)
 .tools/gocryptfs .tools/gocryptfs-xray: .ci/gocryptfs.mod
 	CGO_ENABLED=0 go build -modfile=$< -o .tools/ -trimpath -tags without_openssl tool
 
-.tools/staticcheck .tools/nfpm: .ci/tools.mod
-	go build -modfile=$< -o .tools/ tool
+.tools/staticcheck: .ci/tools.mod
+	go build -modfile=$< -o .tools/ honnef.co/go/tools/cmd/staticcheck
+
+.tools/nfpm: .ci/tools.mod
+	go build -modfile=$< -o .tools/ github.com/goreleaser/nfpm/v2/cmd/nfpm
