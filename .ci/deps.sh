@@ -1,5 +1,6 @@
 #!/bin/sh
-# deps.sh COMMAND...: installs the packages of the commands that are missing.
+# deps.sh COMMAND...: installs the packages of the commands that are missing. It says which, and
+# without CI=true it uses sudo only after a yes.
 set -eu
 
 missing=
@@ -21,8 +22,16 @@ fail() {
 
 command -v apt-get >/dev/null || fail 'install them with the package manager of this system'
 sudo=
-[ "$(id -u)" -eq 0 ] || sudo=sudo
-[ -z "$sudo" ] || command -v sudo >/dev/null || fail "as root, run: apt-get install$missing"
+if [ "$(id -u)" -ne 0 ]; then
+	sudo=sudo
+	command -v sudo >/dev/null || fail "as root, run: apt-get install$missing"
+	if [ "${CI-}" != true ]; then
+		[ -t 0 ] || fail "run: sudo apt-get install$missing"
+		printf 'deps: missing:%s\ndeps: install with sudo apt-get? [y/N] ' "$missing"
+		read -r answer
+		[ "$answer" = y ] || fail "run: sudo apt-get install$missing"
+	fi
+fi
 
 echo "deps: installing$missing"
 export DEBIAN_FRONTEND=noninteractive
