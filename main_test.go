@@ -81,7 +81,8 @@ type scriptMounts struct{ reverse, forward *mount }
 
 func newScriptMounts(t *testing.T) *scriptMounts {
 	t.Helper()
-	if os.Getenv("CI") != "true" && (missing("fuse") != "" || missing("gocryptfs") != "") {
+	none := missing("gocryptfs") != "" && missing("pinned gocryptfs") != ""
+	if os.Getenv("CI") != "true" && (none || missing("fuse") != "") {
 		return &scriptMounts{}
 	}
 	base, s := shortDir(t), servers(t)[0]
@@ -259,33 +260,57 @@ func TestHelpFits(t *testing.T) {
 	}
 }
 
-// TestDemo reads the demo in a terminal of 60 columns: no line is longer, and a deleted
-// long name is read, also when nothing is mounted.
+// TestDemo reads the demo in a terminal of 60 columns: no line is longer, each backup has
+// its heading, and a deleted long name is read, also when nothing is mounted. If the demo
+// cannot unmount, it says so and ends.
 func TestDemo(t *testing.T) {
-	need(t, "fuse", "rsync", "bash", "gocryptfs", "fusermount3", "setsid")
-	pinned(t)
-	cmd := exec.Command("testdata/demo.sh")
-	dir := shortDir(t)
-	cmd.Env = programEnv("COLUMNS=60", "TMPDIR="+dir)
-	var errs strings.Builder
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	if err != nil || errs.Len() > 0 {
-		t.Fatalf("%v\n%s\n%s", err, out, errs.String())
+	need(t, "fuse", "rsync", "bash", "fusermount3", "setsid")
+	servers(t)
+	demo := func(env ...string) (cmd *exec.Cmd, dir string, errs *strings.Builder) {
+		cmd, dir, errs = exec.Command("testdata/demo.sh"), shortDir(t), new(strings.Builder)
+		cmd.Env, cmd.Stderr = programEnv(append(env, "COLUMNS=60", "TMPDIR="+dir)...), errs
+		return cmd, dir, errs
 	}
-	for line := range strings.Lines(string(out)) {
-		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 60 {
-			t.Errorf("%d columns: %s", n, line)
+	t.Run("60 columns", func(t *testing.T) {
+		cmd, dir, errs := demo()
+		out, err := cmd.Output()
+		if err != nil || errs.Len() > 0 {
+			t.Fatalf("%v\n%s\n%s", err, out, errs)
 		}
-	}
-	backup, again, ok := strings.Cut(string(out), "\nunmounted: ")
-	const deleted = "*deleting   Minutes of the annual meeting, with the\n"
-	if !ok || !strings.Contains(backup, deleted) || !strings.Contains(again, deleted) {
-		t.Errorf("the deleted long name is not read twice:\n%s", out)
-	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
-	}
+		for line := range strings.Lines(string(out)) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 60 {
+				t.Errorf("%d columns: %s", n, line)
+			}
+		}
+		const heading, deleted = "\n  rsync prints           you read\n", "… *deleting   Minutes of the annual\n"
+		backup, again, _ := strings.Cut(string(out), "\nunmounted: ")
+		if strings.Count(backup, heading) != 2 || strings.Count(backup, deleted) != 1 ||
+			strings.Count(again, heading) != 1 || strings.Count(again, deleted) != 1 {
+			t.Errorf("no headings, or the deleted long name is not read twice:\n%s", out)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+	})
+	t.Run("cannot unmount", func(t *testing.T) {
+		bin := t.TempDir()
+		if err := os.WriteFile(filepath.Join(bin, "fusermount3"), []byte("#!/bin/sh\nexit 1\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		cmd, dir, errs := demo("PATH=" + bin + ":" + os.Getenv("PATH"))
+		err := cmd.Run()
+		views, _ := filepath.Glob(dir + "/*/view")
+		if len(views) != 1 {
+			t.Fatalf("%q, %v\n%s", views, err, errs)
+		}
+		want := "demo: error: cannot unmount " + views[0] + "\ndemo: hint: fusermount3 -uz " + views[0] + "\n"
+		if err == nil || errs.String() != want {
+			t.Errorf("%v, stderr %q", err, errs)
+		}
+		if err := exec.Command("fusermount3", "-uz", views[0]).Run(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestColorIsOptional checks that the text has no sequence where none is wanted, and is

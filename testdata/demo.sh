@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes two backups of an encrypted view, the second after some changes. Shows each line as rsync
-# prints it and as the filter writes it; then the second log again, when nothing is mounted. However
-# it ends, its temporary directory is unmounted and removed.
+# prints it and, beside it, as the filter writes it; then the second log again, when nothing is
+# mounted. However it ends, its temporary directory is unmounted and removed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8
@@ -41,16 +41,24 @@ mounted() { # waits until gocryptfs, $!, has mounted; false when it has ended in
 	done 2>/dev/null
 }
 unmount() {
-	mounted && { fusermount3 -u "$work/view" || fusermount3 -uz "$work/view"; }
-	wait $!
-}
+	! mounted || fusermount3 -u "$work/view" || fusermount3 -uz "$work/view" || return
+	for _ in {1..50}; do # gocryptfs goes on while another program is in the view
+		kill -0 $! || return 0
+		sleep 0.1
+	done
+	kill -KILL $!
+	wait $! || :
+} 2>/dev/null
 cleanup() {
 	set +e # a signal during the start of a pipeline makes that a failed command
 	trap '' HUP INT TERM
 	[ -n "$work" ] || return 0
 	cd /
-	[ -z "${!-}" ] || unmount 2>/dev/null
-	rm -rf --one-file-system "$work"
+	if [ -z "${!-}" ] || unmount; then
+		rm -rf --one-file-system "$work"
+	else
+		printf 'demo: error: cannot unmount %s\ndemo: hint: fusermount3 -uz %s\n' "$work/view"{,} >&2
+	fi
 	work=
 }
 trap cleanup EXIT
@@ -60,46 +68,49 @@ trap 'exit 143' TERM
 
 .ci/deps.sh rsync fusermount3
 fuse='as root: modprobe fuse; for a container: --device /dev/fuse --cap-add SYS_ADMIN'
-[ -c /dev/fuse ] || fail 'no FUSE here: /dev/fuse is missing' "$fuse"
-[ -e .tools/gocryptfs ] || echo 'building gocryptfs: half a minute, this time only'
-work=$(mktemp -d)
-TMPDIR=$work "${MAKE:-make}" -s build .tools/gocryptfs
+[ -c /dev/fuse ] || fail 'there is no /dev/fuse' "$fuse"
+if ! why=$({ : <>/dev/fuse; } 2>&1); then
+	[[ $why != *Permission* ]] || fuse='run this as root, or as root: chmod 666 /dev/fuse'
+	fail "/dev/fuse: ${why##*: }" "$fuse"
+fi
 PATH=$PWD:$PWD/.tools:$PATH
+work=$(mktemp -d)
+export TMPDIR=$work
+"${MAKE:-make}" -s build
+if ! command -v gocryptfs >/dev/null; then
+	echo 'building gocryptfs: half a minute, this time only'
+	"${MAKE:-make}" -s .tools/gocryptfs
+fi
 
-# Prints each raw line, cut to its column, beside the pretty line, or above it if the terminal is
-# narrow.
+# Prints each raw line, cut to its column, beside the pretty line. Nothing stands beside a line that
+# the filter leaves out.
 beside() { # RAW PRETTY
-	local raw pretty sgr room=$((columns - 4))
-	[ "$columns" -ge 100 ] || echo
-	[ "$columns" -lt 100 ] || printf '\n%s  %-37s %s%s\n' "$dim" 'rsync prints' 'you read' "$off"
-	while IFS= read -r raw <&3 && IFS= read -r pretty <&4; do
-		if [ "$columns" -lt 100 ]; then
-			[ ${#raw} -le $room ] || raw=${raw:0:room-1}…
-			printf '  %s%s%s\n' "$dim" "$raw" "$off"
-		else
-			[ ${#raw} -le 37 ] || raw=${raw:0:36}…
-			printf '  %s%s%*s%s' "$dim" "$raw" $((38 - ${#raw})) '' "$off"
-		fi
+	local raw pretty sgr left=$((columns * 3 / 8))
+	local right=$((columns - left - 3))
+	printf '\n%s  %-*s %s%s\n' "$dim" $left 'rsync prints' 'you read' "$off"
+	while IFS= read -r raw <&3; do
+		pretty=''
+		case $raw in
+		*gocryptfs.conf | *gocryptfs.diriv | *gocryptfs.longname.*.name) ;;
+		*) IFS= read -r pretty <&4 ;;
+		esac
+		[ ${#raw} -le $left ] || raw=${raw:0:left-1}…
+		printf '  %s%s%s' "$dim" "$raw" "$off"
+		[ -n "$pretty" ] || { echo && continue; }
 		sgr='' # the color of the whole line
 		[[ $pretty != $'\e['* ]] || sgr=${pretty%%m*}m
 		pretty=${pretty#"$sgr"}
-		pretty=${pretty%$'\e[0m'}
-		if [ "$columns" -lt 100 ]; then
-			printf '  %s' "$sgr"
-			wrap "$pretty" $room 2 12
-		else
-			printf '%s' "$sgr"
-			wrap "$pretty" 60 40 12
-		fi
+		printf '%*s%s' $((left + 1 - ${#raw})) '' "$sgr"
+		wrap "${pretty%$'\e[0m'}" $((right < 60 ? right : 60)) $((left + 3)) 12
 		printf '%s' "$off"
 	done 3<"$1" 4<"$2"
 }
 
 backup() {
 	echo '  $ rsync -ai --delete view/ backup/ 2>&1 |'
-	echo '      gocryptfs-rsync-pretty -map names.tsv ctl.sock view'
+	echo '    gocryptfs-rsync-pretty -hide-meta -map names ctl view'
 	rsync -ai --delete view/ backup/ 2>&1 | tee raw |
-		gocryptfs-rsync-pretty -color $color -map names.tsv ctl.sock view >pretty
+		gocryptfs-rsync-pretty -color $color -hide-meta -map names ctl view >pretty
 	beside raw pretty
 }
 
@@ -120,10 +131,10 @@ find home -mindepth 1 \( -type l -printf '%P -> %l\n' -o -type f -printf '%P\n' 
 	while IFS= read -r file; do printf '  ' && wrap "$file" $((columns < 98 ? columns - 4 : 96)) 2 2; done
 
 step 'an encrypted view of them, for a place that must not read them'
-echo '  $ gocryptfs -reverse -ctlsock ctl.sock home view'
+echo '  $ gocryptfs -reverse -ctlsock ctl home view'
 gocryptfs -q -init -reverse -scryptn 10 -extpass 'echo demo' home
 # setsid keeps Ctrl-C away from gocryptfs: if it is killed while it mounts, it never ends.
-setsid gocryptfs -q -fg -nosyslog -reverse -extpass 'echo demo' -ctlsock ctl.sock home view >log 2>&1 &
+setsid gocryptfs -q -fg -nosyslog -reverse -extpass 'echo demo' -ctlsock ctl home view >log 2>&1 &
 mounted || fail "cannot mount: $(head -n 1 log)" "$fuse"
 
 step 'the first backup'
@@ -136,10 +147,10 @@ echo 'apples' >"home/Recipes/Grandma's apple pie.txt"
 rm "home/$minutes"
 backup
 
-unmount 2>/dev/null
+unmount || exit
 step 'unmounted: the same log, from the names that were remembered'
-echo '  $ gocryptfs-rsync-pretty -map names.tsv < rsync.log'
-gocryptfs-rsync-pretty -color $color -map names.tsv <raw >pretty
+echo '  $ gocryptfs-rsync-pretty -hide-meta -map names < rsync.log'
+gocryptfs-rsync-pretty -color $color -hide-meta -map names <raw >pretty
 beside raw pretty
 
 cleanup
