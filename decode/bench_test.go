@@ -73,7 +73,7 @@ func BenchmarkRewrite(b *testing.B) {
 	const plain = "Projects/Photos of the summer/IMG_0001 at the sea.jpg"
 	names := namesFunc(func(string) (string, bool) { return plain, true })
 	line := encryptedRecords(1)
-	w := rewriter{lookup: newLookup(Options{Names: names})}
+	w := rewriter{lookup: newLookup(names, nil, nil, 0)}
 	var out []byte
 	b.SetBytes(int64(len(line)))
 	b.ReportAllocs()

@@ -1,27 +1,37 @@
 package decode
 
 import (
-	"gocryptfs-rsync-pretty/decode/scan"
 	"path"
 	"slices"
 	"strings"
+
+	"gocryptfs-rsync-pretty/decode/scan"
 )
 
 // maxStarts bounds the names of a chain that are tried as the first one below the
 // root. The names before it may be foreign directories that look encrypted.
 const maxStarts = 8
 
-// A part is the names[first:last] of a chain, decrypted.
-type part struct {
+// A match is the names[first:last] of a chain, decrypted. The zero value is none.
+type match struct {
+	names         []scan.Name // of the chain; the last one found may be shorter than in the text
 	first, last   int
 	padded        bool   // the `=` after its names belong to them
 	cipher, plain string // paths of the last name, from the root of the view
-	unsure        bool   // the file may lie in another directory
-	known         bool   // from the index
+	ambiguous     bool   // the file may lie in another directory
+	fromIndex     bool
 }
 
-// A chain is the names of b that are to be decrypted. If a name turns out to have a
-// suffix, a shorter one replaces it.
+// found reports whether anything decrypts.
+func (m match) found() bool { return m.last > 0 }
+
+// toEnd reports whether the last name of the chain decrypts.
+func (m match) toEnd() bool { return m.found() && m.last == len(m.names) }
+
+// whole reports whether all names of the chain decrypt.
+func (m match) whole() bool { return m.toEnd() && m.first == 0 }
+
+// A chain is the names of b that are to be decrypted.
 type chain struct {
 	lookup *lookup
 	b      []byte
@@ -31,38 +41,38 @@ type chain struct {
 // decrypt returns the part of the chain that decrypts. It tries, in this order: the
 // whole chain; the longest part from the first name that decrypts below the root;
 // the longest part that decrypts in one of the directories near it.
-func (c chain) decrypt(near *vicinity) (part, bool) {
-	c.lookup.begin()
+func (c chain) decrypt(near *nearby) match {
+	c.lookup.budget.begin()
 	n := len(c.names)
 	bases := c.bases()
-	var whole part
+	var whole match
 	for _, base := range bases {
-		p, ok := c.try(base, 0, n, false)
-		if ok && c.lookup.isPlace(p, bases) {
-			return p, true
+		m := c.try(base, 0, n, false)
+		if m.found() && c.isUnambiguous(m, bases) {
+			return m
 		}
-		if ok && whole.last == 0 {
-			whole = p
+		if !whole.found() {
+			whole = m
 		}
 	}
-	if whole.last > 0 {
-		whole.unsure = true
-		return whole, true
+	if whole.found() {
+		whole.ambiguous = true
+		return whole
 	}
 	for first := range min(n, maxStarts) {
 		for _, base := range bases {
-			if p, ok := c.grow(base, first, false); ok {
-				p.unsure = !c.lookup.isPlace(p, bases)
-				return p, true
+			if m := c.grow(base, first, false); m.found() {
+				m.ambiguous = !c.isUnambiguous(m, bases)
+				return m
 			}
 		}
 	}
 	for _, dir := range near.dirs() {
-		if p, ok := c.grow(dir+"/", 0, true); ok {
-			return p, true
+		if m := c.grow(dir+"/", 0, true); m.found() {
+			return m
 		}
 	}
-	return part{}, false
+	return match{}
 }
 
 // bases returns the directories that the chain may be relative to, each with a trailing
@@ -87,13 +97,30 @@ func (c chain) bases() []string {
 // root is what bases returns if MOUNT is the root of the view.
 var root = []string{""}
 
+// isUnambiguous reports whether a match lies in the one of the bases in which it
+// decrypts. It may lie in another one only if names are the same in every directory, as
+// with gocryptfs -deterministic-names; then its file has to exist. Names are the same if
+// the last one of MOUNT's own path also decrypts in MOUNT.
+func (c chain) isUnambiguous(m match, bases []string) bool {
+	l := c.lookup
+	if len(bases) == 1 || l.names == nil {
+		return true
+	}
+	if l.deterministic == nil {
+		sub := l.files.Sub()
+		_, same := l.names.Decrypt(sub + "/" + path.Base(sub))
+		l.deterministic = &same
+	}
+	return !*l.deterministic || l.files.Exists(m.cipher)
+}
+
 // grow decrypts the longest part from first on that lies in the directory base. It
-// tries all names, then one, and then halves. alone means that the text does not
+// tries all names, then one, and then halves. unplaced means that the text does not
 // place the names in base.
-func (c chain) grow(base string, first int, alone bool) (best part, ok bool) {
+func (c chain) grow(base string, first int, unplaced bool) (best match) {
 	n := len(c.names)
 	// names[first:good] is known to decrypt, and names[first:bad] not to.
-	for good, bad := first, n+1; good+1 < bad && c.lookup.more(); {
+	for good, bad := first, n+1; good+1 < bad && c.lookup.budget.more(); {
 		last := (good + bad) / 2
 		switch {
 		case bad > n:
@@ -101,43 +128,43 @@ func (c chain) grow(base string, first int, alone bool) (best part, ok bool) {
 		case good == first:
 			last = first + 1
 		}
-		p, ok := c.try(base, first, last, alone)
-		suffix := !ok && last == good+1
-		if suffix {
-			p, ok = c.shorten(base, first, last, alone)
+		m := c.try(base, first, last, unplaced)
+		if m.found() {
+			best, good = m, last
+			continue
 		}
-		switch {
-		case !ok:
+		if last == good+1 {
+			m = c.shorten(base, first, last, unplaced)
+		}
+		if m.found() {
+			c.names = m.names
+			best, good, bad = m, last, n+1
+		} else {
 			bad = last
-		case suffix:
-			best, good, bad = p, last, n+1
-		default:
-			best, good = p, last
 		}
 	}
-	return best, best.last > 0
+	return best
 }
 
 // shorten tries names[first:last] with shorter names in place of the last one, which
 // may have a suffix.
-func (c chain) shorten(base string, first, last int, alone bool) (part, bool) {
-	whole := c.names[last-1]
-	for short, ok := whole.Shorter(c.b); ok && c.lookup.more(); short, ok = short.Shorter(c.b) {
+func (c chain) shorten(base string, first, last int, unplaced bool) match {
+	c.names = slices.Clone(c.names)
+	for short, ok := c.names[last-1].Shorter(c.b); ok && c.lookup.budget.more(); short, ok = short.Shorter(c.b) {
 		c.names[last-1] = short
-		if p, ok := c.try(base, first, last, alone); ok {
-			return p, true
+		if m := c.try(base, first, last, unplaced); m.found() {
+			return m
 		}
 	}
-	c.names[last-1] = whole
-	return part{}, false
+	return match{}
 }
 
 // try decrypts names[first:last] in the directory base: with their padding, if there
 // is any, and then without.
-func (c chain) try(base string, first, last int, alone bool) (part, bool) {
-	own := strings.Count(base, "/")
-	if alone {
-		own = last - first + own
+func (c chain) try(base string, first, last int, unplaced bool) match {
+	implied := strings.Count(base, "/") // components that do not stand in the text
+	if unplaced {
+		implied += last - first
 	}
 	padded := slices.ContainsFunc(c.names[first:last], func(n scan.Name) bool { return n.Pad > 0 })
 	for _, pad := range []bool{true, false} {
@@ -145,11 +172,11 @@ func (c chain) try(base string, first, last int, alone bool) (part, bool) {
 			continue
 		}
 		cipher := base + c.cipher(first, last, pad)
-		if plain, ok := c.lookup.decrypt(cipher, own); ok {
-			return part{first: first, last: last, padded: pad, cipher: cipher, plain: plain, known: c.lookup.known}, true
+		if plain, fromIndex, ok := c.lookup.decrypt(cipher, implied); ok {
+			return match{names: c.names, first: first, last: last, padded: pad, cipher: cipher, plain: plain, fromIndex: fromIndex}
 		}
 	}
-	return part{}, false
+	return match{}
 }
 
 // cipher returns the path of names[first:last], with their padding if pad is set.
@@ -167,20 +194,4 @@ func (c chain) cipher(first, last int, pad bool) string {
 	}
 	c.lookup.path = dst
 	return string(dst)
-}
-
-// isPlace reports whether a part lies in the one of the bases in which it decrypts. It
-// may lie in another one only if names are the same in every directory, as with gocryptfs
-// -deterministic-names; then its file has to exist. Names are the same if the last one of
-// MOUNT's own path also decrypts in MOUNT.
-func (l *lookup) isPlace(p part, bases []string) bool {
-	if len(bases) == 1 || l.names == nil {
-		return true
-	}
-	if l.alike == nil {
-		sub := l.files.Sub()
-		_, alike := l.names.Decrypt(sub + "/" + path.Base(sub))
-		l.alike = &alike
-	}
-	return !*l.alike || l.files.Exists(p.cipher)
 }

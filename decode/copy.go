@@ -57,15 +57,6 @@ type Options struct {
 	HideMeta bool
 }
 
-// Stats counts what was found.
-type Stats struct {
-	Decoded   int64  // names shown in plain; a path counts as one name
-	Encrypted int64  // names that stayed encrypted, in whole or in part
-	Partly    int64  // those of them that are shown in part
-	First     string // the first name that stayed encrypted
-	Indexed   int64  // answers from the index
-}
-
 // Copy copies src to dst, decoded, until src ends or one of them returns an error.
 // Before each read it writes everything that later input cannot change. If decoding
 // panics, the rest is copied unchanged and the error says so. The Stats are valid
@@ -74,7 +65,7 @@ func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 	c := copier{
 		dst:      dst,
 		buf:      make([]byte, 0, maxContext+2*scan.MaxToken+readSize),
-		rewriter: rewriter{lookup: newLookup(o)},
+		rewriter: rewriter{lookup: newLookup(o.Names, o.Files, o.Index, o.Timeout)},
 		style:    style{color: o.Color, hideMeta: o.HideMeta},
 	}
 	defect, err := c.copy(src)

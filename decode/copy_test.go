@@ -108,7 +108,7 @@ func TestHostileWork(t *testing.T) {
 		})
 		text := strings.Repeat(line, 1<<20/len(line))
 		copyAll(t, strings.NewReader(text), Options{Names: names})
-		if most := len(text)/22 + (len(text)+maxCredit)/bytesPerQuestion; asked > most {
+		if most := len(text)/22 + (len(text)+maxCredit)/price; asked > most {
 			t.Errorf("%s: %d questions, want at most %d", about, asked, most)
 		}
 	}

@@ -8,26 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-const (
-	// A question that fails takes credit, which text earns, byte by byte, up to
-	// maxCredit. Without credit, a token that does not decrypt at once is not asked about
-	// again. So text full of such tokens costs few questions. A long question takes more.
-	bytesPerQuestion = 32
-	questionShare    = 8 // of the length of a path
-	maxCredit        = 128 << 10
-
-	// maxRefund is the most credit that a token gets back when it decrypts in the end, as
-	// one does after a foreign directory.
-	maxRefund = 4 * bytesPerQuestion
-
-	// A look at a link that proves nothing takes bytesPerLook for each directory above it,
-	// and one at a directory bytesPerEntry for each entry.
-	bytesPerLook  = 160
-	bytesPerEntry = 8
-
-	// exactBytes bounds the doubtful names and the targets that are remembered.
-	exactBytes = 1 << 20
-)
+// exactBytes bounds the doubtful names and the targets that are remembered.
+const exactBytes = 1 << 20
 
 // Names decrypts paths relative to the root of the encrypted view. Its methods are
 // called from one goroutine.
@@ -69,47 +51,26 @@ func (noFiles) Target(string, string, []byte) (string, int)       { return "", 0
 // A lookup finds the exact plain path of a cipher path: in the index or, failing
 // that, by asking. A doubtful answer has to be confirmed before it is used.
 type lookup struct {
-	names   Names        // may be nil
-	index   *index.Index // may be nil
-	files   Files
-	timeout time.Duration
+	names  Names        // may be nil
+	index  *index.Index // may be nil
+	files  Files
+	budget budget
 
-	indexed int64 // answers from the index
-	known   bool  // the last answer came from the index
-
+	indexed   int64             // answers from the index
 	exact     map[string]string // confirmed names, and link targets
 	exactSize int               // bytes in exact, about
 
-	path   []byte    // scratch
-	credit int       // in bytes of text
-	spent  int       // credit spent on this token
-	start  time.Time // when this token first needed a second question
+	deterministic *bool // names are the same in every directory; nil if that is not known
 
-	alike *bool // names are the same in every directory; nil if that is not known
+	path []byte // scratch
 }
 
-func newLookup(o Options) lookup {
-	if o.Files == nil {
-		o.Files = noFiles{}
+func newLookup(names Names, files Files, x *index.Index, timeout time.Duration) lookup {
+	if files == nil {
+		files = noFiles{}
 	}
-	return lookup{names: o.Names, index: o.Index, files: o.Files, timeout: o.Timeout,
-		credit: maxCredit, exact: map[string]string{}}
-}
-
-// earn adds the credit for n more bytes of text.
-func (l *lookup) earn(n int) {
-	l.credit = min(l.credit+n, maxCredit)
-}
-
-// begin starts a new token.
-func (l *lookup) begin() { l.spent, l.start = 0, time.Time{} }
-
-// more reports whether another question about this token may be asked.
-func (l *lookup) more() bool {
-	if l.start.IsZero() {
-		l.start = time.Now()
-	}
-	return l.credit >= bytesPerQuestion && (l.timeout == 0 || time.Since(l.start) < l.timeout)
+	return lookup{names: names, files: files, index: x,
+		budget: budget{timeout: timeout, credit: maxCredit}, exact: map[string]string{}}
 }
 
 // prepare asks ahead for a path, unless it is in the index. It returns false if it has
@@ -118,27 +79,23 @@ func (l *lookup) prepare(cipher string) bool {
 	return l.names == nil || l.index.Has(cipher) || l.names.Prepare(cipher)
 }
 
-// decrypt returns the exact plain path of a cipher path. own is the number of its
-// first components that do not stand in the text.
-func (l *lookup) decrypt(cipher string, own int) (plain string, ok bool) {
-	plain, ok = l.index.Find(cipher)
-	l.known = ok
-	if ok {
+// decrypt returns the exact plain path of a cipher path, and whether it is from the
+// index. implied is the number of its first components that do not stand in the text.
+func (l *lookup) decrypt(cipher string, implied int) (plain string, fromIndex, ok bool) {
+	if plain, ok = l.index.Find(cipher); ok {
 		l.indexed++
+		fromIndex = true
 	} else if l.names != nil {
 		if plain, ok = l.names.Decrypt(cipher); ok && isDoubtful(plain) {
-			plain, ok = l.confirm(cipher, plain, own)
+			plain, ok = l.confirm(cipher, plain, implied)
 		}
 	}
 	if ok {
-		l.credit += min(l.spent, maxRefund)
-		l.spent = 0
+		l.budget.refund()
 	} else {
-		cost := max(0, min(l.credit, bytesPerQuestion+len(cipher)/questionShare))
-		l.credit -= cost
-		l.spent += cost
+		l.budget.fail(cipher)
 	}
-	return plain, ok
+	return plain, fromIndex, ok
 }
 
 // isDoubtful reports whether an answer may be junk: one in 280 random words of the
@@ -154,7 +111,7 @@ func isDoubtful(plain string) bool {
 // doubtful names are confirmed. The index or an existing file confirms a name. If it
 // has no U+FFFD, so does its place in the text below a directory that decrypts
 // without doubt.
-func (l *lookup) confirm(cipher, plain string, own int) (string, bool) {
+func (l *lookup) confirm(cipher, plain string, implied int) (string, bool) {
 	if exact, known := l.exact[cipher]; known {
 		return exact, true
 	}
@@ -163,7 +120,7 @@ func (l *lookup) confirm(cipher, plain string, own int) (string, bool) {
 		exact = strings.TrimPrefix(exact+"/"+leaf, "/")
 		_, rest, _ = strings.Cut(rest, "/")
 		if !isDoubtful(leaf) {
-			below = below || i >= own
+			below = below || i >= implied
 			continue
 		}
 		at := strings.TrimSuffix(cipher[:len(cipher)-len(rest)], "/") // of leaf
@@ -191,8 +148,8 @@ func (l *lookup) confirm(cipher, plain string, own int) (string, bool) {
 // A directory with many names takes some time to read. That is paid for afterwards, when
 // the number of its entries is known, so the credit may fall below zero.
 func (l *lookup) spelling(cipher, plain string) (exact string, ok bool) {
-	exact, read, ok := l.files.Spelling(cipher, plain, l.more())
-	l.credit -= read * bytesPerEntry
+	exact, read, ok := l.files.Spelling(cipher, plain, l.budget.more())
+	l.budget.pay((read + perQuestion - 1) / perQuestion)
 	return exact, ok
 }
 
@@ -206,14 +163,14 @@ func (l *lookup) target(cipher, plain string, text []byte) (target string, n int
 	if target, known := l.exact[key]; known {
 		return target, len(text)
 	}
-	cost := bytesPerLook * (1 + strings.Count(cipher, "/"))
-	if l.credit < cost {
+	price := perLook * (1 + strings.Count(cipher, "/"))
+	if !l.budget.affords(price) {
 		return "", 0
 	}
 	if target, n = l.files.Target(cipher, plain, text); n == len(text) {
 		l.remember(key, target)
 	} else {
-		l.credit -= cost
+		l.budget.pay(price)
 	}
 	return target, n
 }

@@ -1,79 +1,90 @@
 package decode
 
 import (
+	"strings"
+
 	"gocryptfs-rsync-pretty/decode/escape"
 	"gocryptfs-rsync-pretty/decode/scan"
-	"strings"
 )
+
+// Stats counts what was found.
+type Stats struct {
+	Decoded   int64  // names shown in plain; a path counts as one name
+	Encrypted int64  // names that stayed encrypted, in whole or in part
+	Partly    int64  // those of them that are shown in part
+	First     string // the first name that stayed encrypted
+	Indexed   int64  // answers from the index
+}
 
 // A rewriter decodes the tokens of a text.
 type rewriter struct {
 	lookup lookup
-	near   vicinity
+	near   nearby
 	scan   scan.Scanner
 	count  Stats
 
-	before, after string // written around a token that stays encrypted
+	markOn, markOff string // written around a token that stays encrypted
 
-	text   []byte       // the text to be rewritten
-	tokens []scan.Token // those of the text
-	done   int          // tokens[:done] have been passed
-	asked  int          // tokens[:asked] have been asked for
-	ahead  string       // the path of tokens[asked] once it is known
+	text       []byte       // the text to be rewritten
+	tokens     []scan.Token // those of the text
+	passed     int          // tokens[:passed] have been passed
+	prefetched int          // tokens[:prefetched] have been asked for
+	nextPath   string       // the path of tokens[prefetched] once it is known
 }
 
 // begin starts a new text, which is rewritten from offset from on.
 func (w *rewriter) begin(text []byte, from int) {
 	w.text, w.tokens = text, w.scan.All(w.tokens[:0], text, from)
-	w.done, w.asked, w.ahead = 0, 0, ""
+	w.passed, w.prefetched, w.nextPath = 0, 0, ""
 }
 
-// prepare asks for the next names, as many as may be under way at the same time, so
+// prefetch asks for the next names, as many as may be under way at the same time, so
 // that gocryptfs is never idle.
-func (w *rewriter) prepare() {
-	for ; w.asked < len(w.tokens); w.asked++ {
-		c := chain{&w.lookup, w.text, w.tokens[w.asked].Names}
-		if w.ahead == "" && !w.tokens[w.asked].IsTarget() {
-			w.ahead = c.bases()[0] + c.cipher(0, len(c.names), true)
+func (w *rewriter) prefetch() {
+	for ; w.prefetched < len(w.tokens); w.prefetched++ {
+		t := w.tokens[w.prefetched]
+		c := chain{&w.lookup, w.text, t.Names}
+		if w.nextPath == "" && !t.IsTarget() {
+			w.nextPath = c.bases()[0] + c.cipher(0, len(c.names), true)
 		}
-		if w.ahead != "" && !w.lookup.prepare(w.ahead) {
+		if w.nextPath != "" && !w.lookup.prepare(w.nextPath) {
 			return
 		}
-		w.ahead = ""
+		w.nextPath = ""
 	}
 }
 
 // next returns the first token of the text that begins at from or after it. ok is false if
 // that does not end within b, a prefix of the text.
 func (w *rewriter) next(b []byte, from int) (t scan.Token, ok bool) {
-	for w.done < len(w.tokens) && w.tokens[w.done].Start < from {
-		w.done++
+	for w.passed < len(w.tokens) && w.tokens[w.passed].Start < from {
+		w.passed++
 	}
-	if w.done == len(w.tokens) || w.tokens[w.done].End > len(b) {
+	if w.passed == len(w.tokens) || w.tokens[w.passed].End > len(b) {
 		return scan.Token{}, false
 	}
-	return w.tokens[w.done], true
+	return w.tokens[w.passed], true
 }
 
 // rewrite appends b[from:] to dst, with its tokens decoded. b is a prefix of the text.
 func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
 	for {
-		w.prepare()
+		w.prefetch()
 		t, ok := w.next(b, from)
 		if !ok {
 			w.near.pass(b, from, len(b))
-			w.lookup.earn(len(b) - from)
+			w.lookup.budget.earn(len(b) - from)
 			return append(dst, b[from:]...)
 		}
 		w.near.pass(b, from, t.Start)
-		w.lookup.earn(t.End - from)
+		w.lookup.budget.earn(t.End - from)
 		dst = append(dst, b[from:t.Start]...)
-		if w.near.self(b, t) {
+		if w.near.repeatsLeaf(b, t) {
 			t.End, t.Names = t.Lead.End+t.Lead.Pad, []scan.Name{t.Lead}
 		}
 		if t.IsTarget() {
 			dst, from = w.target(dst, b, t)
-			w.near.since += from - t.Start
+			w.near.gap += from - t.Start
 		} else {
 			dst, from = w.chain(dst, b, t)
 		}
@@ -82,49 +93,50 @@ func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
 
 // chain appends the chain t of b, decoded, and returns the offset after it.
 func (w *rewriter) chain(dst, b []byte, t scan.Token) ([]byte, int) {
-	last := t.Names[len(t.Names)-1]
-	leaf := string(b[last.Start:last.End])
-	p, ok := chain{&w.lookup, b, t.Names}.decrypt(&w.near)
-	if !ok && len(t.Names) == 1 {
-		word := t
-		word.End = t.WordEnd
-		if target, n := w.readLink(b, word); n > 0 {
+	m := chain{&w.lookup, b, t.Names}.decrypt(&w.near)
+	if !m.found() && len(t.Names) == 1 {
+		if target, n := w.readLink(b[t.Start:t.WordEnd]); n > 0 {
 			return escape.Append(dst, target), t.Start + n
 		}
 	}
-	whole := p.last == len(t.Names) && p.first == 0
-	if whole {
-		w.count.Decoded++
-	} else {
-		if w.count.Encrypted == 0 {
-			w.count.First = string(b[t.Start:t.End])
-		}
-		w.count.Encrypted++
-		if ok {
-			w.count.Partly++
-		}
-	}
-	w.near = vicinity{cipher: p.cipher, plain: p.plain, whole: p.last == len(t.Names), leaf: leaf, header: w.near.header}
-	if !ok {
+	w.tally(b, t, m)
+	last := t.Names[len(t.Names)-1]
+	w.near.path(string(b[last.Start:last.End]), m.cipher, m.plain, m.toEnd())
+	if !m.found() {
 		return w.appendEncrypted(dst, b[t.Start:t.End]), t.End
 	}
-	if !p.unsure && !p.known {
-		w.lookup.index.Add(p.cipher, p.plain)
+	if !m.ambiguous && !m.fromIndex {
+		w.lookup.index.Add(m.cipher, m.plain)
 	}
-	return w.appendPlain(dst, b, t, p), t.End
+	return w.appendPlain(dst, b, t, m), t.End
 }
 
-// appendPlain appends the chain t of b, with the names in p decoded.
-func (w *rewriter) appendPlain(dst, b []byte, t scan.Token, p part) []byte {
-	plain := p.plain
-	for n := strings.Count(plain, "/") + 1; n > p.last-p.first; n-- {
+// tally counts the chain t of b, of which m decrypts.
+func (w *rewriter) tally(b []byte, t scan.Token, m match) {
+	if m.whole() {
+		w.count.Decoded++
+		return
+	}
+	if w.count.Encrypted == 0 {
+		w.count.First = string(b[t.Start:t.End])
+	}
+	w.count.Encrypted++
+	if m.found() {
+		w.count.Partly++
+	}
+}
+
+// appendPlain appends the chain t of b, with the names in m decoded.
+func (w *rewriter) appendPlain(dst, b []byte, t scan.Token, m match) []byte {
+	plain := m.plain
+	for n := strings.Count(plain, "/") + 1; n > m.last-m.first; n-- {
 		_, plain, _ = strings.Cut(plain, "/") // a directory that is not in the chain
 	}
 	pos := t.Start
-	for i, n := range t.Names {
+	for i, n := range m.names {
 		dst = append(dst, b[pos:n.Start]...)
 		pos = n.End
-		if i < p.first || i >= p.last {
+		if i < m.first || i >= m.last {
 			dst = w.appendEncrypted(dst, b[n.Start:n.End])
 			continue
 		}
@@ -134,7 +146,7 @@ func (w *rewriter) appendPlain(dst, b []byte, t scan.Token, p part) []byte {
 		var s string
 		s, plain, _ = strings.Cut(plain, "/")
 		dst = escape.Append(dst, s)
-		if p.padded {
+		if m.padded {
 			pos += n.Pad
 		}
 	}
@@ -143,15 +155,15 @@ func (w *rewriter) appendPlain(dst, b []byte, t scan.Token, p part) []byte {
 
 // appendEncrypted appends a token that stays as it is.
 func (w *rewriter) appendEncrypted(dst, text []byte) []byte {
-	dst = append(dst, w.before...)
+	dst = append(dst, w.markOn...)
 	dst = append(dst, text...)
-	return append(dst, w.after...)
+	return append(dst, w.markOff...)
 }
 
 // target appends the word t of b and returns the offset after it. The word is decoded
 // if it is the target of the link before it.
 func (w *rewriter) target(dst, b []byte, t scan.Token) ([]byte, int) {
-	target, n := w.readLink(b, t)
+	target, n := w.readLink(b[t.Start:t.End])
 	switch {
 	case n > 0:
 		return escape.Append(dst, target), t.Start + n
@@ -161,14 +173,13 @@ func (w *rewriter) target(dst, b []byte, t scan.Token) ([]byte, int) {
 	return append(dst, b[t.Start:t.End]...), t.End
 }
 
-// readLink returns the plain target of the link whose path stands before t in the
-// same record. t has to begin with the encrypted target, which takes n bytes;
+// readLink returns the plain target of the link whose path stands before word in the
+// same record. word has to begin with the encrypted target, which takes n bytes;
 // otherwise n is 0. The target is read from the link because gocryptfs encrypts
 // targets like the content of files and cannot be asked for them.
-func (w *rewriter) readLink(b []byte, t scan.Token) (target string, n int) {
-	v := &w.near
-	if !v.whole || t.End-t.Start < scan.MinTarget || !w.lookup.more() {
+func (w *rewriter) readLink(word []byte) (target string, n int) {
+	if !w.near.whole || len(word) < scan.MinTarget || !w.lookup.budget.more() {
 		return "", 0
 	}
-	return w.lookup.target(v.cipher, v.plain, b[t.Start:t.End])
+	return w.lookup.target(w.near.cipher, w.near.plain, word)
 }

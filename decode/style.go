@@ -115,7 +115,7 @@ func (c *copier) paint(dst, b []byte, from int, sgr string, meta bool) []byte {
 	if meta {
 		sgr = dim
 	}
-	w.before, w.after = reset+dim, reset+sgr
+	w.markOn, w.markOff = reset+dim, reset+sgr
 	body := from + len(bytes.TrimRight(b[from:], "\r\n"))
 	dst = append(dst, sgr...)
 	dst = w.rewrite(dst, b[:body], from)

@@ -6,10 +6,8 @@ import (
 )
 
 const (
-	// minName and maxName are the lengths in characters of the shortest and the
-	// longest encrypted name: base64 of 16 bytes and of 11·16 bytes, the most that
-	// fits into a file name of 255.
-	minName = 22
+	// maxName is the length in characters of the longest encrypted name: base64 of 11·16
+	// bytes, the most that fits into a file name of 255.
 	maxName = 235
 
 	// maxComponent bounds a component of a path, in bytes (NAME_MAX).

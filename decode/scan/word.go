@@ -2,8 +2,14 @@ package scan
 
 import "bytes"
 
-// maxSequence bounds a control sequence without its last byte, in bytes.
-const maxSequence = 32
+const (
+	// minName is the length in characters of the shortest encrypted name: base64 of 16
+	// bytes. Shorter words are passed over.
+	minName = 22
+
+	// maxSequence bounds a control sequence without its last byte, in bytes.
+	maxSequence = 32
+)
 
 // nextWord returns the first word of b[i:] that is long enough for a name, or
 // len(b), len(b) if there is none. i must not lie within a word.
