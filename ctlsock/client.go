@@ -9,35 +9,14 @@
 package ctlsock
 
 import (
-	"errors"
-	"os"
-	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-const (
-	// DefaultTimeout is the timeout of gocryptfs's own client. It was 1 s at first,
-	// which proved too short on network file systems (gocryptfs ctlsock.ctlsockTimeout).
-	DefaultTimeout = 10 * time.Second
-
-	// window is the number of questions asked together. At most two windows are
-	// under way: gocryptfs works on one while the answers to the other are used. With
-	// windows of 16 or 64, a replay of 100,000 names takes a twentieth longer (2 cores).
-	window = 32
-
-	// grace is the wait for the answer to each other question after the timeout: it may
-	// have arrived in time without having been read.
-	grace = 10 * time.Millisecond
-
-	// The cache holds at most cacheEntries answers of at most cacheBytes each
-	// (both paths together): 2 MiB if all are that long.
-	cacheEntries = 2048
-	cacheBytes   = 1024
-)
+// DefaultTimeout is the timeout of gocryptfs's own client. It was 1 s at first,
+// which proved too short on network file systems (gocryptfs ctlsock.ctlsockTimeout).
+const DefaultTimeout = 10 * time.Second
 
 // A Client decrypts paths. Only one goroutine may use it. Each question under way
 // has its own connection; connections are reused.
@@ -57,14 +36,6 @@ type Client struct {
 	most    int             // the most connections there may be
 	probe   *probe          // nil while the server answers
 	stats   Stats
-}
-
-// A pending question has been prepared, and its answer has not been taken yet.
-type pending struct {
-	question
-	cn     *conn // nil before it is asked and after the answer is received
-	answer answer
-	ok     bool // answer is set
 }
 
 // Stats reports how the questions so far were answered.
@@ -147,135 +118,6 @@ func (c *Client) Decrypt(cipher string) (plain string, ok bool) {
 	return a.plain, a.ok
 }
 
-// Prepare asks for a cipher path that Decrypt is going to be called with, and does
-// not wait for the answer. It returns false if too many answers have not been taken
-// yet: then it has to be called again later. Decrypt should be called in the same
-// order, because it also takes all answers before its own.
-//
-// A prepared name takes a third of the time of a name that is asked for alone
-// (BenchmarkPrepare and BenchmarkDecrypt, 2 cores).
-func (c *Client) Prepare(cipher string) bool {
-	if len(c.pending) >= 2*window {
-		return false
-	}
-	if c.waiting[cipher] || c.cache.Contains(cipher) {
-		return true
-	}
-	q, ok := newQuestion(cipher)
-	if !ok || c.isDown() {
-		return true
-	}
-	c.pending = append(c.pending, pending{question: q})
-	c.waiting[cipher] = true
-	if len(c.pending)-c.asked >= window {
-		c.askPending()
-	}
-	return true
-}
-
-// askPending sends all questions that have been collected. Sending each one as it
-// comes would wake up gocryptfs every time.
-func (c *Client) askPending() {
-	for ; c.asked < len(c.pending); c.asked++ {
-		cn, err := c.get()
-		if err != nil {
-			continue // Decrypt will report it
-		}
-		p := &c.pending[c.asked]
-		if err := cn.send(p.question); err != nil {
-			cn.Close() // it may have been idle for too long
-			continue
-		}
-		p.cn = cn
-	}
-}
-
-// find returns the index of cipher in the pending questions, or -1.
-func (c *Client) find(cipher string) int {
-	if len(c.pending) > 0 && c.pending[0].path == cipher {
-		return 0 // nearly always
-	}
-	if !c.waiting[cipher] {
-		return -1
-	}
-	return slices.IndexFunc(c.pending, func(p pending) bool { return p.path == cipher })
-}
-
-// take removes the pending questions up to index last, and returns the answer to
-// that one, if there is one.
-//
-// If it has to wait, it waits for the last answer of a window and then for the first
-// one. The others have arrived by then: gocryptfs answers questions that arrive together
-// last first, and later ones in order. Waiting for each one would make a replay of
-// 100,000 names half as long again.
-func (c *Client) take(last int) (answer, bool) {
-	if last >= c.asked {
-		c.askPending()
-	}
-	n, start := last, time.Now()
-	if c.pending[last].cn != nil {
-		defer c.waited(start)
-		n = max(last, min(window, c.asked)-1)
-		c.receive(&c.pending[n], start)
-	}
-	for i := range n {
-		c.receive(&c.pending[i], start)
-	}
-	p := c.pending[last]
-	for i := range last + 1 {
-		delete(c.waiting, c.pending[i].path)
-	}
-	c.pending = c.pending[last+1:]
-	c.asked -= last + 1
-	return p.answer, p.ok
-}
-
-// receive waits for the answer to a pending question, if it has been asked: until the
-// timeout after start, and at least for grace.
-func (c *Client) receive(p *pending, start time.Time) {
-	cn := p.cn
-	if cn == nil {
-		return
-	}
-	p.cn = nil
-	wait := c.timeout
-	if spent := time.Since(start); c.probe != nil {
-		wait = grace
-	} else if spent > grace { // else the timeout of the socket need not be set anew
-		wait = max(grace, wait-spent)
-	}
-	a, err := cn.receive(p.question, wait, start.Add(c.timeout))
-	if err != nil {
-		cn.Close()
-		if os.IsTimeout(err) {
-			c.fail(err, p.question)
-		}
-		return
-	}
-	c.put(cn)
-	c.learn(p.path, a)
-	p.answer, p.ok = a, true
-}
-
-// learn caches an answer, unless it is too long. From a plain path it also learns
-// the answers for the parents.
-func (c *Client) learn(cipher string, a answer) {
-	for {
-		if len(cipher)+len(a.plain) <= cacheBytes {
-			c.cache.Add(cipher, a)
-		}
-		i, j := strings.LastIndexByte(cipher, '/'), strings.LastIndexByte(a.plain, '/')
-		if !a.ok || i < 0 {
-			return
-		}
-		if c.cache.Contains(cipher[:i]) {
-			return // and so are the other parents
-		}
-		// Without a copy, the parent would keep the whole path in memory.
-		cipher, a.plain = strings.Clone(cipher[:i]), strings.Clone(a.plain[:j])
-	}
-}
-
 // ask sends a question over an idle connection or a new one, and waits for the
 // answer. The server may have closed an idle connection, after an unmount or
 // because it limits them; then the next connection gets the question.
@@ -298,75 +140,5 @@ func (c *Client) ask(q question) (answer, error) {
 		if !cn.idle || !isHangup(err) {
 			return answer{}, err
 		}
-	}
-}
-
-// waited adds the time since start to Stats.Wait.
-func (c *Client) waited(start time.Time) { c.stats.Wait += time.Since(start) }
-
-// get returns a connection. If there are too few descriptors for a new one, half of
-// the connections under way have to do: the rest is left for files.
-func (c *Client) get() (*conn, error) {
-	if n := len(c.idle); n > 0 {
-		cn := c.idle[n-1]
-		c.idle = c.idle[:n-1]
-		return cn, nil
-	}
-	if n := c.underWay(); n < c.most {
-		cn, err := c.dial(c.path, c.timeout)
-		if n == 0 || !errors.Is(err, syscall.EMFILE) {
-			return cn, err
-		}
-		c.report(err)
-		c.most = max(1, n/2)
-	}
-	start := time.Now()
-	for i := range c.asked {
-		c.receive(&c.pending[i], start)
-	}
-	return c.get()
-}
-
-// underWay returns the number of connections that wait for an answer.
-func (c *Client) underWay() (n int) {
-	for _, p := range c.pending[:c.asked] {
-		if p.cn != nil {
-			n++
-		}
-	}
-	return n
-}
-
-// put makes a connection idle, or closes it if enough are idle.
-func (c *Client) put(cn *conn) {
-	if len(c.idle) >= c.most {
-		cn.Close()
-		return
-	}
-	cn.idle = true
-	c.idle = append(c.idle, cn)
-}
-
-// fail reports err. Unless the server hung up or sent a bad reply, nothing else is
-// asked until a probe gets an answer to q.
-func (c *Client) fail(err error, q question) {
-	c.report(err)
-	if c.probe == nil && !isHangup(err) && !errors.Is(err, errBadReply) {
-		c.probe = startProbe(c.path, c.timeout, c.retry, q)
-	}
-}
-
-// isDown reports whether a probe is still waiting for the server.
-func (c *Client) isDown() bool {
-	if c.probe == nil {
-		return false
-	}
-	select {
-	case cn := <-c.probe.found:
-		c.put(cn)
-		c.probe = nil
-		return false
-	default:
-		return true
 	}
 }
