@@ -17,123 +17,168 @@ const (
 	grace = 10 * time.Millisecond
 )
 
+// An ahead holds the questions that are asked before their answers are needed.
+type ahead struct {
+	pool    pool
+	cache   cache           // learns each answer
+	pending []pending       // oldest first
+	waiting map[string]bool // the paths of pending
+	sent    int             // number of pending that have been sent; the rest is being collected
+	waited  time.Duration   // time spent waiting for answers
+}
+
 // A pending question has been prepared, and its answer has not been taken yet.
 type pending struct {
 	question
-	cn     *conn // nil before it is asked and after the answer is received
+	cn     *conn // nil before it is sent and after the answer is received
 	answer answer
 	ok     bool // answer is set
 }
 
-// Prepare asks for a cipher path that Decrypt is going to be called with, and does
-// not wait for the answer. It returns false if too many answers have not been taken
-// yet: then it has to be called again later. Decrypt should be called in the same
-// order, because it also takes all answers before its own.
-//
-// A prepared name takes a third of the time of a name that is asked for alone
-// (BenchmarkPrepare and BenchmarkDecrypt, 2 cores).
-func (c *Client) Prepare(cipher string) bool {
-	if len(c.pending) >= 2*window {
-		return false
+// isFull reports whether two windows of answers have not been taken yet.
+func (a *ahead) isFull() bool { return len(a.pending) >= 2*window }
+
+// add collects a question, and sends all that have been collected if they are a window.
+// Sending each one as it comes would wake up gocryptfs every time.
+func (a *ahead) add(q question) {
+	a.pending = append(a.pending, pending{question: q})
+	a.waiting[q.path] = true
+	if len(a.pending)-a.sent >= window {
+		a.send()
 	}
-	if c.waiting[cipher] || c.cache.Contains(cipher) {
-		return true
-	}
-	q, ok := newQuestion(cipher)
-	if !ok || c.isDown() {
-		return true
-	}
-	c.pending = append(c.pending, pending{question: q})
-	c.waiting[cipher] = true
-	if len(c.pending)-c.asked >= window {
-		c.askPending()
-	}
-	return true
 }
 
-// askPending sends all questions that have been collected. Sending each one as it
-// comes would wake up gocryptfs every time.
-func (c *Client) askPending() {
-	for ; c.asked < len(c.pending); c.asked++ {
-		cn, err := c.get()
+// send sends all questions that have been collected. One that fails is asked once more
+// by Decrypt.
+func (a *ahead) send() {
+	for ; a.sent < len(a.pending); a.sent++ {
+		cn, err := a.connection()
 		if err != nil {
-			continue // Decrypt will report it
+			continue
 		}
-		p := &c.pending[c.asked]
+		p := &a.pending[a.sent]
 		if err := cn.send(p.question); err != nil {
-			cn.Close() // it may have been idle for too long
+			a.pool.drop(cn) // it may have been idle for too long
 			continue
 		}
 		p.cn = cn
 	}
 }
 
-// find returns the index of cipher in the pending questions, or -1.
-func (c *Client) find(cipher string) int {
-	if len(c.pending) > 0 && c.pending[0].path == cipher {
+// find returns the index of path in the pending questions, or -1.
+func (a *ahead) find(path string) int {
+	if len(a.pending) > 0 && a.pending[0].path == path {
 		return 0 // nearly always
 	}
-	if !c.waiting[cipher] {
+	if !a.waiting[path] {
 		return -1
 	}
-	return slices.IndexFunc(c.pending, func(p pending) bool { return p.path == cipher })
+	return slices.IndexFunc(a.pending, func(p pending) bool { return p.path == path })
 }
 
-// take removes the pending questions up to index last, and returns the answer to
+// takeUpTo removes the pending questions up to index last, and returns the answer to
 // that one, if there is one.
 //
 // If it has to wait, it waits for the last answer of a window and then for the first
 // one. The others have arrived by then: gocryptfs answers questions that arrive together
 // last first, and later ones in order. Waiting for each one would make a replay of
 // 100,000 names half as long again.
-func (c *Client) take(last int) (answer, bool) {
-	if last >= c.asked {
-		c.askPending()
+func (a *ahead) takeUpTo(last int) (answer, bool) {
+	if last >= a.sent {
+		a.send()
 	}
 	n, start := last, time.Now()
-	if c.pending[last].cn != nil {
-		defer c.waited(start)
-		n = max(last, min(window, c.asked)-1)
-		c.receive(&c.pending[n], start)
+	if a.pending[last].cn != nil {
+		defer a.stopwatch(start)
+		n = max(last, min(window, a.sent)-1)
+		a.receive(&a.pending[n], start)
 	}
 	for i := range n {
-		c.receive(&c.pending[i], start)
+		a.receive(&a.pending[i], start)
 	}
-	p := c.pending[last]
+	p := a.pending[last]
 	for i := range last + 1 {
-		delete(c.waiting, c.pending[i].path)
+		delete(a.waiting, a.pending[i].path)
 	}
-	c.pending = c.pending[last+1:]
-	c.asked -= last + 1
+	a.pending = a.pending[last+1:]
+	a.sent -= last + 1
 	return p.answer, p.ok
 }
 
-// receive waits for the answer to a pending question, if it has been asked: until the
+// receive waits for the answer to a pending question, if it has been sent: until the
 // timeout after start, and at least for grace.
-func (c *Client) receive(p *pending, start time.Time) {
+func (a *ahead) receive(p *pending, start time.Time) {
 	cn := p.cn
 	if cn == nil {
 		return
 	}
 	p.cn = nil
-	wait := c.timeout
-	if spent := time.Since(start); c.probe != nil {
-		wait = grace
+	timeout := a.pool.timeout
+	if spent := time.Since(start); a.pool.probe != nil {
+		timeout = grace
 	} else if spent > grace { // else the timeout of the socket need not be set anew
-		wait = max(grace, wait-spent)
+		timeout = max(grace, timeout-spent)
 	}
-	a, err := cn.receive(p.question, wait, start.Add(c.timeout))
+	answer, err := cn.receive(p.question, timeout, start.Add(a.pool.timeout))
 	if err != nil {
-		cn.Close()
+		a.pool.drop(cn)
 		if os.IsTimeout(err) {
-			c.fail(err, p.question)
+			a.pool.fail(err, p.question)
 		}
 		return
 	}
-	c.put(cn)
-	c.learn(p.path, a)
-	p.answer, p.ok = a, true
+	a.pool.put(cn)
+	a.cache.learn(p.path, answer)
+	p.answer, p.ok = answer, true
 }
 
-// waited adds the time since start to Stats.Wait.
-func (c *Client) waited(start time.Time) { c.stats.Wait += time.Since(start) }
+// ask sends a question over an idle connection or a new one, and waits for the
+// answer. The server may have closed an idle connection, after an unmount or
+// because it limits them; then the next connection gets the question.
+func (a *ahead) ask(q question) (answer, error) {
+	defer a.stopwatch(time.Now())
+	for {
+		cn, err := a.connection()
+		if err != nil {
+			return answer{}, err
+		}
+		var got answer
+		if err = cn.send(q); err == nil {
+			got, err = cn.receive(q, a.pool.timeout, time.Now().Add(a.pool.timeout))
+		}
+		if err == nil {
+			a.pool.put(cn)
+			return got, nil
+		}
+		a.pool.drop(cn)
+		if !cn.idle || !isHangup(err) {
+			return answer{}, err
+		}
+	}
+}
+
+// stopwatch adds the time since start to that spent waiting.
+func (a *ahead) stopwatch(start time.Time) { a.waited += time.Since(start) }
+
+// connection returns a connection. If all are in use, it waits for their answers first.
+func (a *ahead) connection() (*conn, error) {
+	cn, err := a.pool.get()
+	if err != errBusy {
+		return cn, err
+	}
+	start := time.Now()
+	for i := range a.sent {
+		a.receive(&a.pending[i], start)
+	}
+	return a.pool.get()
+}
+
+// close closes all connections.
+func (a *ahead) close() {
+	for _, p := range a.pending {
+		if p.cn != nil {
+			p.cn.Close()
+		}
+	}
+	a.pool.close()
+}

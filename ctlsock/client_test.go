@@ -37,7 +37,7 @@ func newClient(tb testing.TB, path string, timeout time.Duration) (*Client, *pro
 	ctlsocktest.NoLeak(tb)
 	var p problems
 	c := New(path, timeout, p.warn)
-	c.retry = 5 * time.Millisecond
+	c.ahead.pool.retry = 5 * time.Millisecond
 	tb.Cleanup(c.Close)
 	return c, &p
 }
@@ -504,7 +504,7 @@ func TestCacheIsBounded(t *testing.T) {
 	before := heap()
 	tail := strings.Repeat("/"+strings.Repeat("x", 200), 10)
 	for i := range cacheEntries + 1000 {
-		c.learn(fmt.Sprintf("dir%d", i)+tail, answer{fmt.Sprintf("DIR%d", i) + upper(tail), true})
+		c.cache.learn(fmt.Sprintf("dir%d", i)+tail, answer{fmt.Sprintf("DIR%d", i) + upper(tail), true})
 	}
 	if n := c.cache.Len(); n != cacheEntries {
 		t.Errorf("%d entries, want %d", n, cacheEntries)
@@ -526,9 +526,9 @@ func TestCacheIsBounded(t *testing.T) {
 func TestTooFewDescriptors(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
 	c, p := newClient(t, s.Path, limit)
-	real, refused := c.dial, 0
-	c.dial = func(path string, timeout time.Duration) (*conn, error) {
-		if c.underWay() >= 10 {
+	real, refused := c.ahead.pool.dial, 0
+	c.ahead.pool.dial = func(path string, timeout time.Duration) (*conn, error) {
+		if c.ahead.pool.busy >= 10 {
 			refused++
 			return nil, fmt.Errorf("dial: %w", syscall.EMFILE)
 		}
@@ -536,8 +536,8 @@ func TestTooFewDescriptors(t *testing.T) {
 	}
 	prepared(t, c, 10*window)
 	wantProblems(t, p, "too few file descriptors")
-	if refused != 1 || len(c.idle) > 5 {
-		t.Errorf("%d connections too many were tried, %d are kept; want 1 and at most 5", refused, len(c.idle))
+	if refused != 1 || len(c.ahead.pool.idle) > 5 {
+		t.Errorf("%d connections too many were tried, %d are kept; want 1 and at most 5", refused, len(c.ahead.pool.idle))
 	}
 }
 
@@ -585,7 +585,7 @@ func TestCloseEndsTheProbe(t *testing.T) {
 	c.Close()
 
 	c, _ = newClient(t, path+"x", limit)
-	c.retry = limit
+	c.ahead.pool.retry = limit
 	want(t, c, "a", "")
 	c.Close()
 	if d := time.Since(start); d > limit/2 {

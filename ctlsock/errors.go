@@ -10,12 +10,20 @@ import (
 	"time"
 )
 
+// A reporter warns of errors of the socket at path.
+type reporter struct {
+	path    string
+	timeout time.Duration
+	warn    func(what, hint string)
+	warned  map[string]bool // hints that have been given
+}
+
 // report warns of err, once for each hint.
-func (c *Client) report(err error) {
-	what, hint := explain(err, c.path, c.timeout)
-	if !c.warned[hint] {
-		c.warned[hint] = true
-		c.warn(what, hint)
+func (r *reporter) report(err error) {
+	what, hint := explain(err, r.path, r.timeout)
+	if !r.warned[hint] {
+		r.warned[hint] = true
+		r.warn(what, hint)
 	}
 }
 

@@ -6,69 +6,93 @@ import (
 	"time"
 )
 
-// get returns a connection. If there are too few descriptors for a new one, half of
-// the connections under way have to do: the rest is left for files.
-func (c *Client) get() (*conn, error) {
-	if n := len(c.idle); n > 0 {
-		cn := c.idle[n-1]
-		c.idle = c.idle[:n-1]
+// A pool holds the connections to a socket.
+type pool struct {
+	reporter
+	retry    time.Duration
+	dial     func(path string, timeout time.Duration) (*conn, error) // dial, except in tests
+	idle     []*conn                                                 // most recently used last
+	busy     int                                                     // connections that get has returned and that are not back
+	maxConns int                                                     // the most connections there may be
+	probe    *probe                                                  // nil while the server answers
+}
+
+// errBusy is returned by get if as many connections as there may be are in use.
+var errBusy = errors.New("all connections are in use")
+
+// get returns a connection, for put or drop. If there are too few descriptors for a new
+// one, half of the connections in use have to do: the rest is left for files.
+func (p *pool) get() (*conn, error) {
+	if n := len(p.idle); n > 0 {
+		cn := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		p.busy++
 		return cn, nil
 	}
-	if n := c.underWay(); n < c.most {
-		cn, err := c.dial(c.path, c.timeout)
-		if n == 0 || !errors.Is(err, syscall.EMFILE) {
-			return cn, err
-		}
-		c.report(err)
-		c.most = max(1, n/2)
+	if p.busy >= p.maxConns {
+		return nil, errBusy
 	}
-	start := time.Now()
-	for i := range c.asked {
-		c.receive(&c.pending[i], start)
+	cn, err := p.dial(p.path, p.timeout)
+	if err == nil {
+		p.busy++
+		return cn, nil
 	}
-	return c.get()
+	if p.busy > 0 && errors.Is(err, syscall.EMFILE) {
+		p.report(err)
+		p.maxConns = max(1, p.busy/2)
+		return nil, errBusy
+	}
+	return nil, err
 }
 
-// underWay returns the number of connections that wait for an answer.
-func (c *Client) underWay() (n int) {
-	for _, p := range c.pending[:c.asked] {
-		if p.cn != nil {
-			n++
-		}
-	}
-	return n
-}
-
-// put makes a connection idle, or closes it if enough are idle.
-func (c *Client) put(cn *conn) {
-	if len(c.idle) >= c.most {
-		cn.Close()
+// put takes a connection back.
+func (p *pool) put(cn *conn) {
+	if len(p.idle) >= p.maxConns {
+		p.drop(cn)
 		return
 	}
+	p.busy--
 	cn.idle = true
-	c.idle = append(c.idle, cn)
+	p.idle = append(p.idle, cn)
+}
+
+// drop closes a connection that get has returned.
+func (p *pool) drop(cn *conn) {
+	p.busy--
+	cn.Close()
 }
 
 // fail reports err. Unless the server hung up or sent a bad reply, nothing else is
 // asked until a probe gets an answer to q.
-func (c *Client) fail(err error, q question) {
-	c.report(err)
-	if c.probe == nil && !isHangup(err) && !errors.Is(err, errBadReply) {
-		c.probe = startProbe(c.path, c.timeout, c.retry, q)
+func (p *pool) fail(err error, q question) {
+	p.report(err)
+	if p.probe == nil && !isHangup(err) && !errors.Is(err, errBadReply) {
+		p.probe = startProbe(p.path, p.timeout, p.retry, q)
 	}
 }
 
 // isDown reports whether a probe is still waiting for the server.
-func (c *Client) isDown() bool {
-	if c.probe == nil {
+func (p *pool) isDown() bool {
+	if p.probe == nil {
 		return false
 	}
 	select {
-	case cn := <-c.probe.found:
-		c.put(cn)
-		c.probe = nil
+	case cn := <-p.probe.found:
+		p.busy++
+		p.put(cn)
+		p.probe = nil
 		return false
 	default:
 		return true
+	}
+}
+
+// close ends the probe and closes the idle connections.
+func (p *pool) close() {
+	if p.probe != nil {
+		p.probe.close()
+	}
+	for _, cn := range p.idle {
+		cn.Close()
 	}
 }
