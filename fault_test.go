@@ -71,7 +71,7 @@ func TestFaultKilled(t *testing.T) {
 		err := <-m.done
 		m.done <- err // as unmount expects
 		f.send(tr.part(500, 1000).input())
-		if n := tr.decoded(t, f.end("nobody answers at ")); n != 500 {
+		if n := tr.decoded(t, f.end("connection refused at ")); n != 500 {
 			t.Errorf("%d names decoded, want 500", n)
 		}
 	})

@@ -134,7 +134,7 @@ func once(reply string, hangUp bool) ctlsocktest.Script {
 // A bad reply costs its own name and nothing else.
 func TestBadReplies(t *testing.T) {
 	const (
-		nonsense = "answers that make no sense"
+		nonsense = "sent unexpected replies"
 		hangup   = "closed the connection"
 	)
 	for name, tt := range map[string]struct {
@@ -522,22 +522,32 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// With too few descriptors, the client uses half of its connections and warns once.
+// With too few descriptors, the client uses half of its connections and warns once. With
+// none, it gives up.
 func TestTooFewDescriptors(t *testing.T) {
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
-	c, p := newClient(t, s.Path, limit)
-	real, refused := c.ahead.pool.dial, 0
-	c.ahead.pool.dial = func(path string, timeout time.Duration) (*conn, error) {
-		if c.ahead.pool.busy >= 10 {
-			refused++
-			return nil, fmt.Errorf("dial: %w", syscall.EMFILE)
+	for most, kept := range map[int]int{10: 5, 1: 1, 0: 0} {
+		s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
+		c, p := newClient(t, s.Path, limit)
+		pool := &c.ahead.pool
+		real, refused := pool.dial, 0
+		pool.dial = func(path string, timeout time.Duration) (*conn, error) {
+			if pool.busy >= most {
+				refused++
+				return nil, fmt.Errorf("dial: %w", syscall.EMFILE)
+			}
+			return real(path, timeout)
 		}
-		return real(path, timeout)
-	}
-	prepared(t, c, 10*window)
-	wantProblems(t, p, "too few file descriptors")
-	if refused != 1 || len(c.ahead.pool.idle) > 5 {
-		t.Errorf("%d connections too many were tried, %d are kept; want 1 and at most 5", refused, len(c.ahead.pool.idle))
+		if most == 0 {
+			c.Prepare("dir/a")
+			want(t, c, "dir/a", "")
+		} else {
+			prepared(t, c, 10*window)
+		}
+		wantProblems(t, p, "too few file descriptors")
+		if refused > 2 || len(pool.idle) > kept {
+			t.Errorf("%d descriptors: %d connections too many were tried, %d are kept; want at most 2, %d",
+				most, refused, len(pool.idle), kept)
+		}
 	}
 }
 
@@ -580,7 +590,7 @@ func TestCloseEndsTheProbe(t *testing.T) {
 	c, _ := newClient(t, path, limit)
 	want(t, c, "a", "")
 	s := ctlsocktest.Start(t, path, ctlsocktest.Silence)
-	ctlsocktest.Eventually(t, "a knock", func() bool { return len(s.Asked()) > 0 })
+	ctlsocktest.Eventually(t, "a try", func() bool { return len(s.Asked()) > 0 })
 	start := time.Now()
 	c.Close()
 
@@ -606,7 +616,7 @@ func TestProblems(t *testing.T) {
 		"name too long":  {"/tmp/" + strings.Repeat("x", 300), "too long (305 bytes)", "at most 107 bytes"},
 		"silent":         {start(ctlsocktest.Silence), "did not answer within 200ms", "-timeout"},
 		"hangs up":       {start(func(*ctlsocktest.Conn) {}), "closed the connection", "names come back"},
-		"another server": {start(ctlsocktest.Reply("HTTP/1.1 400\r\n", true)), "answers that make no sense", "is it the control socket"},
+		"another server": {start(ctlsocktest.Reply("HTTP/1.1 400\r\n", true)), "sent unexpected replies", "is it the control socket"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, p := newClient(t, tt.path, patience)

@@ -30,6 +30,8 @@ type conn struct {
 // dial connects to the socket at path. Connecting and each later write take at most
 // the timeout.
 func dial(path string, timeout time.Duration) (*conn, error) {
+	// Without the lock, another goroutine could start a process after Socket and before
+	// CloseOnExec, and that process would inherit the socket. macOS has no SOCK_CLOEXEC.
 	syscall.ForkLock.RLock()
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err == nil {
@@ -54,8 +56,8 @@ func dial(path string, timeout time.Duration) (*conn, error) {
 }
 
 // limit sets a timeout: option is SO_RCVTIMEO or SO_SNDTIMEO.
-func (c *conn) limit(option int, wait time.Duration) error {
-	t := syscall.NsecToTimeval(max(wait, time.Millisecond).Nanoseconds()) // 0 would mean no limit
+func (c *conn) limit(option int, d time.Duration) error {
+	t := syscall.NsecToTimeval(max(d, time.Millisecond).Nanoseconds()) // 0 would mean no limit
 	return syscall.SetsockoptTimeval(c.fd, syscall.SOL_SOCKET, option, &t)
 }
 

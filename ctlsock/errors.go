@@ -31,9 +31,11 @@ func (r *reporter) report(err error) {
 // what to do about it.
 func explain(err error, path string, timeout time.Duration) (what, hint string) {
 	switch {
+	case path == "":
+		return "CTLSOCK is empty", "is a variable of the script not set?"
 	case errors.Is(err, syscall.EMFILE):
 		return "too few file descriptors for all connections to gocryptfs",
-			"it goes on with fewer, more slowly; ulimit -n sets the limit"
+			"continuing with fewer, more slowly; ulimit -n sets the limit"
 	case isOther(path):
 		return path + " is not a socket",
 			"the operands are CTLSOCK, as given to gocryptfs -ctlsock, and MOUNT, in this order"
@@ -41,7 +43,7 @@ func explain(err error, path string, timeout time.Duration) (what, hint string) 
 		return "no control socket at " + path,
 			"mount with: gocryptfs -ctlsock " + path + " ...; is it mounted?"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "nobody answers at " + path,
+		return "connection refused at " + path,
 			"it was left behind by a gocryptfs that is gone: remove it and mount again"
 	case errors.Is(err, fs.ErrPermission):
 		return "no permission to use " + path, "run as the user who mounted it"
@@ -50,9 +52,9 @@ func explain(err error, path string, timeout time.Duration) (what, hint string) 
 			"at most 107 bytes on Linux and 103 elsewhere: use a shorter or a relative one"
 	case os.IsTimeout(err):
 		return fmt.Sprintf("gocryptfs did not answer within %v", timeout),
-			"is it stopped, or its disk slow? -timeout sets the wait"
+			"is the plain directory slow, or gocryptfs stopped? -timeout sets how long to wait"
 	case errors.Is(err, errBadReply):
-		return fmt.Sprintf("%s gives answers that make no sense (%v)", path, err),
+		return fmt.Sprintf("%s sent unexpected replies (%v)", path, err),
 			"is it the control socket of gocryptfs, and of this mount?"
 	case isHangup(err):
 		return "gocryptfs closed the connection",

@@ -30,7 +30,7 @@ func startProbe(path string, timeout, every time.Duration, q question) *probe {
 				return
 			case <-time.After(every):
 			}
-			if cn, err := knock(ctx, path, timeout, q); err == nil {
+			if cn, err := tryOnce(ctx, path, timeout, q); err == nil {
 				p.found <- cn
 				return
 			}
@@ -39,9 +39,9 @@ func startProbe(path string, timeout, every time.Duration, q question) *probe {
 	return p
 }
 
-// knock sends q over a new connection, and returns the connection if an answer
+// tryOnce sends q over a new connection, and returns the connection if an answer
 // comes within the timeout.
-func knock(ctx context.Context, path string, timeout time.Duration, q question) (*conn, error) {
+func tryOnce(ctx context.Context, path string, timeout time.Duration, q question) (*conn, error) {
 	cn, err := dial(path, timeout)
 	if err != nil {
 		return nil, err

@@ -30,7 +30,7 @@ const (
 	badName = " GOCRYPTFS_BAD_NAME"
 )
 
-var errBadReply = errors.New("unexpected answer")
+var errBadReply = errors.New("bad reply")
 
 // A question asks for the plain path of a cipher path.
 type question struct{ path string }
