@@ -101,7 +101,7 @@ func (c *copier) copy(src io.Reader) (defect any, err error) {
 		c.buf = c.buf[:n+m]
 		end := len(c.buf)
 		if err == nil {
-			end = c.style.ready(c.buf, c.from, c.rewriter.scan.Settled(c.buf, c.from))
+			end = c.style.releasable(c.buf, c.from, c.rewriter.scan.Settled(c.buf, c.from))
 		}
 		c.style.final = err != nil
 		if err := c.write(end); err != nil {
@@ -136,6 +136,50 @@ func (c *copier) write(end int) error {
 		c.rewriter.lookup.index.Flush()
 	}
 	return nil
+}
+
+// lines appends b[from:] to dst, decoded, each record in its style.
+func (c *copier) lines(dst, b []byte, from int) []byte {
+	s := &c.style
+	if !s.color && !s.hideMeta {
+		return c.rewriter.rewrite(dst, b, from)
+	}
+	for start, end := lastRecord(b[:from]), 0; from < len(b); start, from = end, end {
+		if s.tooLong {
+			end = recordEnd(b, start, from)
+		} else {
+			start, end = recordAt(b, start, from)
+		}
+		ended := end < len(b) || s.final || b[end-1] == '\n' || b[end-1] == '\r'
+		k, meta := s.judge(b[start:end], ended)
+		keep, count := len(dst), c.rewriter.count
+		dst = c.paint(dst, b[:end], from, palette[k], meta)
+		if s.hideMeta && !s.shows(b[start:end], k, meta) {
+			// It had to be rewritten, because what follows may depend on it.
+			dst, c.rewriter.count = dst[:keep], count
+		}
+	}
+	return dst
+}
+
+// paint appends b[from:], a record or the rest of one, decoded. With color, it is in
+// that of the sequence sgr, or dim if meta is set.
+func (c *copier) paint(dst, b []byte, from int, sgr string, meta bool) []byte {
+	w := &c.rewriter
+	if !c.style.color {
+		return w.rewrite(dst, b, from)
+	}
+	if meta {
+		sgr = dim
+	}
+	w.markOn, w.markOff = reset+dim, reset+sgr
+	body := from + len(bytes.TrimRight(b[from:], "\r\n"))
+	dst = append(dst, sgr...)
+	dst = w.rewrite(dst, b[:body], from)
+	if sgr != "" {
+		dst = append(dst, reset...)
+	}
+	return w.rewrite(dst, b, body)
 }
 
 // lineEnd returns the end offset of the first line in b[i:], including its newline.

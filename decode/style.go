@@ -25,16 +25,16 @@ var palette = map[kind]string{
 type style struct {
 	color, hideMeta bool
 
-	final  bool // no text follows
-	long   bool // in a record that is too long to be left out
-	hiding bool // the last record, other than progress, was about a housekeeping file
-	totals bool // progress is that of the whole run
+	final   bool // no text follows
+	tooLong bool // in a record that is too long to be left out
+	hiding  bool // the last record, other than progress, was about a housekeeping file
+	totals  bool // progress is that of the whole run
 }
 
-// ready returns the offset up to which b, settled up to end, may be written. If
+// releasable returns the offset up to which b, settled up to end, may be written. If
 // housekeeping lines are to be left out, the last record waits until its kind is
 // known.
-func (s *style) ready(b []byte, from, end int) int {
+func (s *style) releasable(b []byte, from, end int) int {
 	if !s.hideMeta {
 		return end
 	}
@@ -42,7 +42,7 @@ func (s *style) ready(b []byte, from, end int) int {
 	if last == len(b) && last > 0 && b[last-1] == '\r' {
 		last = lastRecord(b[:last-1]) // its `\n` may follow
 	}
-	if s.long && last < from {
+	if s.tooLong && last < from {
 		return end
 	}
 	if n := figuresLen(b[last:]); last+n <= end {
@@ -54,40 +54,16 @@ func (s *style) ready(b []byte, from, end int) int {
 	return min(end, last)
 }
 
-// lines appends b[from:] to dst, decoded, each record in its style.
-func (c *copier) lines(dst, b []byte, from int) []byte {
-	s := &c.style
-	if !s.color && !s.hideMeta {
-		return c.rewriter.rewrite(dst, b, from)
-	}
-	for start, end := lastRecord(b[:from]), 0; from < len(b); start, from = end, end {
-		if s.long {
-			end = recordEnd(b, start, from)
-		} else {
-			start, end = recordAt(b, start, from)
-		}
-		ended := end < len(b) || s.final || b[end-1] == '\n' || b[end-1] == '\r'
-		k, meta := s.see(b[start:end], ended)
-		keep, count := len(dst), c.rewriter.count
-		dst = c.paint(dst, b[:end], from, palette[k], meta)
-		if s.hideMeta && !s.shows(b[start:end], k, meta) {
-			// It had to be rewritten, because what follows may depend on it.
-			dst, c.rewriter.count = dst[:keep], count
-		}
-	}
-	return dst
-}
-
-// see returns the kind of a record, and whether it is about a housekeeping file. ended
-// means that the record is complete. One that ready released before its end, other than
+// judge returns the kind of a record, and whether it is about a housekeeping file. ended
+// means that the record is complete. One that releasable released before its end, other than
 // progress, is too long to be left out.
-func (s *style) see(rec []byte, ended bool) (k kind, meta bool) {
-	if s.long = s.long || len(rec) > scan.MaxToken; !s.long {
+func (s *style) judge(rec []byte, ended bool) (k kind, meta bool) {
+	if s.tooLong = s.tooLong || len(rec) > scan.MaxToken; !s.tooLong {
 		k = classify(rec)
-		s.long = s.hideMeta && !ended && k != progress
+		s.tooLong = s.hideMeta && !ended && k != progress
 	}
-	if s.long {
-		s.long = !ended
+	if s.tooLong {
+		s.tooLong = !ended
 		return k, false
 	}
 	return k, isMeta(rec, k)
@@ -103,26 +79,6 @@ func (s *style) shows(rec []byte, k kind, meta bool) bool {
 		s.totals = true
 	}
 	return !s.hiding || s.totals && !meta
-}
-
-// paint appends b[from:], a record or the rest of one, decoded. With color, it is in
-// that of the sequence sgr, or dim if meta is set.
-func (c *copier) paint(dst, b []byte, from int, sgr string, meta bool) []byte {
-	w := &c.rewriter
-	if !c.style.color {
-		return w.rewrite(dst, b, from)
-	}
-	if meta {
-		sgr = dim
-	}
-	w.markOn, w.markOff = reset+dim, reset+sgr
-	body := from + len(bytes.TrimRight(b[from:], "\r\n"))
-	dst = append(dst, sgr...)
-	dst = w.rewrite(dst, b[:body], from)
-	if sgr != "" {
-		dst = append(dst, reset...)
-	}
-	return w.rewrite(dst, b, body)
 }
 
 // recordAt returns the bounds of the record at b[from], given the offset of its line.
