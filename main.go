@@ -13,15 +13,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/mattn/go-isatty"
-	"golang.org/x/sys/unix"
 
 	"gocryptfs-rsync-pretty/ctlsock"
 	"gocryptfs-rsync-pretty/decode"
@@ -83,72 +79,16 @@ func main() {
 	// Garbage collection takes cores from gocryptfs. With the default of 100, a replay
 	// of 100,000 names takes a tenth longer (2 cores).
 	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(28 << 20) // bytes
+	// The heap would grow to five times the tables of a full index, which take 16 MiB.
+	debug.SetMemoryLimit(28 << 20)
 	surviveSignals()
-	os.Exit(run(os.Args[1:], patient{os.Stdin}, patient{os.Stdout}, os.Stderr))
-}
-
-// surviveSignals ignores the first Ctrl-C: it goes to the whole pipeline, and rsync
-// still prints its last messages. The second Ctrl-C ends the program. SIGPIPE is
-// ignored, too, so that the filter goes on when the reader of stderr is gone.
-func surviveSignals() {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // nobody reads the channel
-	if signal.Ignored(os.Interrupt) {
-		return
-	}
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, os.Interrupt)
-	go func() {
-		<-c
-		signal.Reset(os.Interrupt)
-	}()
-}
-
-// A patient file waits until it is ready, even if another process that shares it has
-// made it non-blocking. The file is a field, since io.Copy would use its other methods.
-type patient struct{ file *os.File }
-
-// Fd returns the descriptor.
-func (p patient) Fd() uintptr { return p.file.Fd() }
-
-func (p patient) Read(b []byte) (int, error) {
-	for {
-		n, err := p.file.Read(b)
-		if !errors.Is(err, syscall.EAGAIN) {
-			return n, err
-		}
-		p.wait(unix.POLLIN)
-	}
-}
-
-// Write ends the program quietly, as in any filter, if the reader is gone.
-func (p patient) Write(b []byte) (done int, err error) {
-	for done < len(b) && err == nil {
-		var n int
-		n, err = p.file.Write(b[done:])
-		done += n
-		if errors.Is(err, syscall.EAGAIN) {
-			p.wait(unix.POLLOUT)
-			err = nil
-		}
-	}
-	if errors.Is(err, syscall.EPIPE) {
-		signal.Reset(syscall.SIGPIPE)
-		_, err = p.file.Write(b[done:]) // on standard output, SIGPIPE ends the program (os/signal)
-	}
-	return done, err
-}
-
-// wait returns when one of the events is possible.
-func (p patient) wait(events int16) {
-	fds := []unix.PollFd{{Fd: int32(p.Fd()), Events: events}}
-	unix.Poll(fds, -1) // the next Read or Write returns any error
+	os.Exit(run(os.Args[1:], waitingFile{os.Stdin}, waitingFile{os.Stdout}, os.Stderr))
 }
 
 // A config is a parsed command line.
 type config struct {
 	sock, mount string
-	alone       bool // there are no operands: names come from the index alone
+	indexOnly   bool // there are no operands
 	color       string
 	hideMeta    bool
 	mapFile     string
@@ -201,7 +141,7 @@ func parse(args []string) (c config, err error) {
 	var operands []string
 	for len(args) > 0 {
 		if err := flags.Parse(args); err != nil {
-			return c, explain(flags, err)
+			return c, err
 		}
 		rest := flags.Args()
 		if n := len(args) - len(rest); n > 0 && args[n-1] == "--" {
@@ -226,7 +166,7 @@ func parse(args []string) (c config, err error) {
 	case n == 2:
 		c.sock, c.mount = operands[0], operands[1]
 	case n == 0 && c.mapFile != "":
-		c.alone = true
+		c.indexOnly = true
 	case n == 0:
 		err = errors.New("CTLSOCK and MOUNT are missing")
 	case n == 1:
@@ -235,30 +175,6 @@ func parse(args []string) (c config, err error) {
 		err = errors.New("too many operands: a log is read from standard input, as in < " + operands[2])
 	}
 	return c, err
-}
-
-// explain returns an error of flags.Parse in other words. For an unknown flag, it suggests
-// the one that it begins with, or that begins with the same two letters.
-func explain(flags *flag.FlagSet, err error) error {
-	words := err.Error()
-	if name, missing := strings.CutPrefix(words, "flag needs an argument: "); missing {
-		return errors.New(name + " needs a value")
-	}
-	if i := strings.LastIndex(words, " for -"); i >= 0 { // all other flags take any value
-		name, _, _ := strings.Cut(words[i+len(" for "):], ":")
-		return errors.New(name + " takes no value")
-	}
-	name, unknown := strings.CutPrefix(words, "flag provided but not defined: -")
-	if !unknown {
-		return err
-	}
-	suggestion, start := "", strings.ToLower(name[:min(2, len(name))])
-	flags.VisitAll(func(f *flag.Flag) {
-		if suggestion == "" && (strings.HasPrefix(name, f.Name) || strings.HasPrefix(f.Name, start)) {
-			suggestion = "; did you mean -" + f.Name + "?"
-		}
-	})
-	return errors.New("unknown flag -" + name + suggestion)
 }
 
 // filter copies stdin to stdout, decoded, and returns the exit status.
@@ -272,7 +188,7 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	client := ctlsock.New(c.sock, c.timeout, m.warning)
 	defer client.Close()
 	reached := false
-	if !c.alone {
+	if !c.indexOnly {
 		reached = client.Connect()
 		warn := m.warning
 		if !reached {
@@ -281,7 +197,7 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 		o.Names, o.Files = client, tree.Open(c.mount, c.plain, c.timeout, warn)
 	}
 	if c.mapFile != "" {
-		o.Index = index.Open(c.mapFile, !c.alone, m.warning)
+		o.Index = index.Open(c.mapFile, !c.indexOnly, m.warning)
 	}
 	stats, err := decode.Copy(stdout, stdin, o)
 	status := m.encrypted(stats, c.strict, reached)

@@ -241,10 +241,10 @@ func TestFlagsAreDocumented(t *testing.T) {
 	}
 }
 
-// TestPatience keeps io.Copy from reading and writing past a patient file.
-func TestPatience(t *testing.T) {
-	_, reads := any(patient{}).(io.ReaderFrom)
-	_, writes := any(patient{}).(io.WriterTo)
+// TestWaitingFile keeps io.Copy from reading and writing past a waitingFile.
+func TestWaitingFile(t *testing.T) {
+	_, reads := any(waitingFile{}).(io.ReaderFrom)
+	_, writes := any(waitingFile{}).(io.WriterTo)
 	if reads || writes {
 		t.Error("io.Copy would do without Read or Write")
 	}

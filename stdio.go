@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// surviveSignals ignores the first Ctrl-C: it goes to the whole pipeline, and rsync
+// still prints its last messages. The second Ctrl-C ends the program. SIGPIPE is
+// ignored, too, so that the filter goes on when the reader of stderr is gone.
+// signal.Ignore would not do: signal.Reset does not undo it.
+func surviveSignals() {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	if signal.Ignored(os.Interrupt) {
+		return
+	}
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, os.Interrupt)
+	go func() {
+		<-c
+		signal.Reset(os.Interrupt)
+	}()
+}
+
+// A waitingFile waits until it is ready, even if another process that shares it has
+// made it non-blocking. The file is a field, since io.Copy would use its other methods.
+type waitingFile struct{ file *os.File }
+
+// Fd returns the descriptor.
+func (f waitingFile) Fd() uintptr { return f.file.Fd() }
+
+func (f waitingFile) Read(b []byte) (int, error) {
+	for {
+		n, err := f.file.Read(b)
+		if !errors.Is(err, syscall.EAGAIN) {
+			return n, err
+		}
+		f.wait(unix.POLLIN)
+	}
+}
+
+// Write ends the program quietly, as in any filter, if the reader is gone.
+func (f waitingFile) Write(b []byte) (done int, err error) {
+	for done < len(b) && err == nil {
+		var n int
+		n, err = f.file.Write(b[done:])
+		done += n
+		if errors.Is(err, syscall.EAGAIN) {
+			f.wait(unix.POLLOUT)
+			err = nil
+		}
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		signal.Reset(syscall.SIGPIPE)
+		_, err = f.file.Write(b[done:]) // on standard output, SIGPIPE ends the program (os/signal)
+	}
+	return done, err
+}
+
+// wait returns when one of the events is possible.
+func (f waitingFile) wait(events int16) {
+	fds := []unix.PollFd{{Fd: int32(f.Fd()), Events: events}}
+	unix.Poll(fds, -1) // the next Read or Write returns any error
+}
