@@ -13,7 +13,7 @@ import (
 // spell returns the one of several spellings that the last name of a cipher path has in
 // the directory dir, or an empty string if nothing proves it.
 func (t *Tree) spell(l *listing, cipher, dir string, spellings []string) string {
-	if len(spellings) > 1 && time.Since(l.changed) < stale {
+	if len(spellings) > 1 && time.Since(l.changed) < entryTimeout {
 		return ""
 	}
 	file, err := lstat(t.view.dir, cipher)
@@ -42,27 +42,27 @@ func (t *Tree) spell(l *listing, cipher, dir string, spellings []string) string 
 // look the same in JSON. It is empty if the directory was changing, too big or not to be
 // read.
 type listing struct {
-	changed time.Time         // the change time of the directory
-	read    time.Time         // when the directory was read
-	names   map[string]string // by their form in JSON, joined by slashes
-	view    map[uint64]bool   // hashes of the names in the view
-	same    bool              // both directories are known to be the same
-	size    int               // in memory, about
+	changed      time.Time         // the change time of the directory
+	read         time.Time         // when the directory was read
+	names        map[string]string // by their form in JSON, joined by slashes
+	cipherHashes map[uint64]bool   // hashes of the names in the view
+	same         bool              // both directories are known to be the same
+	size         int               // in memory, about
 }
 
-// only returns the one spelling that leaf, a name with U+FFFD, can have in the directory
+// unique returns the one spelling that leaf, a name with U+FFFD, can have in the directory
 // if the view has its cipher name, given by its hash. It returns an empty string if there
 // are several.
-func (l *listing) only(hash uint64, leaf string) string {
-	if s := l.names[leaf]; l.same && l.view[hash] && !strings.Contains(s, "/") {
+func (l *listing) unique(hash uint64, leaf string) string {
+	if s := l.names[leaf]; l.same && l.cipherHashes[hash] && !strings.Contains(s, "/") {
 		return s
 	}
 	return ""
 }
 
-// list returns the listing of a directory, given by its path on both sides. entries is the
+// readListing returns the listing of a directory, given by its path on both sides. entries is the
 // number of those that had to be read for it.
-func (t *Tree) list(cipherDir, dir string) (l *listing, entries int) {
+func (t *Tree) readListing(cipherDir, dir string) (l *listing, entries int) {
 	changed, ok := t.changed(dir)
 	if !ok || isRecent(changed) {
 		return &listing{}, 0
@@ -75,7 +75,7 @@ func (t *Tree) list(cipherDir, dir string) (l *listing, entries int) {
 		t.listed -= l.size
 	}
 	empty := emptyListing + len(dir)
-	l = &listing{changed: changed, read: time.Now(), names: map[string]string{}, view: map[uint64]bool{}, size: empty}
+	l = &listing{changed: changed, read: time.Now(), names: map[string]string{}, cipherHashes: map[uint64]bool{}, size: empty}
 	add := func(bytes int) bool {
 		entries++
 		l.size += bytes
@@ -95,11 +95,11 @@ func (t *Tree) list(cipherDir, dir string) (l *listing, entries int) {
 		return add(100 + len(r) + len(s)) // two strings and their place in the map
 	})
 	ok = ok && t.each(t.view.dir, cipherDir, func(s string) bool {
-		l.view[maphash.String(t.seed, s)] = true
+		l.cipherHashes[maphash.String(t.seed, s)] = true
 		return add(24)
 	})
 	if now, still := t.changed(dir); !ok || !still || !now.Equal(changed) {
-		l.names, l.view, l.size = nil, nil, empty
+		l.names, l.cipherHashes, l.size = nil, nil, empty
 	} else if cipherDir != "." { // the root has another inode
 		encrypted, err := lstat(t.view.dir, cipherDir)
 		clear, plainErr := lstat(t.view.plain, path.Clean(dir))

@@ -19,9 +19,9 @@ func sameFile(encrypted, plain fs.FileInfo) bool {
 // time. Some file systems, such as ext3, have only seconds.
 func isRecent(changed time.Time) bool {
 	if changed.Nanosecond() == 0 {
-		return time.Since(changed) < stale
+		return time.Since(changed) < entryTimeout
 	}
-	return time.Since(changed) < tick
+	return time.Since(changed) < clockStep
 }
 
 // inode identifies a file on both sides: gocryptfs hands inode numbers through. It
@@ -45,17 +45,17 @@ func lstat(dir, path string) (fs.FileInfo, error) {
 
 // isHung reports whether a look hangs. Until it ends, all that looks change is its own.
 func (t *Tree) isHung() bool {
-	if !t.looking.TryLock() {
+	if !t.busy.TryLock() {
 		return true
 	}
-	t.looking.Unlock()
+	t.busy.Unlock()
 	return false
 }
 
-// look returns the results of f. ok is false if f takes longer than the timeout, or if
+// within returns the results of f. ok is false if f takes longer than the timeout, or if
 // another look still hangs.
-func look[A, B any](t *Tree, f func() (A, B)) (a A, b B, ok bool) {
-	if !t.looking.TryLock() {
+func within[A, B any](t *Tree, f func() (A, B)) (a A, b B, ok bool) {
+	if !t.busy.TryLock() {
 		return a, b, false
 	}
 	var x A // x, y and defect are written before done is closed
@@ -65,7 +65,7 @@ func look[A, B any](t *Tree, f func() (A, B)) (a A, b B, ok bool) {
 	go func() {
 		defer func() {
 			defect = recover()
-			t.looking.Unlock()
+			t.busy.Unlock()
 			close(done)
 		}()
 		x, y = f()

@@ -23,8 +23,8 @@ type view struct {
 // A problem says in words what is wrong and what to do about it.
 type problem struct{ what, hint string }
 
-// maxSpellings bounds the directories that a source in the mount table may stand for.
-const maxSpellings = 16
+// maxCommaVariants bounds the directories that a source in the mount table may stand for.
+const maxCommaVariants = 16
 
 // findView returns the view that mount lies in, and what is wrong with it. plain is
 // the value of -plain.
@@ -92,8 +92,8 @@ func checkDir(operand, dir, hint string) *problem {
 // A mountTable holds all mounts, oldest first.
 type mountTable []*mountinfo.Info
 
-// A spot is a directory in a file system, wherever that is mounted.
-type spot struct {
+// A location is a directory in a file system, wherever that is mounted.
+type location struct {
 	fs   string
 	path string
 }
@@ -115,7 +115,7 @@ func (t mountTable) lookUp(dir string) (v view, p *problem) {
 		within = within && at.fs == here.fs
 		sources := []string{m.Source}
 		if within || !reverse { // what need not be looked at may hang
-			sources = spellings(m.Source)
+			sources = commaVariants(m.Source)
 		}
 		for _, source := range sources {
 			there := t.locate(source)
@@ -143,9 +143,9 @@ func (t mountTable) lookUp(dir string) (v view, p *problem) {
 	return v, p
 }
 
-// locate returns the spot of dir, an absolute path: it lies in the file system with
+// locate returns the location of dir, an absolute path: it lies in the file system with
 // the longest mount point above it or, if there are several, in the newest of them.
-func (t mountTable) locate(dir string) spot {
+func (t mountTable) locate(dir string) location {
 	var best *mountinfo.Info
 	for _, m := range t {
 		if _, ok := below(m.Mountpoint, dir); ok && (best == nil || len(m.Mountpoint) >= len(best.Mountpoint)) {
@@ -153,14 +153,14 @@ func (t mountTable) locate(dir string) spot {
 		}
 	}
 	if best == nil {
-		return spot{path: dir}
+		return location{path: dir}
 	}
 	sub, _ := below(best.Mountpoint, dir)
 	id := best.Mountpoint // macOS and FreeBSD have no more in the table
 	if best.Root != "" {
 		id = fmt.Sprint(best.Major, ":", best.Minor)
 	}
-	return spot{id, path.Join("/", best.Root, sub)}
+	return location{id, path.Join("/", best.Root, sub)}
 }
 
 // isFuse reports whether fstype is one that gocryptfs has on macOS or FreeBSD, where
@@ -178,9 +178,9 @@ func below(root, dir string) (string, bool) {
 	return strings.CutPrefix(dir, strings.TrimSuffix(root, "/")+"/")
 }
 
-// spellings returns the directories that a source in the mount table may stand for:
+// commaVariants returns the directories that a source in the mount table may stand for:
 // gocryptfs writes each `,` in it as `_` (gocryptfs mount.go).
-func spellings(source string) []string {
+func commaVariants(source string) []string {
 	if !filepath.IsAbs(source) {
 		return nil
 	}
@@ -194,7 +194,7 @@ func spellings(source string) []string {
 			}
 			entries, _ := os.ReadDir(dir)
 			for _, e := range entries {
-				if e.Name() != name && strings.ReplaceAll(e.Name(), ",", "_") == name && len(next) < maxSpellings {
+				if e.Name() != name && strings.ReplaceAll(e.Name(), ",", "_") == name && len(next) < maxCommaVariants {
 					next = append(next, filepath.Join(dir, e.Name()))
 				}
 			}
@@ -211,10 +211,10 @@ func spellings(source string) []string {
 }
 
 // sameRoot reports whether the roots of a view and of a plain directory have the same
-// change time. After a recent change it looks again, for as long as stale: the kernel
+// change time. After a recent change it looks again, for as long as entryTimeout: the kernel
 // may not know the change yet, or another may be under way.
 func sameRoot(view, plain string) bool {
-	for deadline := time.Now().Add(stale); ; time.Sleep(tick) {
+	for deadline := time.Now().Add(entryTimeout); ; time.Sleep(clockStep) {
 		viewInfo, err := os.Stat(view)
 		plainInfo, plainErr := os.Stat(plain)
 		if err != nil || plainErr != nil {
@@ -224,7 +224,7 @@ func sameRoot(view, plain string) bool {
 		if x.Equal(y) {
 			return true
 		}
-		if time.Now().After(deadline) || time.Since(x) > stale && time.Since(y) > stale {
+		if time.Now().After(deadline) || time.Since(x) > entryTimeout && time.Since(y) > entryTimeout {
 			return false
 		}
 	}

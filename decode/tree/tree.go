@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// stale is how long the kernel may remember an entry of a gocryptfs mount: a second
+	// entryTimeout is how long the kernel may remember an entry of a gocryptfs mount: a second
 	// (go-fuse, EntryTimeout), and some more. A listing is always fresh.
-	stale = 2 * time.Second
+	entryTimeout = 2 * time.Second
 
-	// tick is longer than the clock of a system takes to advance. A file that has not
+	// clockStep is longer than the clock of a system takes to advance. A file that has not
 	// changed for that long gets a new change time with its next change.
-	tick = 20 * time.Millisecond
+	clockStep = 20 * time.Millisecond
 
 	// lookAgain is the pause before a directory that could not be used is tried
 	// again.
@@ -46,12 +46,12 @@ const (
 // After a look that takes longer than the timeout, there is no other look until the first
 // one ends: a file system that hangs must not stop the stream.
 type Tree struct {
-	mount, given string // MOUNT and -plain
-	timeout      time.Duration
-	view         view
-	found        time.Time // when the view was last looked for
+	mount, plainFlag string // MOUNT and -plain
+	timeout          time.Duration
+	view             view
+	found            time.Time // when the view was last looked for
 
-	looking sync.Mutex // held during a look, so for as long as it hangs
+	busy sync.Mutex // held during a look, so for as long as it hangs
 
 	listings map[string]*listing // by plain directory; a look has it for itself
 	listed   int                 // bytes in listings, about
@@ -74,15 +74,15 @@ func Open(mount, plain string, timeout time.Duration, warn func(what, hint strin
 	return t
 }
 
-func newTree(mount, given string, timeout time.Duration) *Tree {
-	return &Tree{mount: mount, given: given, timeout: timeout, listings: map[string]*listing{},
+func newTree(mount, plainFlag string, timeout time.Duration) *Tree {
+	return &Tree{mount: mount, plainFlag: plainFlag, timeout: timeout, listings: map[string]*listing{},
 		seed: maphash.MakeSeed(), same: sameFile, links: readLinks}
 }
 
 // find looks for the view. It returns nil if there is no problem.
 func (t *Tree) find() *problem {
 	t.found = time.Now()
-	v, p, ok := look(t, func() (view, *problem) { return findView(t.mount, t.given) })
+	v, p, ok := within(t, func() (view, *problem) { return findView(t.mount, t.plainFlag) })
 	if !ok {
 		return &problem{t.mount + " does not answer", "is gocryptfs stopped? targets of links stay encrypted until it goes on"}
 	}
@@ -90,8 +90,8 @@ func (t *Tree) find() *problem {
 	return p
 }
 
-// now returns the view. It looks again for what is not known of it.
-func (t *Tree) now() view {
+// refreshedView returns the view. It looks again for what is not known of it.
+func (t *Tree) refreshedView() view {
 	if t == nil {
 		return view{}
 	}
@@ -102,18 +102,18 @@ func (t *Tree) now() view {
 }
 
 // ready reports whether both directories are known.
-func (t *Tree) ready() bool { v := t.now(); return v.plain != "" && v.dir != "" }
+func (t *Tree) ready() bool { v := t.refreshedView(); return v.plain != "" && v.dir != "" }
 
 // Sub returns the cipher path of MOUNT, empty if that is the root of the view.
-func (t *Tree) Sub() string { return t.now().sub }
+func (t *Tree) Sub() string { return t.refreshedView().sub }
 
 // Exists reports whether the view has a file with this cipher path. It returns false
 // if the view is not known or does not answer.
 func (t *Tree) Exists(cipher string) bool {
-	if t.now().dir == "" {
+	if t.refreshedView().dir == "" {
 		return false
 	}
-	_, err, ok := look(t, func() (fs.FileInfo, error) { return lstat(t.view.dir, cipher) })
+	_, err, ok := within(t, func() (fs.FileInfo, error) { return lstat(t.view.dir, cipher) })
 	return ok && err == nil
 }
 
@@ -125,7 +125,7 @@ func (t *Tree) Target(cipher, plain string, text []byte) (target string, n int) 
 		return "", 0
 	}
 	encrypted := string(text) // text may change while a look hangs
-	target, n, _ = look(t, func() (string, int) {
+	target, n, _ = within(t, func() (string, int) {
 		before, ok := t.trail(cipher, plain)
 		if !ok || !strings.HasPrefix(encrypted, before.encrypted) {
 			return "", 0
@@ -150,16 +150,16 @@ func (t *Tree) Spelling(cipher, plain string, may bool) (exact string, read int,
 	dir, leaf := path.Split(plain)
 	hash := maphash.String(t.seed, path.Base(cipher))
 	// What a listing has proved stays true, whatever has become of the directory.
-	if l, known := t.listings[dir]; known && l.only(hash, leaf) != "" {
-		return dir + l.only(hash, leaf), 0, true
+	if l, known := t.listings[dir]; known && l.unique(hash, leaf) != "" {
+		return dir + l.unique(hash, leaf), 0, true
 	}
 	if !may {
 		return "", 0, false
 	}
-	name, read, ok := look(t, func() (name string, read int) {
-		l, read := t.list(path.Dir(cipher), dir)
+	name, read, ok := within(t, func() (name string, read int) {
+		l, read := t.readListing(path.Dir(cipher), dir)
 		// If the listing of the view has no such file, the kernel may only remember it.
-		if name = l.only(hash, leaf); name == "" && l.view[hash] {
+		if name = l.unique(hash, leaf); name == "" && l.cipherHashes[hash] {
 			spellings := strings.Split(l.names[leaf], "/")
 			read += entriesPerFile * len(spellings)
 			name = t.spell(l, cipher, dir, spellings)

@@ -142,13 +142,13 @@ func (p *plainTree) change(op byte) {
 		p.must(p.point(p.cipher(link.cipher), encryptedTarget(link, target)))
 		p.pair(p.cipher(link.cipher), p.plain(link.plain))
 		if kind == 5 {
-			time.Sleep(tick + tick/4)
+			time.Sleep(clockStep + clockStep/4)
 		}
 	case 6:
-		time.Sleep(tick + tick/4)
+		time.Sleep(clockStep + clockStep/4)
 	case 7:
 		if op > 0xf0 {
-			time.Sleep(p.tree.timeout + tick) // it hangs
+			time.Sleep(p.tree.timeout + clockStep) // it hangs
 		}
 	}
 }
@@ -299,14 +299,14 @@ func TestSameFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		infos = append(infos, fi)
-		time.Sleep(tick)
+		time.Sleep(clockStep)
 	}
 	if sameFile(infos[0], infos[1]) || !sameFile(infos[1], infos[1]) {
 		t.Error("not told by the change time")
 	}
 	second := time.Now().Truncate(time.Second)
 	for changed, want := range map[time.Time]bool{
-		second: true, second.Add(-time.Second): true, second.Add(-stale): false,
+		second: true, second.Add(-time.Second): true, second.Add(-entryTimeout): false,
 		second.Add(-time.Second + 1): false, time.Now(): true, time.Now().Add(time.Hour): true,
 	} {
 		if got := isRecent(changed); got != want {
@@ -389,7 +389,7 @@ func twins(t *testing.T, base string) (plain, enc, other string) {
 			t.Fatal(err)
 		}
 		if changeTime(a).Equal(changeTime(b)) {
-			time.Sleep(stale)
+			time.Sleep(entryTimeout)
 			return plain, enc, other
 		}
 	}
