@@ -20,11 +20,11 @@ const (
 // An ahead holds the questions that are asked before their answers are needed.
 type ahead struct {
 	pool    pool
-	cache   cache           // learns each answer
-	pending []pending       // oldest first
-	waiting map[string]bool // the paths of pending
-	sent    int             // number of pending that have been sent; the rest is being collected
-	waited  time.Duration   // time spent waiting for answers
+	cache   cache             // learns each answer
+	pending []pending         // oldest first
+	waiting map[question]bool // the questions in pending
+	sent    int               // number of pending that have been sent; the rest is being collected
+	waited  time.Duration     // time spent waiting for answers
 }
 
 // A pending question has been prepared, and its answer has not been taken yet.
@@ -42,14 +42,14 @@ func (a *ahead) isFull() bool { return len(a.pending) >= 2*window }
 // Sending each one as it comes would wake up gocryptfs every time.
 func (a *ahead) add(q question) {
 	a.pending = append(a.pending, pending{question: q})
-	a.waiting[q.path] = true
+	a.waiting[q] = true
 	if len(a.pending)-a.sent >= window {
 		a.send()
 	}
 }
 
 // send sends all questions that have been collected. One that fails is asked once more
-// by Decrypt.
+// when its answer is needed.
 func (a *ahead) send() {
 	for ; a.sent < len(a.pending); a.sent++ {
 		cn, err := a.connection()
@@ -65,15 +65,15 @@ func (a *ahead) send() {
 	}
 }
 
-// find returns the index of path in the pending questions, or -1.
-func (a *ahead) find(path string) int {
-	if len(a.pending) > 0 && a.pending[0].path == path {
+// find returns the index of q in the pending questions, or -1.
+func (a *ahead) find(q question) int {
+	if len(a.pending) > 0 && a.pending[0].question == q {
 		return 0 // nearly always
 	}
-	if !a.waiting[path] {
+	if !a.waiting[q] {
 		return -1
 	}
-	return slices.IndexFunc(a.pending, func(p pending) bool { return p.path == path })
+	return slices.IndexFunc(a.pending, func(p pending) bool { return p.question == q })
 }
 
 // takeUpTo removes the pending questions up to index last, and returns the answer to
@@ -98,7 +98,7 @@ func (a *ahead) takeUpTo(last int) (answer, bool) {
 	}
 	p := a.pending[last]
 	for i := range last + 1 {
-		delete(a.waiting, a.pending[i].path)
+		delete(a.waiting, a.pending[i].question)
 	}
 	a.pending = a.pending[last+1:]
 	a.sent -= last + 1
@@ -128,7 +128,7 @@ func (a *ahead) receive(p *pending, start time.Time) {
 		return
 	}
 	a.pool.put(cn)
-	a.cache.learn(p.path, answer)
+	a.cache.learn(p.question, answer)
 	p.answer, p.ok = answer, true
 }
 

@@ -14,31 +14,31 @@ const (
 )
 
 // A cache remembers answers, failures too.
-type cache struct{ *lru.LRU[string, answer] }
+type cache struct{ *lru.LRU[question, answer] }
 
 func newCache() cache {
-	l, err := lru.NewLRU[string, answer](cacheEntries, nil)
+	l, err := lru.NewLRU[question, answer](cacheEntries, nil)
 	if err != nil {
 		panic(err) // only if the size is below one
 	}
 	return cache{l}
 }
 
-// learn stores an answer, unless it is too long. A plain path also gives the answers
-// for the parents.
-func (c cache) learn(cipher string, a answer) {
+// learn stores an answer, unless it is too long. A path also gives the answers for its
+// parents.
+func (c cache) learn(q question, a answer) {
 	for {
-		if len(cipher)+len(a.plain) <= cacheBytes {
-			c.Add(cipher, a)
+		if len(q.path)+len(a.path) <= cacheBytes {
+			c.Add(q, a)
 		}
-		i, j := strings.LastIndexByte(cipher, '/'), strings.LastIndexByte(a.plain, '/')
+		i, j := strings.LastIndexByte(q.path, '/'), strings.LastIndexByte(a.path, '/')
 		if !a.ok || i < 0 {
 			return
 		}
-		if c.Contains(cipher[:i]) {
+		if c.Contains(question{q.path[:i], q.encrypt}) {
 			return // and so are the other parents
 		}
 		// Without a copy, the parent would keep the whole path in memory.
-		cipher, a.plain = strings.Clone(cipher[:i]), strings.Clone(a.plain[:j])
+		q.path, a.path = strings.Clone(q.path[:i]), strings.Clone(a.path[:j])
 	}
 }

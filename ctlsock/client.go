@@ -14,18 +14,19 @@ import "time"
 // which proved too short on network file systems (gocryptfs ctlsock.ctlsockTimeout).
 const DefaultTimeout = 10 * time.Second
 
-// A Client decrypts paths. Only one goroutine may use it. Each question under way
+// A Client decrypts and encrypts paths. Only one goroutine may use it. Each question under way
 // has its own connection; connections are reused.
 type Client struct {
 	ahead ahead
 	cache cache
-	hits  int
+	stats Stats // without Wait
 }
 
 // Stats reports how the questions so far were answered.
 type Stats struct {
-	Hits int           // answered from the cache
-	Wait time.Duration // spent waiting for answers
+	Hits   int           // answered from the cache
+	Failed int           // not answered: gocryptfs could not be asked, or gave no answer
+	Wait   time.Duration // spent waiting for answers
 }
 
 // New returns a Client for the control socket at path. It does not connect yet.
@@ -33,7 +34,7 @@ type Stats struct {
 // problem, with what is wrong and what to do about it.
 func New(path string, timeout time.Duration, warn func(what, hint string)) *Client {
 	cache := newCache()
-	return &Client{cache: cache, ahead: ahead{cache: cache, waiting: map[string]bool{}, pool: pool{
+	return &Client{cache: cache, ahead: ahead{cache: cache, waiting: map[question]bool{}, pool: pool{
 		reporter: reporter{path: path, timeout: timeout, warn: warn, warned: map[string]bool{}},
 		retry:    retryEvery, dial: dial, maxConns: 2*window + 1}}}
 }
@@ -43,8 +44,7 @@ func New(path string, timeout time.Duration, warn func(what, hint string)) *Clie
 func (c *Client) Connect() (ok bool) {
 	cn, err := c.ahead.connection()
 	if err != nil {
-		nothing, _ := newQuestion("") // gocryptfs replies that the input is empty
-		c.ahead.pool.fail(err, nothing)
+		c.ahead.pool.fail(err, question{}) // gocryptfs replies that the input is empty
 		return false
 	}
 	c.ahead.pool.put(cn)
@@ -55,7 +55,11 @@ func (c *Client) Connect() (ok bool) {
 func (c *Client) Close() { c.ahead.close() }
 
 // Stats returns the counts so far.
-func (c *Client) Stats() Stats { return Stats{Hits: c.hits, Wait: c.ahead.waited} }
+func (c *Client) Stats() Stats {
+	s := c.stats
+	s.Wait = c.ahead.waited
+	return s
+}
 
 // Decrypt returns the plain path of a cipher path. The cipher path must be relative
 // to the root of the encrypted view and in canonical form. ok is false if it does
@@ -67,25 +71,16 @@ func (c *Client) Stats() Stats { return Stats{Hits: c.hits, Wait: c.ahead.waited
 // Answers are cached, including failures. A plain path also gives the answers for
 // the parents of the cipher path.
 func (c *Client) Decrypt(cipher string) (plain string, ok bool) {
-	if i := c.ahead.find(cipher); i >= 0 {
-		if a, ok := c.ahead.takeUpTo(i); ok {
-			return a.plain, a.ok
-		} // a pending question that failed is asked once more, alone
-	} else if a, known := c.cache.Get(cipher); known {
-		c.hits++
-		return a.plain, a.ok
-	}
-	q, ok := newQuestion(cipher)
-	if !ok || c.ahead.pool.isDown() {
-		return "", false
-	}
-	a, err := c.ahead.ask(q)
-	if err != nil {
-		c.ahead.pool.fail(err, q)
-		return "", false
-	}
-	c.cache.learn(cipher, a)
-	return a.plain, a.ok
+	return c.answer(question{path: cipher})
+}
+
+// Encrypt is the reverse of Decrypt: it returns the cipher path of a plain path. In
+// reverse mode gocryptfs answers for any path, in forward mode only if the parents exist.
+// ok is false, too, if the plain path is not canonical or not valid UTF-8, which JSON
+// cannot hold. The cipher path meets the same conditions as the plain path of Decrypt;
+// whether its components look like encrypted names is not checked.
+func (c *Client) Encrypt(plain string) (cipher string, ok bool) {
+	return c.answer(question{path: plain, encrypt: true})
 }
 
 // Prepare asks for a cipher path that Decrypt is going to be called with, and does
@@ -95,14 +90,42 @@ func (c *Client) Decrypt(cipher string) (plain string, ok bool) {
 //
 // A prepared name takes a third of the time of a name that is asked for alone
 // (BenchmarkPrepare and BenchmarkDecrypt, 2 cores).
-func (c *Client) Prepare(cipher string) bool {
+func (c *Client) Prepare(cipher string) bool { return c.prepare(question{path: cipher}) }
+
+// PrepareEncrypt is Prepare for Encrypt. Both share the order.
+func (c *Client) PrepareEncrypt(plain string) bool {
+	return c.prepare(question{path: plain, encrypt: true})
+}
+
+// answer returns the answer to q. ok is false, too, if there is none.
+func (c *Client) answer(q question) (path string, ok bool) {
+	if i := c.ahead.find(q); i >= 0 {
+		if a, ok := c.ahead.takeUpTo(i); ok {
+			return a.path, a.ok
+		} // a pending question that failed is asked once more, alone
+	} else if a, known := c.cache.Get(q); known {
+		c.stats.Hits++
+		return a.path, a.ok
+	}
+	if !q.isAskable() || c.ahead.pool.isDown() {
+		c.stats.Failed++
+		return "", false
+	}
+	a, err := c.ahead.ask(q)
+	if err != nil {
+		c.stats.Failed++
+		c.ahead.pool.fail(err, q)
+		return "", false
+	}
+	c.cache.learn(q, a)
+	return a.path, a.ok
+}
+
+func (c *Client) prepare(q question) bool {
 	if c.ahead.isFull() {
 		return false
 	}
-	if c.ahead.waiting[cipher] || c.cache.Contains(cipher) {
-		return true
-	}
-	if q, ok := newQuestion(cipher); ok && !c.ahead.pool.isDown() {
+	if !c.ahead.waiting[q] && !c.cache.Contains(q) && q.isAskable() && !c.ahead.pool.isDown() {
 		c.ahead.add(q)
 	}
 	return true

@@ -199,6 +199,9 @@ func TestLongRequest(t *testing.T) {
 	c, p := newClient(t, s.Path, limit)
 	longest := strings.Repeat("a/", maxRequest)[:maxRequest-len(`{"DecryptPath":""}`)]
 	want(t, c, longest+"/a", "")
+	if _, ok := c.Encrypt(longest + "/a"); ok {
+		t.Error("a plain path of 5000 bytes is encrypted")
+	}
 	want(t, c, "b", "B")
 	want(t, c, longest, upper(longest))
 	if asked, right := s.Asked(), []string{"b", longest}; !slices.Equal(asked, right) {
@@ -387,6 +390,44 @@ func TestParentsAreLearned(t *testing.T) {
 	}
 }
 
+// Both directions share everything but the answers.
+func TestEncrypt(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) {
+		for {
+			path, ok := c.Next()
+			switch {
+			case !ok:
+				return
+			case strings.Contains(path, "odd"):
+				path = "../x"
+			case c.Encrypting:
+				path = strings.ToLower(path) + " GOCRYPTFS_BAD_NAME"
+			default:
+				path = upper(path)
+			}
+			c.Say(ctlsocktest.Name(path))
+		}
+	})
+	c, p := newClient(t, s.Path, limit)
+	for range 2 * window {
+		if !c.Prepare("Dir/a") || !c.PrepareEncrypt("Dir/a") {
+			t.Fatal("a question is asked twice")
+		}
+	}
+	want(t, c, "Dir/a", "DIR/A")
+	for _, tt := range [][2]string{{"Dir/a", "dir/a GOCRYPTFS_BAD_NAME"}, {"Dir", "dir"},
+		{"", ""}, {"/Dir", ""}, {"Dir/", ""}, {"Dir//a", ""}, {"Dir/../a", ""}, {"Dir/\xff", ""}, {"Dir/odd", ""}} {
+		if got, ok := c.Encrypt(tt[0]); got != tt[1] || ok != (tt[1] != "") {
+			t.Errorf("Encrypt(%q) = %q, %v, want %q", tt[0], got, ok, tt[1])
+		}
+	}
+	want(t, c, "Dir", "DIR")
+	wantProblems(t, p, "unexpected replies")
+	if st, asked := c.Stats(), s.Asked(); st.Failed != 7 || len(asked) != 3 {
+		t.Errorf("asked for %q, %d questions have failed, want 3 and 7", asked, st.Failed)
+	}
+}
+
 // prepared decrypts n paths, with as many of the next ones prepared as possible.
 func prepared(t *testing.T, c *Client, n int) {
 	t.Helper()
@@ -504,7 +545,7 @@ func TestCacheIsBounded(t *testing.T) {
 	before := heap()
 	tail := strings.Repeat("/"+strings.Repeat("x", 200), 10)
 	for i := range cacheEntries + 1000 {
-		c.cache.learn(fmt.Sprintf("dir%d", i)+tail, answer{fmt.Sprintf("DIR%d", i) + upper(tail), true})
+		c.cache.learn(question{path: fmt.Sprintf("dir%d", i) + tail}, answer{fmt.Sprintf("DIR%d", i) + upper(tail), true})
 	}
 	if n := c.cache.Len(); n != cacheEntries {
 		t.Errorf("%d entries, want %d", n, cacheEntries)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"unicode/utf8"
 
@@ -32,34 +33,44 @@ const (
 
 var errBadReply = errors.New("bad reply")
 
-// A question asks for the plain path of a cipher path.
-type question struct{ path string }
+// A question asks for the plain path of a cipher path, or the other way round.
+type question struct {
+	path    string
+	encrypt bool // path is plain
+}
 
-// newQuestion returns the question for path. ok is false if the path is too long to
-// be asked for.
-func newQuestion(path string) (q question, ok bool) {
-	q = question{path}
+// isAskable reports whether the server can be asked. It refuses a path that is too long,
+// JSON cannot hold a plain path that is not UTF-8, and the server would answer for
+// another one if it is not canonical.
+func (q question) isAskable() bool {
+	if q.encrypt && !fs.ValidPath(q.path) {
+		return false
+	}
 	const longest = len(`\u0000`) // the most that JSON needs for a byte
-	return q, longest*len(path) < maxRequest/2 || len(q.appendRequest(nil)) <= maxRequest
+	return longest*len(q.path) < maxRequest/2 || len(q.appendRequest(nil)) <= maxRequest
 }
 
 // appendRequest appends the request to dst.
 func (q question) appendRequest(dst []byte) []byte {
-	if isVerbatim(q.path) {
-		return append(append(append(dst, `{"DecryptPath":"`...), q.path...), `"}`...)
+	if q.encrypt {
+		dst = append(dst, `{"EncryptPath":`...)
+	} else {
+		dst = append(dst, `{"DecryptPath":`...)
 	}
-	request, err := json.Marshal(struct{ DecryptPath string }{q.path})
+	if isVerbatim(q.path) {
+		return append(append(append(dst, '"'), q.path...), `"}`...)
+	}
+	path, err := json.Marshal(q.path)
 	if err != nil {
 		panic(err) // a string can always be encoded
 	}
-	return append(dst, request...)
+	return append(append(dst, path...), '}')
 }
 
-// An answer is what the server returned for a cipher path, or what follows from
-// that.
+// An answer is what the server returned for a path, or what follows from that.
 type answer struct {
-	plain string
-	ok    bool // false: it does not decrypt
+	path string
+	ok   bool // false: there is no such name
 }
 
 // parse returns the answer in the reply to q, given without its newline.
@@ -68,7 +79,8 @@ func (q question) parse(reply []byte) (answer, error) {
 	if err != nil {
 		return answer{}, fmt.Errorf("%w: %v", errBadReply, err)
 	}
-	if r.ErrNo != 0 || strings.HasSuffix(r.Result, badName) || strings.Contains(r.Result, badName+"/") {
+	isBad := !q.encrypt && (strings.HasSuffix(r.Result, badName) || strings.Contains(r.Result, badName+"/"))
+	if r.ErrNo != 0 || isBad {
 		return answer{}, nil
 	}
 	return answer{r.Result, true}, checkPath(q.path, r.Result)
@@ -98,7 +110,7 @@ func isVerbatim(s string) bool {
 	return utf8.ValidString(s)
 }
 
-// checkPath returns an error unless got can be the plain path of asked. It must have
+// checkPath returns an error unless got can be the translation of asked. It must have
 // as many components, none of them empty, `.`, `..` or longer than maxName.
 func checkPath(asked, got string) error {
 	if strings.Count(asked, "/") != strings.Count(got, "/") {

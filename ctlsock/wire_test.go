@@ -2,8 +2,10 @@ package ctlsock
 
 import (
 	"encoding/json"
+	"io/fs"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	wire "github.com/rfjakob/gocryptfs/v2/ctlsock"
 
@@ -15,12 +17,15 @@ func TestNamesInJSON(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(func(path string) string { return path }))
 	c, p := newClient(t, s.Path, limit)
 	for _, name := range []string{
-		"plain", `"`, `\`, `\n`, `a"b\"c`, "new\nline", "\x1b[2J", "\x00", "\x1f", "\x7f", "&<>", "ä€😀", "\u2028\u2029",
+		"plain", `"`, `\`, `\n`, `a"b\"c`, "new\nline", "\x1b[2J", "\x00", "\x1f", "\x7f", "&<>", "ä€😀", "\ufffd", "\u2028\u2029",
 		"\xff", "a\xc3", "\xed\xa0\x80", `","ErrNo":0,"ErrText":"","WarnText":""}`, `{"Result":"`,
 	} {
 		for _, path := range []string{name, "dir/" + name + "/x"} {
 			if got, ok := c.Decrypt(path); got != string([]rune(path)) || !ok {
 				t.Errorf("Decrypt(%q) = %q, %v", path, got, ok)
+			}
+			if got, ok := c.Encrypt(path); ok != utf8.ValidString(path) || ok && got != path {
+				t.Errorf("Encrypt(%q) = %q, %v", path, got, ok)
 			}
 		}
 	}
@@ -54,19 +59,24 @@ func FuzzUnmarshal(f *testing.F) {
 
 // FuzzQuestion checks that gocryptfs decodes a request to the path asked for.
 func FuzzQuestion(f *testing.F) {
-	f.Add("a/b")
-	f.Add("\"\\\n\x00&ä\u2028\xff")
-	f.Fuzz(func(t *testing.T, path string) {
-		q, ok := newQuestion(path)
+	f.Add("a/b", true)
+	f.Add("\"\\\n\x00&ä\u2028\xff", false)
+	f.Add("\ufffd\\", true)
+	f.Fuzz(func(t *testing.T, path string, encrypt bool) {
+		q := question{path, encrypt}
 		var got wire.RequestStruct
 		if err := json.Unmarshal(q.appendRequest(nil), &got); err != nil {
 			t.Fatalf("the request %q: %v", q.appendRequest(nil), err)
 		}
-		if want := string([]rune(path)); got.DecryptPath != want || got.EncryptPath != "" {
-			t.Errorf("the request for %q says %+v", path, got)
+		right := wire.RequestStruct{DecryptPath: string([]rune(path))}
+		if encrypt {
+			right = wire.RequestStruct{EncryptPath: right.DecryptPath}
 		}
-		if ok != (len(q.appendRequest(nil)) <= maxRequest) {
-			t.Errorf("%d bytes: ok is %v", len(q.appendRequest(nil)), ok)
+		if got != right {
+			t.Errorf("the request for %+v says %+v", q, got)
+		}
+		if want := len(q.appendRequest(nil)) <= maxRequest && (!encrypt || fs.ValidPath(path)); q.isAskable() != want {
+			t.Errorf("%+v, %d bytes: askable is %v", q, len(q.appendRequest(nil)), !want)
 		}
 	})
 }

@@ -41,6 +41,8 @@ type Server struct {
 type Conn struct {
 	net.Conn
 	*Server
+	Encrypting bool // whether the path that Next returned last is to be encrypted
+
 	buf []byte
 }
 
@@ -174,7 +176,7 @@ func (c *Conn) Next() (path string, ok bool) {
 		c.tb.Errorf("the request %q is not JSON: %v", c.buf[:n], err)
 		return "", false
 	}
-	path = q.DecryptPath + q.EncryptPath
+	path, c.Encrypting = q.DecryptPath+q.EncryptPath, q.EncryptPath != ""
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked = append(c.asked, path)
