@@ -440,23 +440,19 @@ func quote(word string) string {
 // that. Progress is compared together with the name it belongs to.
 var metaCommands = []comparison{
 	{sh: "rsync -ai src/ dst/"},
-	{sh: "rsync -av src dst"},
 	{sh: "rsync -av --progress src/ dst/"},
 	{sh: "rsync -aP --no-inc-recursive src new"},
 	{sh: "rsync -aHvvi --delete src/ dst/"},
-	{sh: "rsync -aii src/ dst/"},
 	{sh: "rsync -avv --delete-after --progress src dst"},
 	{sh: "rsync -a --delete --info=progress2,name src/ dst/"},
 	{sh: "rsync -ai --delete --info=progress2 src/ dst/"},
 	{sh: "rsync -ai --progress -e $RSH host:$PWD/src/ new/"},
-	{sh: "rsync -a --delete --out-format='%n' src/ dst/"},
 	{sh: "rsync -aH --delete --out-format='%o:%i:%f:%L' src dst/"},
 	{sh: `rsync -aH --out-format='{"op":"%o","name":"%n","what":"%i"},' src/ dst/`},
 	{sh: "rsync -a --out-format='[%f]<%n>' $PWD/src dst/"},
 	{sh: "rsync -r --list-only src/"},
 	{sh: "rsync -a --delete --log-file=log src/ dst/; cat log"},
 	{sh: "rsync -avvb --suffix=.bak --delete src/ dst/"},
-	{sh: "rsync -av --delete --stats src/ dst/"},
 	{sh: timemachine + " --verbose --progress $PWD/src/ $PWD/dst/.inprogress"},
 }
 
