@@ -190,14 +190,14 @@ func TestFault300Clients(t *testing.T) {
 	})
 }
 
-// Bytes that cannot become part of a token are shown before more input comes. A color ends
-// where they end.
+// Bytes that cannot become part of a token, and whose color is certain, are shown before
+// more input comes.
 func TestStreamsAtOnce(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
 	name, plain := fakeName(1), fakePlain(fakeName(1))
 	const progress = "\r          3,276 100%    3.12MB/s    0:00:00  "
-	for color, steps := range map[string][]struct{ in, out string }{
-		"never": {
+	for flag, steps := range map[string][]struct{ in, out string }{
+		"-color=never": {
 			{"root@host's password: ", "root@host's password: "},
 			{"\n", "\n"},
 			{"      1,234  56%    1.00MB/s    0:00:01 ", "      1,234  56%    1.00MB/s    0:00:01 "},
@@ -210,28 +210,34 @@ func TestStreamsAtOnce(t *testing.T) {
 			{"(" + name + "/", "("},
 			{fakeName(2) + ")", fakePlain(name+"/"+fakeName(2)) + ")"},
 			{strings.Repeat("x", 300), strings.Repeat("x", 300)}, // too long for a name
-			{"\n" + name, "\n"},
 		},
-		"always": {
+		"-hide-meta": {
+			{name + "\ngocryptfs.conf\n", plain + "\n"},
+			{progress, ""},
+			{name + "\r\n", plain + "\r\n"},
+			{progress, progress},
+		},
+		"-color=always": {
 			{">f+++++++++ " + name + "\n", "\x1b[32m>f+++++++++ " + plain + "\x1b[0m\n"},
 			{progress, progress},
 			{progress, progress},
 			{"\n", "\n"},
-			{"*deleting   ", "\x1b[31m*deleting   \x1b[0m"},
-			{name + "\n", "\x1b[31m" + plain + "\x1b[0m\n"},
+			{"*dele", ""},
+			{"ting   ", "\x1b[31m*deleting   "},
+			{name + "\n", plain + "\x1b[0m\n"},
 			{"Password: ", "Password: "},
-			{"\n" + name, "\n"},
 		},
 	} {
-		t.Run(color, func(t *testing.T) {
-			f := startFilter(t, "-color="+color, s.Path, t.TempDir())
+		t.Run(flag, func(t *testing.T) {
+			f := startFilter(t, flag, s.Path, t.TempDir())
 			shown := ""
 			for _, step := range steps {
 				f.send(step.in)
 				shown += step.out
 				f.shows(shown)
 			}
-			if got := f.end(notMounted); got != shown+plain {
+			f.send("\n" + name)
+			if got := f.end(notMounted); got != shown+"\n"+plain {
 				t.Errorf("the last name came out as %q", got[len(shown):])
 			}
 		})

@@ -55,6 +55,11 @@ type Options struct {
 	// follows them. A record is then written when it is complete, unless it is
 	// progress.
 	HideMeta bool
+	// Mount is the absolute path of the encrypted directory. It helps HideMeta with a
+	// path that has blanks, and may be empty.
+	Mount string
+	// Report counts the records of each kind.
+	Report bool
 }
 
 // Copy copies src to dst, decoded, until src ends or one of them returns an error.
@@ -66,7 +71,7 @@ func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 		dst:      dst,
 		buf:      make([]byte, 0, maxContext+2*scan.MaxToken+readSize),
 		rewriter: rewriter{lookup: newLookup(o.Names, o.Files, o.Index, o.Timeout)},
-		style:    style{color: o.Color, hideMeta: o.HideMeta},
+		style:    newStyle(o),
 	}
 	defect, err := c.copy(src)
 	if defect != nil {
@@ -77,8 +82,11 @@ func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 			err = fmt.Errorf("a defect stopped the decoding (%v); the rest passed unchanged", defect)
 		}
 	}
-	c.rewriter.count.Indexed = c.rewriter.lookup.indexed
-	return c.rewriter.count, err
+	stats, counts := c.rewriter.count, c.style.counts
+	stats.Indexed = c.rewriter.lookup.indexed
+	stats.New, stats.Changed, stats.Deleted = counts[added], counts[changed], counts[deleted]
+	stats.Warnings, stats.Errors = counts[warning], counts[failure]
+	return stats, err
 }
 
 // A copier decodes text and writes it.
@@ -101,10 +109,9 @@ func (c *copier) copy(src io.Reader) (defect any, err error) {
 		c.buf = c.buf[:n+m]
 		end := len(c.buf)
 		if err == nil {
-			end = c.style.releasable(c.buf, c.from, c.rewriter.scan.Settled(c.buf, c.from))
+			end = c.rewriter.scan.Settled(c.buf, c.from)
 		}
-		c.style.final = err != nil
-		if err := c.write(end); err != nil {
+		if err := c.write(c.style.judge(c.buf, c.from, end, err != nil)); err != nil {
 			return nil, err
 		}
 		start := max(lastRecord(c.buf[:c.from]), c.from-maxContext) // what follows may depend on that record
@@ -120,66 +127,51 @@ func (c *copier) copy(src io.Reader) (defect any, err error) {
 	}
 }
 
-// write decodes and writes the text up to end, piece by piece.
-func (c *copier) write(end int) error {
-	text := c.buf[:end]
+// write decodes and writes pieces of the text, several at a time.
+func (c *copier) write(pieces []piece) error {
+	if len(pieces) == 0 {
+		return nil
+	}
+	text := c.buf[:pieces[len(pieces)-1].end]
 	c.rewriter.begin(text, c.from)
-	for c.from < end {
-		stop := lineEnd(text, min(c.from+pieceSize, end))
-		c.out = c.lines(c.out[:0], text[:stop], c.from)
+	c.out = c.out[:0]
+	for _, p := range pieces {
+		c.out = c.paint(c.out, text[:p.end], p)
+		if p.end-c.from < pieceSize && p.end < len(text) {
+			continue
+		}
 		if len(c.out) > 0 {
 			if _, err := c.dst.Write(c.out); err != nil {
 				return err
 			}
 		}
-		c.from = stop
+		c.out, c.from = c.out[:0], p.end
 		c.rewriter.lookup.index.Flush()
 	}
 	return nil
 }
 
-// lines appends b[from:] to dst, decoded, each record in its style.
-func (c *copier) lines(dst, b []byte, from int) []byte {
-	s := &c.style
-	if !s.color && !s.hideMeta {
-		return c.rewriter.rewrite(dst, b, from)
+// paint appends p, the end of b, decoded and in its color.
+func (c *copier) paint(dst, b []byte, p piece) []byte {
+	w, palette := &c.rewriter, &c.style.palette
+	w.markOn, w.markOff = palette.reset+palette.dim, palette.reset+p.sgr
+	if p.hidden {
+		// It has to be rewritten, because what follows may depend on it.
+		keep, count := len(dst), w.count
+		dst = w.rewrite(dst, b, p.start)[:keep]
+		w.count = count
+		return dst
 	}
-	for start, end := lastRecord(b[:from]), 0; from < len(b); start, from = end, end {
-		if s.tooLong {
-			end = recordEnd(b, start, from)
-		} else {
-			start, end = recordAt(b, start, from)
-		}
-		ended := end < len(b) || s.final || b[end-1] == '\n' || b[end-1] == '\r'
-		k, meta := s.judge(b[start:end], ended)
-		keep, count := len(dst), c.rewriter.count
-		dst = c.paint(dst, b[:end], from, palette[k], meta)
-		if s.hideMeta && !s.shows(b[start:end], k, meta) {
-			// It had to be rewritten, because what follows may depend on it.
-			dst, c.rewriter.count = dst[:keep], count
-		}
+	if p.first {
+		dst = append(dst, p.sgr...)
 	}
-	return dst
-}
-
-// paint appends b[from:], a record or the rest of one, decoded. With color, it is in
-// that of the sequence sgr, or dim if meta is set.
-func (c *copier) paint(dst, b []byte, from int, sgr string, meta bool) []byte {
-	w := &c.rewriter
-	if !c.style.color {
-		return w.rewrite(dst, b, from)
+	if p.last && p.sgr != "" {
+		body := bytes.TrimRight(b[p.start:], "\r\n")
+		stop := p.start + len(body) - len(openSequence(body))
+		dst = append(w.rewrite(dst, b[:stop], p.start), palette.reset...)
+		p.start = stop
 	}
-	if meta {
-		sgr = dim
-	}
-	w.markOn, w.markOff = reset+dim, reset+sgr
-	body := from + len(bytes.TrimRight(b[from:], "\r\n"))
-	dst = append(dst, sgr...)
-	dst = w.rewrite(dst, b[:body], from)
-	if sgr != "" {
-		dst = append(dst, reset...)
-	}
-	return w.rewrite(dst, b, body)
+	return w.rewrite(dst, b, p.start)
 }
 
 // lineEnd returns the end offset of the first line in b[i:], including its newline.
@@ -189,3 +181,6 @@ func lineEnd(b []byte, i int) int {
 	}
 	return len(b)
 }
+
+// lastRecord returns the offset in b of the record that has not ended yet.
+func lastRecord(b []byte) int { return bytes.LastIndexAny(b, "\r\n") + 1 }

@@ -4,12 +4,19 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
-	"gocryptfs-rsync-pretty/decode/scan"
 	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"gocryptfs-rsync-pretty/decode/index"
+	"gocryptfs-rsync-pretty/decode/scan"
 )
 
 // A namesFunc is a server that answers as the function does.
@@ -57,45 +64,45 @@ var anybody = namesFunc(func(cipher string) (string, bool) {
 	return strings.Join(names, "/"), true
 })
 
-// pieces are what bytes below 32 stand for in the input of a fuzz target, so that
+// vocabulary is what the bytes from 128 on stand for in the input of a fuzz target, so that
 // tokens and their neighbors are one mutation away.
-var pieces = []string{
-	"\n", "/", ".", "~", "=", " -> ", "\"", " => ",
-	"ikFrxDZ5DfCpwm4Myx-3TA", "imzeAOOgEnocI27OWHX1BQ", "m91YAV0v95v-ak-wALAQAg",
-	"7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI", "gocryptfs.longname.",
-	"gocryptfs.longname.7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI", ".name", "gocryptfs.",
-	"BpjnpSviZys3tc_huw953ZVVLqXr86N33m00i2o2lJHhM3nm", "==", ".~tmp~/", "/../",
-	"gocryptfs.diriv", "a", "\r", " ", "//", "/rsyncd-munged/", "-", "x.y",
-	strings.Repeat("ikFrxDZ5DfCpwm4Myx-3TA/", 50), strings.Repeat("abcdefgh", 40),
-	strings.Repeat(".x/", 1000), strings.Repeat("Q", 8<<10),
+var vocabulary = []string{
+	"/", ".~tmp~/", "/../", "//", "/rsyncd-munged/", " -> ", " => ", "\",\"name\":\"", ":\n", "Only in ",
+	encA, encB, encC, encA + "-2026", "-2026-11-23", "_bak", ".name", "==",
+	"gocryptfs.longname.7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI", "7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI",
+	"gocryptfs.longname.", "gocryptfs.longname.g", "gocryptfs.", "go",
+	"gocryptfs.longname.gocryptfs5DfCpwm4Myx-3TAimzeAOOgEnocI27OWHXA",
+	"BpjnpSviZys3tc_huw953ZVVLqXr86N33m00i2o2lJHhM3nm",
+	"\x1b[01;34m", "\x1b[K", "\x1b(B", "\x9b1G", "\x1bM", "\x9b-", "\x1b-", "\x1b7", "\x1b(0", "ö", "\xc3",
+	"gocryptfs.diriv", "gocryptfs.conf", " is uptodate", ": Permission denied",
+	">f+++++++++ ", ".f          ", "*deleting   ", "deleting ", "deleting in ", "rsync: ", "[ERROR] ",
+	"2026/11/22 17:29:36 [123] ", "Nov 23 03:10:00 ", "host backup[123]: ", "openrsync(12): ",
+	"              4 100%    0.36kB/s    0:00:00 (xfr#1, to-chk=7/9)", "  90  90%    1.00MB/s    0:00:09  ",
+	"(xfr#1, ir-chk=7/9)", "1 1% 1:1:1 ",
+	strings.Repeat(encA+"/", 50), strings.Repeat("abcdefgh", 40), strings.Repeat(".x/", 1000), strings.Repeat("Q", 8<<10),
+	strings.Repeat("1 1% 1:1:1 ", 1600),
 }
 
-// more is what the letters from A on stand for after a backslash.
-var more = []string{
-	"-2026-11-23", "_bak", "\x1b[01;34m", "\x1b[K", "\x1b(B", "\x9b1G", "\x1bM", ":\n", "'", ": ", "Only in ",
-	"gocryptfs.longname.gocryptfs5DfCpwm4Myx-3TAimzeAOOgEnocI27OWHXA", "go", "gocryptfs.longname.g",
-	"ikFrxDZ5DfCpwm4Myx-3TA-2026", "\",\"name\":\"", "\x9b-", "\x1b-", "\x1b7", "\x1b(0",
-	"\r          4 100%    0.36kB/s    0:00:00 (xfr#1, to-chk=7/9)",
+// seed is the input of a fuzz target that stands for a text.
+func seed(text string) []byte {
+	longest := slices.SortedFunc(slices.Values(vocabulary), func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, s := range longest {
+		pairs = append(pairs, s, string([]byte{byte(128 + slices.Index(vocabulary, s))}))
+	}
+	return []byte(strings.NewReplacer(pairs...).Replace(text))
 }
 
-// expand returns the text for the input of a fuzz target, up to 64 KiB.
-func expand(data []byte) []byte {
-	var b []byte
-	escaped := false
+// expand returns the text for the input of a fuzz target, up to 80 KiB.
+func expand(data []byte) (b []byte) {
 	for _, c := range data {
-		if len(b) > 56<<10 {
+		if i := int(c) - 128; len(b) > 56<<10 {
 			break
-		}
-		letter := int(c) - 'A'
-		switch {
-		case escaped && letter >= 0 && letter < len(more):
-			b = append(b, more[letter]...)
-		case int(c) < len(pieces):
-			b = append(b, pieces[c]...)
-		default:
+		} else if i >= 0 && i < len(vocabulary) {
+			b = append(b, vocabulary[i]...)
+		} else {
 			b = append(b, c)
 		}
-		escaped = c == '\\'
 	}
 	return b
 }
@@ -147,33 +154,34 @@ func sparse(text, cuts []byte) []byte {
 	return bytes.Map(func(r rune) rune { return r&0x7f | 16 }, append(cuts, 0))
 }
 
-// addSeeds adds inputs with every piece next to others.
-func addSeeds(f *testing.F) {
-	f.Add([]byte("plain text, \x00\xff no names\r\n"), []byte{3})
-	f.Add([]byte("\x08\x01\x09\x00mount\x01\x08\x01\x12\x09 (1)\x00"), []byte{1})
-	f.Add([]byte("\x08\x05\x10\x00\"\x08\x02123456\" -> \"\x08\"\x00"), []byte{7, 1})
-	f.Add([]byte("\x08\x11\x01\x0a\x04\x04\x01\x0b\x04\x00\x08\x04\x04\x04"), []byte{2})
-	f.Add([]byte("\x0d\x0e\x00\x0f\x14\x0c\x0c\x0b\x01\x14\x00\x02\x0d\x02ab\x01\x08"), []byte{1, 9})
-	f.Add([]byte("\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x1c\x08\x1d\x08\x1d\x01\x08\x00"), []byte{200, 1})
-	f.Add([]byte("\x08\x01\x1e\x1e\x1e\x08\x05\x1f\x08\x05\x1fQ\x01"), []byte{255, 3})
-	f.Add([]byte("\\L\x0b\\M\x09\\N\x00\x08\\A\x01\x09\\B\x00\\O\x00"), []byte{1})
-	f.Add([]byte("\\C\x08\\D\x01\\E\x09\\F\x0a\\G\x00\x08\x01\x09\\H\x0a\x00\\K\x08\\J\x09\x08\\P\x09"), []byte{1, 30})
-	f.Add([]byte("]\\Q\x08 \\R\x09\x00\\S\x08\\T\x09\\S7\x0a\x00"), []byte{1})
-	f.Add([]byte("\x08\x02\x09\x15\x01\x0a\x08\x13\x09\x18\x0a\x02\x09"), []byte{22, 1})
-	f.Add([]byte(">f+++++++++ \x14\x00\\U\x16\\U\x00*deleting   \x08\x01\x14\x00\x08\x00"), []byte{1})
-	f.Add([]byte("\x14\\U\x16\x00\x14\x00\x16\x00\x14\x00\x16"), []byte{1})
-	f.Add([]byte(">f+++++++++ \x1d\x1f\x1f\x14\x00\\U\x00\x08 \x14\x1f\x1f\x1f\x00\x0d\x0e\x00"), []byte{200, 17})
-	for i := range scan.LongPrefix {
-		// A hash that begins as a long name does, after one and first in a chain.
-		hash := scan.LongPrefix[:i] + encA + encB + encC
-		hash = "gocryptfs.longname." + strings.NewReplacer(".", "-").Replace(hash)[:42] + "A"
-		f.Add([]byte("x "+hash+"\x01"+hash+"\x0e\x00"+hash[:len(scan.LongPrefix)+i]), []byte{byte(len(scan.LongPrefix) + 2 + i), 1})
-	}
+// seeds are texts with every word next to others.
+var seeds = []string{
+	"plain text, \x00\xff no names\r\n",
+	encA + "/" + encB + "\nmount/" + encA + "/" + encC + "/.name\r" + encB + " (1)\n",
+	encA + " -> " + encB + "\n\"" + encA + ".123456\" -> \"" + encA + "\"\n",
+	encA + "==/" + encB + "=/" + encC + "==\n" + encA + "====\n",
+	"mount/" + encA + "/gocryptfs.diriv\n.~tmp~/" + encB + "/.x/" + encC + "/../" + encA + "//" + encB + "\n",
+	strings.Repeat(encA+"/", 300) + encB + strings.Repeat("abcdefgh", 40) + "\n",
+	encA + " -> " + strings.Repeat("Q", 8<<10) + "\n" + encA + " -> /rsyncd-munged/" + strings.Repeat("Q", 8<<10) + "x/\n",
+	"\x1b[01;34m" + encA + "\x1b[K/\x1b(B" + encB + "\x9b1G" + encC + "\x1bM" + encA + "\x9b-\x1b-\x1b7\x1b(0\n",
+	encA + "/" + encB + ":\n" + encC + "\nOnly in " + encA + ": " + encB + "\n{\"path\":\"" + encA + "\",\"name\":\"" + encB + "\"}\n",
+	encA + "-2026-11-23/" + encB + "_bak gocryptfs.longname.g\ngo\ngocryptfs.longname.gocryptfs5DfCpwm4Myx-3TAimzeAOOgEnocI27OWHXA",
+	">f+++++++++ gocryptfs.diriv\n\r  90  90%    1.00MB/s    0:00:09  (xfr#1, ir-chk=7/9)\n*deleting   " + encA + "/gocryptfs.diriv\r\n",
+	"gocryptfs.conf\n1 1% 1:1:1 1 1% 1:1:1 " + encA + " is uptodate\r\ngocryptfs.conf: Permission denied\n",
+	"gocryptfs.conf\n" + strings.Repeat("1 1% 1:1:1 ", 1600) + "gocryptfs.conf is uptodate\r" + strings.Repeat(" ", 2000) + "\n",
+	"2026/11/22 17:29:36 [123] deleting ö\n\x1b[01;34m\xc3\nNov 23 03:10:00 host backup[123]: rsync: \xc3\x1b[\n" +
+		"openrsync(12): [ERROR] " + strings.Repeat("ö", 9000) + encA + "\n",
+	"deleting in .f          gocryptfs.conf\ndeleting " + encA + "\nrsync: \"/home/jörg/" + encB + "\": Permission denied",
+	"1 1% 0:00:" + strings.Repeat("1", 42) + "0/" + encA + "\n1 1% 0:0:" + strings.Repeat("1", 300) + "x gocryptfs.conf\n",
+	"          4 100%    0.36kB/s    0:00:7" + strings.Repeat("B", 20) + "A/" + encA + "\n",
+	"rename \"" + strings.Repeat("C", 64) + "\" -> \"" + strings.Repeat("C", 64) + ".bak/" + encA + "/" + encB + "\"\n",
 }
 
 // FuzzPassThrough checks that nothing changes when nobody knows a name.
 func FuzzPassThrough(f *testing.F) {
-	addSeeds(f)
+	for _, text := range seeds {
+		f.Add(seed(text), []byte{3})
+	}
 	f.Fuzz(func(t *testing.T, data, cuts []byte) {
 		text := expand(data)
 		got := copyAll(t, &cutReader{data: text, cuts: sparse(text, cuts)}, Options{Names: nobody})
@@ -183,47 +191,115 @@ func FuzzPassThrough(f *testing.F) {
 	})
 }
 
-// FuzzCut checks that the output does not depend on where the input is cut, also with
-// housekeeping files left out, and that color adds only sequences.
+// FuzzCut checks that the output does not depend on where the input is cut, with any set of
+// flags, and that color adds only sequences, none of them within a character or another
+// sequence.
 func FuzzCut(f *testing.F) {
-	addSeeds(f)
-	f.Fuzz(func(t *testing.T, data, cuts []byte) {
+	for i, text := range seeds {
+		for _, cuts := range [][]byte{{1}, {200, 17}, {7, 30, 1}} {
+			f.Add(seed(text), cuts, byte(i))
+		}
+	}
+	for i := range scan.LongPrefix {
+		// A hash that begins as a long name does, after one and first in a chain.
+		hash := scan.LongPrefix[:i] + encA + encB + encC
+		hash = scan.LongPrefix + strings.ReplaceAll(hash, ".", "-")[:42] + "A"
+		text := "x " + hash + "/" + hash + ".name\n" + hash[:len(scan.LongPrefix)+i]
+		f.Add(seed(text), []byte{byte(len(scan.LongPrefix) + 2 + i), 1}, byte(0))
+	}
+	f.Fuzz(func(t *testing.T, data, cuts []byte, flags byte) {
 		text := expand(data)
-		checkAnywhere(t, text, sparse(text, cuts))
+		c := newCutTest(t, text, flags)
+		c.check(t, sparse(text, cuts))
+		if len(text) < 1<<10 {
+			c.check(t, []byte{1})
+			c.check(t, []byte{2})
+		}
 	})
 }
 
-// TestCut checks the same for texts that have found a defect.
-func TestCut(t *testing.T) {
-	same := strings.Repeat("C", 64)
-	for name, text := range map[string]string{
-		"a name in figures":       "          4 100%    0.36kB/s    0:00:7" + strings.Repeat("B", 20) + "A/" + encA + "\n",
-		"a name at their end":     "1 1% 0:00:" + strings.Repeat("1", 42) + "0/" + encA + "\n",
-		"figures that do not end": "1 1% 0:0:" + strings.Repeat("1", 300) + "x gocryptfs.conf\n",
-		"a path after an arrow":   "rename \"" + same + "\" -> \"" + same + ".bak/" + encA + "/" + encB + "\"\n",
-	} {
-		t.Run(name, func(t *testing.T) { checkAnywhere(t, []byte(text), []byte{200, 17}) })
+// A cutTest is a text with the flags and the output for the whole of it.
+type cutTest struct {
+	text  []byte
+	flags byte
+	want  string
+	stats Stats
+}
+
+func newCutTest(t *testing.T, text []byte, flags byte) cutTest {
+	c := cutTest{text: text, flags: flags}
+	c.want, c.stats = c.run(t, nil, flags)
+	if flags&1 != 0 {
+		plain, _ := c.run(t, nil, flags&^1)
+		checkColor(t, plain, c.want)
+	}
+	return c
+}
+
+func (c *cutTest) check(t *testing.T, cuts []byte) {
+	t.Helper()
+	got, stats := c.run(t, cuts, c.flags)
+	if diff := cmp.Diff(c.want, got); diff != "" {
+		t.Errorf("cut into %v, flags %b (-whole +cut):\n%s", cuts, c.flags, diff)
+	}
+	if diff := cmp.Diff(c.stats, stats); diff != "" {
+		t.Errorf("cut into %v, flags %b (-whole +cut):\n%s", cuts, c.flags, diff)
 	}
 }
 
-func checkAnywhere(t *testing.T, text, cuts []byte) {
-	all := [][]byte{cuts}
-	if len(text) < 1<<10 {
-		all = append(all, []byte{1}, []byte{2})
+// run returns the output for the text with flags: color, -hide-meta, -map and -v.
+func (c *cutTest) run(t *testing.T, cuts []byte, flags byte) (string, Stats) {
+	t.Helper()
+	o := Options{Names: anybody, Color: flags&1 != 0, HideMeta: flags&2 != 0, Report: flags&8 != 0}
+	if flags&4 != 0 {
+		path := filepath.Join(t.TempDir(), "index")
+		known := encB + "\tbee\n" + encA + "/" + encB + "\tapple/bee\n" + encC + "\tsea\n"
+		if err := os.WriteFile(path, []byte(known), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o.Index = index.Open(path, true, func(what, hint string) { t.Error(what) })
+		defer o.Index.Close()
 	}
-	for _, hideMeta := range []bool{false, true} {
-		o := Options{Names: anybody, HideMeta: hideMeta}
-		want := copyAll(t, bytes.NewReader(text), o)
-		for _, cuts := range all {
-			got := copyAll(t, &cutReader{data: text, cuts: cuts}, o)
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("cut into %v, -hide-meta %v (-whole +cut):\n%s", cuts, hideMeta, diff)
+	var out bytes.Buffer
+	stats, err := Copy(&out, &cutReader{data: c.text, cuts: cuts}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.String(), stats
+}
+
+// sequence matches what color adds.
+var sequence = regexp.MustCompile(`^\x1b\[(?:1;)?[0-9]+m`)
+
+// checkColor checks that colored is plain with sequences, none of them within a character
+// or another sequence.
+func checkColor(t *testing.T, plain, colored string) {
+	t.Helper()
+	rest := plain
+	for {
+		i := 0
+		for i < min(len(rest), len(colored)) && rest[i] == colored[i] {
+			i++
+		}
+		n := 0
+		for j := i; j >= max(0, i-8); j-- { // both may have the beginning of a sequence here
+			m := len(sequence.FindString(colored[j:]))
+			if m > 0 && strings.HasPrefix(colored[j+m:], rest[j:i]) {
+				i, n = j, m
 			}
 		}
-		o.Color = true
-		got := copyAll(t, &cutReader{data: text, cuts: cuts}, o)
-		if diff := cmp.Diff(sequences.Replace(want), sequences.Replace(got)); diff != "" {
-			t.Errorf("cut into %v, -hide-meta %v, in color without sequences (-plain +color):\n%s", cuts, hideMeta, diff)
+		before := plain[:len(plain)-len(rest)+i]
+		rest = rest[i:]
+		switch {
+		case n == 0 && rest == colored[i:]:
+			return
+		case n == 0:
+			t.Fatalf("color changes %q to %q", plain, colored[i:])
+		case len(openSequence([]byte(before))) > 0:
+			t.Fatalf("%q is within a sequence, after %q", colored[i:i+n], before)
+		case rest != "" && !utf8.RuneStart(rest[0]) && utf8.ValidString(plain):
+			t.Fatalf("%q is within a character, after %q", colored[i:i+n], before)
 		}
+		colored = colored[i+n:]
 	}
 }

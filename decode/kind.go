@@ -2,8 +2,9 @@ package decode
 
 import (
 	"bytes"
-	"gocryptfs-rsync-pretty/decode/scan"
 	"regexp"
+	"strings"
+	"sync"
 )
 
 // A kind is what a record reports, judged by its first bytes.
@@ -19,8 +20,9 @@ const (
 	progress             // figures of a transfer under way, or a lone CR
 )
 
-// maxFigures bounds the length of progress figures and the prefix before them.
-const maxFigures = 1024
+// maxHead is the number of bytes at the beginning of a record that its kind depends on. It
+// also bounds progress figures, with the prefix before them.
+const maxHead = 1024
 
 var (
 	// What programs write before a record: rsync --log-file, timemachine, openrsync,
@@ -38,15 +40,16 @@ var (
 
 	// rsync progress.c: bytes, percent, rate, time and, at the end of a file, counts.
 	figuresForm = regexp.MustCompile(`^ *[0-9][0-9.,]*[KMGTP]? +([0-9]+)%(?: +[0-9.,]+[kMGT]?B/s)?` +
-		` +[0-9?]+:[0-9?]+:[0-9?]{1,9} *(\(xfe?r#[^()\r\n]*\) *)?`)
+		` +[0-9?]+:[0-9?]+:[0-9?]{1,9}(?: +(\(xfe?r#[^()\r\n]*\) *)?|[\r\n]|$)`)
 
-	// The files that exist only in the encrypted view. After a `=`, such a name is the
-	// value of a setting.
-	metaForm = regexp.MustCompile(`(?:^|[^A-Za-z0-9_=-])gocryptfs\.` +
-		`(?:conf|diriv|longname\.[A-Za-z0-9_-]{43}=?\.name)(?:$|[^A-Za-z0-9_-])`)
+	// Counts that are not complete.
+	countsForm = regexp.MustCompile(`^\([xfer]*(?:#[^()\r\n]*)?$`)
 
-	// An option in an echoed command.
-	optionForm = regexp.MustCompile(` --[a-z][a-z-]*(?:[= ]|$)`)
+	// The beginnings of a prefix, of what follows the time in it, of attributes and of
+	// figures, and a little more than these.
+	partForm = regexp.MustCompile(`^(?:(?:[A-Z][a-z]{0,2})?[-/0-9 T:.,Z+]*|\[[-/0-9 T:.,Z+]*\]?|openrsync\(\d*\)?:?` +
+		`|[<>ch.](?:[fdLDS][+.?a-zA-Z]{0,11})?| *(?:[0-9][ 0-9.,?KMGTPkBs%/:]*)?)$`)
+	wordsForm = regexp.MustCompile(`^(?:\[\d*\]?|[^\s:]+(?: [^\s:]*:?)?)$`)
 )
 
 // starts holds what records of a kind begin with. The first match counts.
@@ -78,12 +81,21 @@ var starts = []struct {
 	{"ignoring unsafe symlink ", warning},
 	{"Deletions stopped ", warning},
 	{"*** Skipping ", warning},
+	{"openrsync(", ordinary}, // with more text, these begin a prefix
+	{"timemachine: ", ordinary},
 }
 
-// classify returns the kind of a record, which may be incomplete.
-func classify(b []byte) kind {
+// head returns the part of a record that its kind depends on.
+func head(b []byte) []byte { return b[:min(len(b), maxHead)] }
+
+// classify returns the kind of a record. ended means that it is complete.
+func classify(b []byte, ended bool) kind {
+	if n, _ := figuresLen(b, ended); n > 0 {
+		return progress
+	}
+	b = head(b)
 	b = b[prefixLen(b):]
-	if figuresLen(b) > 0 || string(b) == "\r" {
+	if string(b) == "\r" {
 		return progress
 	}
 	if m := itemForm.FindSubmatchIndex(b); m != nil {
@@ -100,23 +112,42 @@ func classify(b []byte) kind {
 	return ordinary
 }
 
+// mayChange reports whether the kind of a record that begins with b may not be that of b.
+func mayChange(b []byte) bool {
+	if len(b) >= maxHead {
+		return false
+	}
+	n := prefixLen(b)
+	b = b[n:]
+	if partForm.Match(b) || n > 0 && wordsForm.Match(b) {
+		return true
+	}
+	for _, s := range starts {
+		if len(b) < len(s.text) && s.text[:len(b)] == string(b) {
+			return true
+		}
+	}
+	return false
+}
+
 // prefixLen returns the length of the prefix of b that another program wrote.
 func prefixLen(b []byte) int { return len(prefixForm.Find(b)) }
 
-// figuresLen returns the length of the progress figures that b begins with, including
-// the prefix before them, or 0. Another process may have written a line right after
-// them.
-func figuresLen(b []byte) int {
-	line := b[:min(len(b), maxFigures)]
+// figuresLen returns the length of the progress figures that b begins with, including the
+// prefix before them, or 0. Another process may have written a line right after them. final
+// means that b is complete; otherwise, open means that more text may belong to them.
+func figuresLen(b []byte, final bool) (n int, open bool) {
+	line := head(b)
 	if i := bytes.IndexByte(line, '\n'); i >= 0 {
-		line = line[:i] // with more text the search takes longer
+		line = line[:i+1] // with more text the search takes longer
 	}
-	n := prefixLen(line)
-	m := len(figuresForm.Find(line[n:]))
-	if end := n + m; m == 0 || scan.WithinWord(b, end) {
-		return 0 // a record never ends within a word
+	prefix := prefixLen(line)
+	found := figuresForm.Find(line[prefix:])
+	n = prefix + len(bytes.TrimRight(found, "\r\n"))
+	if len(found) == 0 || n == len(line) && line[n-1] != ' ' && line[n-1] != ')' && (len(line) < len(b) || !final) {
+		return 0, false // it may be cut within the time
 	}
-	return n + m
+	return n, !final && len(b) < maxHead && (n == len(b) || countsForm.Match(b[n:]))
 }
 
 // isTotal reports whether progress is that of the whole run (--info=progress2) and
@@ -126,10 +157,69 @@ func isTotal(b []byte) bool {
 	return m != nil && string(m[1]) != "100" && len(m[2]) > 0
 }
 
-// isMeta reports whether a record of kind k is about a housekeeping file only. An
-// error or a warning about one concerns the backup, so it does not count. Neither
-// does an echoed command.
-func isMeta(b []byte, k kind) bool {
-	return k != failure && k != warning && bytes.Contains(b, []byte("gocryptfs.")) &&
-		metaForm.Match(b) && !optionForm.Match(b)
+// metaForm matches a record that reports nothing but a housekeeping file, after the prefix
+// of another program. It describes the record as a whole: one that says more may say that a
+// directory cannot be restored.
+//
+//	LEAF  the file, also as a temporary one or a backup
+//	PATH  its path, without blanks
+//	REST  its path up to the end of the record; it may have blanks
+//	ITEM  what rsync -i prints before a name
+var metaForm = sync.OnceValue(func() *regexp.Regexp {
+	text := strings.Join([]string{
+		`ITEM REST(?: => REST)?`,
+		`\*?deleting +REST`,
+		`(?:/+[^/>:"'\x00]*[^/>:"'\s\x00])*/+LEAF`, // from the root
+
+		// rsync --list-only, ls -l, find -ls, tar -tv
+		` *(?:\d+ +){0,2}[-bcdlps][-rwxsStT]{9}[.+@]? (?:[^:"'>]*(?:\d\d:\d\d(?::[\d.]+)?(?: [-+]\d{4})?|\d{4}) )+REST`,
+
+		// rsync -vv, rm -v
+		`PATH (?:is uptodate|exists(?: \([a-z ]+\))?|is newer|is over max-size|is under min-size)`,
+		`(?:not creating new file|sender removed|sender file already removed:|removed) ["']?PATH["']?`,
+		`backed up PATH to .*`,
+		`\[[a-zA-Z]+\] (?:hiding|showing|protecting|risking) file PATH because of pattern .*`,
+
+		// rsync -vvv
+		`set (?:modtime|modtime, atime|uid|gid) of PATH (?:to|from) .*`,
+		`(?:\[[a-zA-Z]+\] )?(?:make_file|recv_file_name|recv_generator|recv_files|send_files|delete_item|hlink for \d+ )` +
+			`\((?:\d+, )?PATH[,)].*`,
+		`(?:send_files mapped|calling match_sums|sender finished|recv mapped|gen mapped|finishing|renaming) ` +
+			`PATH(?: of size \d+| to PATH)?`,
+
+		// rsync's daemon; rsync --out-format, and lists of paths
+		`(?:send|recv|del\.) \S+ \[\S+\] \S* \(\S*\) PATH \d+`,
+		`SEP*(?:(?:ITEM|send|recv|del\.|\*deleting|[-bcdlps][-rwxsStT]{9}|[-.,:/T]*\d[-\d.,:/T]*[KMGTP]?|[0-9a-f]{32,128}` +
+			`|[A-Za-z_]+" *:|->|PATH)(?:SEP+|$))+`,
+	}, "|")
+	for _, word := range [][2]string{
+		{"ITEM", `[<>ch.][fdLDS][+.?cstTpogunabxf ]{7,11}`},
+		{"REST", `(?:[^>:"'\x00]*/)?LEAF`},
+		{"PATH", `(?:[^\x00` + breaks + `]*/)?LEAF`},
+		{"SEP", "[" + breaks + "]"},
+		{"LEAF", `\.?gocryptfs\.(?:conf|diriv|longname\.[A-Za-z0-9_-]{43}=?\.name)(?:[.~][A-Za-z0-9_.~-]*)?`},
+	} {
+		text = strings.ReplaceAll(text, word[0], word[1])
+	}
+	return regexp.MustCompile(`^(?:` + text + `)$`)
+})
+
+// breaks are the characters between the columns of a record, in a class of a regular
+// expression.
+const breaks = `\[\](){}<>"'|:;,=` + " \t`"
+
+// isMeta reports whether a record is about a housekeeping file and nothing else. The path of
+// mount, or the end of it, may stand before the file, whatever it has in it.
+func isMeta(b []byte, mount string) bool {
+	if !bytes.Contains(b, []byte("gocryptfs.")) || bytes.IndexByte(b, 0) >= 0 {
+		return false
+	}
+	b = bytes.TrimRight(b[prefixLen(head(b)):], "\r\n")
+	for dir := mount; strings.ContainsAny(dir, breaks); _, dir, _ = strings.Cut(dir, "/") {
+		if dir != "" && bytes.Contains(b, []byte(dir+"/")) {
+			b = bytes.ReplaceAll(b, []byte(dir+"/"), []byte("mount/"))
+			break
+		}
+	}
+	return metaForm().Match(b)
 }

@@ -14,6 +14,10 @@ type Stats struct {
 	Partly    int64  // those of them that are shown in part
 	First     string // the first name that stayed encrypted
 	Indexed   int64  // answers from the index
+
+	// Records of each kind, without those about housekeeping files, if Options.Report is
+	// set. A warning or an error may take several.
+	New, Changed, Deleted, Warnings, Errors int64
 }
 
 // A rewriter decodes the tokens of a text.

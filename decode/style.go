@@ -2,113 +2,198 @@ package decode
 
 import (
 	"bytes"
+	"regexp"
+
 	"gocryptfs-rsync-pretty/decode/scan"
 )
 
-// ANSI sequences. The colors are the basic ones except black and white: every
-// terminal theme keeps them apart from its background.
-const (
-	dim   = "\x1b[2m"
-	reset = "\x1b[0m"
-)
-
-var palette = map[kind]string{
-	added:   "\x1b[32m", // green
-	changed: "\x1b[36m", // cyan
-	deleted: "\x1b[31m", // red
-	warning: "\x1b[35m", // magenta
-	failure: "\x1b[1;31m",
+// A palette holds ANSI sequences. The empty one means no color.
+type palette struct {
+	kinds      map[kind]string
+	dim, reset string
 }
 
-// A style decides on the color of records and on which of them are left out. It
-// keeps the state that this depends on.
+// colors are the basic ones except black and white: every terminal theme keeps them apart
+// from its background.
+var colors = palette{
+	kinds: map[kind]string{
+		added:   "\x1b[32m", // green
+		changed: "\x1b[36m", // cyan
+		deleted: "\x1b[31m", // red
+		warning: "\x1b[35m", // magenta
+		failure: "\x1b[1;31m",
+	},
+	dim:   "\x1b[2m",
+	reset: "\x1b[0m",
+}
+
+// A piece is the part b[start:end] of the text and how it is to be written: a record, a
+// part of one, or several without a color.
+type piece struct {
+	start, end  int
+	sgr         string // color of the record
+	first, last bool   // the piece begins the record, ends it
+	hidden      bool
+}
+
+// A record is what a program has written at a time: a line, or progress before other text
+// in the same line. Its start is not valid if it is too long.
+type record struct {
+	start, end int  // as far as it has been read
+	figures    bool // ` 3,276  10%  3.12MB/s  0:00:09  `
+	ended      bool // the next record begins after it, or no text follows
+	tooLong    bool // more than scan.MaxToken: it is known by its first bytes alone
+}
+
+// A style decides on the color of records and on which of them are left out, and counts
+// them. All of it is a function of the text, however the text is cut into reads.
 type style struct {
-	color, hideMeta bool
+	palette  palette
+	hideMeta bool
+	report   bool   // count the records of each kind
+	mount    string // absolute path of MOUNT, or empty
 
-	final   bool // no text follows
-	tooLong bool // in a record that is too long to be left out
-	hiding  bool // the last record, other than progress, was about a housekeeping file
-	totals  bool // progress is that of the whole run
+	counts [progress + 1]int64
+	pieces []piece
+
+	// About the record of which a part has been released:
+	past   int // the bytes of that part; 0 between two records
+	kind   kind
+	hidden bool
+
+	cr     bool // the text so far ends in `gocryptfs.conf\r`: a newline would belong to it
+	hiding bool // the last record other than progress was hidden: `gocryptfs.conf\n`
+	totals bool // there was progress of a whole run: ` 90  90%  1.00MB/s  0:00:09 (xfr#1, ir-chk=7/9)`
 }
 
-// releasable returns the offset up to which b, settled up to end, may be written. If
-// housekeeping lines are to be left out, the last record waits until its kind is
-// known.
-func (s *style) releasable(b []byte, from, end int) int {
-	if !s.hideMeta {
-		return end
+func newStyle(o Options) style {
+	s := style{hideMeta: o.HideMeta, mount: o.Mount, report: o.Report}
+	if o.Color {
+		s.palette = colors
 	}
-	last := lastRecord(b)
-	if last == len(b) && last > 0 && b[last-1] == '\r' {
-		last = lastRecord(b[:last-1]) // its `\n` may follow
-	}
-	if s.tooLong && last < from {
-		return end
-	}
-	if n := figuresLen(b[last:]); last+n <= end {
-		last += n // progress is written as soon as it is recognized
-	}
-	if last < from || len(b)-last > scan.MaxToken {
-		return end
-	}
-	return min(end, last)
+	return s
 }
 
-// judge returns the kind of a record, and whether it is about a housekeeping file. ended
-// means that the record is complete. One that releasable released before its end, other than
-// progress, is too long to be left out.
-func (s *style) judge(rec []byte, ended bool) (k kind, meta bool) {
-	if s.tooLong = s.tooLong || len(rec) > scan.MaxToken; !s.tooLong {
-		k = classify(rec)
-		s.tooLong = s.hideMeta && !ended && k != progress
+// judge returns the pieces of b[from:end] that can be written now. b[end:] may still
+// become part of a token, but it may show what a record is. final means that no text
+// follows. The result is valid until the next call.
+func (s *style) judge(b []byte, from, end int, final bool) []piece {
+	s.pieces = s.pieces[:0]
+	color := s.palette.reset != ""
+	if !color && !s.hideMeta && !s.report {
+		for start := from; start < end; start = from {
+			from = lineEnd(b[:end], min(start+pieceSize, end))
+			s.pieces = append(s.pieces, piece{start: start, end: from})
+		}
+		return s.pieces
 	}
-	if s.tooLong {
-		s.tooLong = !ended
-		return k, false
+	if color && !final {
+		end -= len(openSequence(b[from:end]))
 	}
-	return k, isMeta(rec, k)
+	for from < end || final && s.past > 0 {
+		if s.cr && b[from] == '\n' {
+			s.add(piece{start: from, end: from + 1, hidden: s.hidden})
+			from, s.cr = from+1, false
+			continue
+		}
+		s.cr = false
+		r := s.next(b, from, final)
+		stop := min(r.end, end)
+		if !s.releasable(b, r, color) || stop == from && !r.ended {
+			break
+		}
+		s.release(b, r, from, stop)
+		from = stop
+	}
+	return s.pieces
 }
 
-// shows reports whether the next record is shown with -hide-meta. Progress of a file is
-// shown if its name is, and that of the whole run always: it belongs to no file.
-func (s *style) shows(rec []byte, k kind, meta bool) bool {
+// next returns the record at from, or of which b[from:] is the rest.
+func (s *style) next(b []byte, from int, final bool) record {
+	r := record{start: from - s.past}
+	if s.past <= maxHead {
+		n, open := figuresLen(b[r.start:], final)
+		r.end, r.figures = r.start+n, n > 0
+		if n > 0 && (r.end == len(b) || b[r.end] != '\r' && b[r.end] != '\n') {
+			r.ended = !open
+			return r
+		}
+	}
+	r.end, r.ended = len(b), final
+	if i := bytes.IndexAny(b[from:], "\r\n"); i >= 0 {
+		r.end, r.ended = from+i+1, true
+	}
+	r.tooLong = r.end-r.start > scan.MaxToken
+	return r
+}
+
+// releasable reports whether all is known that decides how r is written.
+func (s *style) releasable(b []byte, r record, color bool) bool {
 	switch {
-	case meta || k != progress:
-		s.hiding = meta
-	case isTotal(rec):
+	case r.ended, r.tooLong, s.past > 0:
+		return true
+	case r.figures:
+		return !s.hiding || s.totals // otherwise its end may show that it is not to be hidden
+	}
+	return !s.hideMeta && !(color && mayChange(b[r.start:r.end]))
+}
+
+// release adds the piece b[from:stop] of the record r.
+func (s *style) release(b []byte, r record, from, stop int) {
+	if s.past <= maxHead {
+		s.kind = classify(b[r.start:r.end], r.ended)
+	}
+	meta := (s.hideMeta || s.report) && r.ended && !r.tooLong && isMeta(b[r.start:r.end], s.mount)
+	if s.hideMeta && r.figures && isTotal(b[r.start:r.end]) {
 		s.totals = true
 	}
-	return !s.hiding || s.totals && !meta
-}
-
-// recordAt returns the bounds of the record at b[from], given the offset of its line.
-// Progress and what follows it in the same line are two records.
-func recordAt(b []byte, line, from int) (start, end int) {
-	for {
-		next := line + figuresLen(b[line:])
-		if next == line || next == len(b) || b[next] == '\r' || b[next] == '\n' {
-			return line, recordEnd(b, line, from)
+	p := piece{start: from, end: stop, sgr: s.palette.kinds[s.kind], first: s.past == 0, last: r.ended && stop == r.end}
+	if p.first {
+		s.hidden = s.hideMeta && s.hides(meta)
+	}
+	if p.hidden = s.hidden; p.hidden {
+		p.sgr = ""
+	}
+	s.add(p)
+	s.past += stop - from
+	if p.last {
+		if s.report && !meta {
+			s.counts[s.kind]++
 		}
-		if next > from {
-			return line, next
+		s.cr = s.past > 1 && b[r.end-1] == '\r'
+		s.past = 0
+	}
+}
+
+// hides reports whether a record of s.kind is to be hidden. Progress of a file is shown if
+// its name is, and that of the whole run always: it belongs to no file.
+func (s *style) hides(meta bool) bool {
+	if meta || s.kind != progress {
+		s.hiding = meta
+		return meta
+	}
+	return s.hiding && !s.totals
+}
+
+// add appends p to the pieces, or to the last of them.
+func (s *style) add(p piece) {
+	if n := len(s.pieces) - 1; n >= 0 && p.sgr == "" {
+		if q := &s.pieces[n]; q.sgr == "" && q.hidden == p.hidden && q.end-q.start < pieceSize {
+			q.end = p.end
+			return
 		}
-		line = next
 	}
+	s.pieces = append(s.pieces, p)
 }
 
-// recordEnd returns the end of the record at b[from], which begins at start. A CR at its
-// beginning is a record of its own.
-func recordEnd(b []byte, start, from int) int {
-	i := bytes.IndexAny(b[from:], "\r\n")
-	if i < 0 {
-		return len(b)
-	}
-	end := from + i + 1
-	if end-1 > start && b[end-1] == '\r' && end < len(b) && b[end] == '\n' {
-		end++
-	}
-	return end
+// openForm matches a control sequence of a terminal without its last byte. Another one
+// must not be put into it.
+var openForm = regexp.MustCompile(`(?:\x1b|(?:\x1b\[|\x{9b})[0-?]*)[ -/]*$`)
+
+// openSequence returns the control sequence at the end of b that is not complete.
+func openSequence(b []byte) []byte {
+	return openForm.Find(b[max(0, len(b)-maxOpen):])
 }
 
-// lastRecord returns the offset in b of the record that has not ended yet.
-func lastRecord(b []byte) int { return bytes.LastIndexAny(b, "\r\n") + 1 }
+// maxOpen bounds a control sequence that is not complete, in bytes.
+const maxOpen = 32

@@ -81,30 +81,40 @@ var kinds = []struct {
 	}},
 }
 
-// TestClassify classifies each record alone and after the prefixes of other programs.
+// TestClassify classifies each record alone and after the prefixes of other programs, and
+// while it is being read: a kind is certain, or may still change.
 func TestClassify(t *testing.T) {
 	for _, k := range kinds {
 		for _, line := range k.lines {
-			if got := classify([]byte(line)); got != k.kind {
-				t.Errorf("%q is %v, want %v", line, got, k.kind)
-			}
-			if got := classify([]byte(line + "\n")); got != k.kind && line != "\r" {
+			if got := classify([]byte(line+"\n"), true); got != k.kind && line != "\r" {
 				t.Errorf("%q, with its end, is %v, want %v", line, got, k.kind)
 			}
-			if k.kind == progress || strings.Contains(line, "openrsync(") || strings.Contains(line, "timemachine: ") {
-				continue
-			}
 			for _, prefix := range []string{
+				"",
 				"2026/11/22 17:29:36 [12345] ", "openrsync(123): ", "2026-11-22 17:24:40 timemachine: ",
 				"Nov 23 03:10:00 ", "Nov  3 03:10:00.123456 ", "00:00:05 ", "00:00:05.123456 ", // ts, ts -s
 				"2026-11-23T03:10:00Z ", "2026-11-23T03:10:00+0100 ", "2026-11-23T03:10:00.5+01:00 ",
 				"Nov 23 03:10:00 host backup[123]: ", "2026-11-23T03:10:00+0100 host backup[123]: ", // journalctl
 				"[2026-11-23 03:10:00] ", "[03:10:00] ", "Nov 23 03:10:00 2026/11/22 17:29:36 [12345] ",
 			} {
-				if got := classify([]byte(prefix + line)); got != k.kind {
-					t.Errorf("%q is %v, want %v", prefix+line, got, k.kind)
+				if prefix != "" && (k.kind == progress || strings.Contains(line, "openrsync(") || strings.Contains(line, "timemachine: ")) {
+					continue
+				}
+				rec := []byte(prefix + line)
+				if got := classify(rec, true); got != k.kind {
+					t.Errorf("%q is %v, want %v", rec, got, k.kind)
+				}
+				for i := range rec {
+					if got := classify(rec[:i], false); got != k.kind && !mayChange(rec[:i]) {
+						t.Errorf("%q is %v at once, but %q is %v", rec[:i], got, rec, k.kind)
+					}
 				}
 			}
+		}
+	}
+	for _, prompt := range []string{"Password: ", "root@host's password: ", "building file list ... ", "Continue?", "[y/N] ", "> ", "rsync: x"} {
+		if mayChange([]byte(prompt)) {
+			t.Errorf("%q has to wait", prompt)
 		}
 	}
 }
@@ -133,11 +143,12 @@ var meta = []string{
 	"backed up gocryptfs.diriv to gocryptfs.diriv~", "set modtime of .gocryptfs.conf.VxgLwC to (1) Sun Nov 22 17:52:31 2026",
 	// One name in 4096 begins like an option.
 	">f+++++++++ " + encDashes + "/gocryptfs.diriv", "deleting " + encDashes + "/" + encLong + ".name",
-	"gocryptfs.conf exists", `not creating new file "gocryptfs.conf"`, "sender removed gocryptfs.conf",
+	"gocryptfs.conf exists (type change)", `not creating new file "gocryptfs.conf"`, "sender removed gocryptfs.conf",
 }
 
 // notMeta are records that are not about a housekeeping file, or not only.
 var notMeta = []string{
+	"A, gocryptfs.conf, B", "./A\x00./gocryptfs.conf\x00./B", "gocryptfs.conf\x00gocryptfs.diriv", ">f+++++++++ A -> gocryptfs.conf",
 	"", encName, encLong, encLong + "/gocryptfs", encNotLong + ".name", encLong + "x.name", encLong + ".names",
 	"gocryptfs.configuration", "gocryptfs.diriv2", "my-gocryptfs.conf", "my_gocryptfs.conf", "xgocryptfs.conf",
 	"gocryptfs", "gocryptfs.log", "gocryptfs.conf_old",
@@ -159,9 +170,66 @@ func TestIsMeta(t *testing.T) {
 	for want, lines := range map[bool][]string{true: meta, false: notMeta} {
 		for _, line := range lines {
 			for _, end := range []string{"", "\n", "\r"} {
-				if got := isMeta([]byte(line+end), classify([]byte(line))); got != want {
+				if got := isMeta([]byte(line+end), ""); got != want {
 					t.Errorf("%q: %v, want %v", line+end, got, want)
 				}
+			}
+		}
+	}
+	// MOUNT may have blanks, and a record may have only its last directories.
+	for _, line := range []string{
+		"/my disk/the view/gocryptfs.conf", "my disk/the view/" + encName + "/gocryptfs.diriv", "the view/gocryptfs.conf",
+		"'the view/gocryptfs.conf'", "the view/gocryptfs.diriv is uptodate", "[my disk/the view/gocryptfs.conf]<gocryptfs.conf>",
+	} {
+		if !isMeta([]byte(line), "/my disk/the view") {
+			t.Errorf("%q is not about a housekeeping file only", line)
+		}
+	}
+	for _, line := range []string{"cannot read the view/gocryptfs.conf", "I/O error in the view/gocryptfs.conf"} {
+		if isMeta([]byte(line), "/my disk/the view") {
+			t.Errorf("%q is not an error", line)
+		}
+	}
+}
+
+// TestErrorsStay checks that no error that names a housekeeping file is hidden, in whoever's
+// words and whatever stands before it.
+func TestErrorsStay(t *testing.T) {
+	var failures []string
+	for _, file := range []string{"gocryptfs.conf", encName + "/gocryptfs.diriv", "/my disk/view/" + encLong + ".name"} {
+		for _, form := range []string{
+			`rsync: [sender] send_files failed to open "%s": Permission denied (13)`, `rsync: send_files failed to open "%s": Permission denied (13)`,
+			`rsync: [generator] delete_file: unlink(%s) failed: Read-only file system (30)`, `file has vanished: "%s"`,
+			"ERROR: %s failed verification -- update discarded.", "cannot delete non-empty directory: %s", `skipping non-regular file "%s"`,
+			"openrsync: error: %s: open (2) in /x: Permission denied", "%s: open (2) in /x: Permission denied",
+			"tar: %s: Cannot open: Permission denied", "tar: %s: file changed as we read it", "cp: cannot open '%s' for reading: Permission denied",
+			"ls: cannot access '%s': Input/output error", "ls: %s: Permission denied", "find: ‘%s’: Permission denied", "cat: %s: Input/output error",
+			"sha256sum: %s: Input/output error", "%s: FAILED", "%s: FAILED open or read", "Only in /x: %s", "Files /x/%[1]s and /y/%[1]s differ",
+			"ERROR : %s: Failed to copy: permission denied", "ERROR : Failed to copy %s", "Failed to copy: open %s: permission denied",
+			"E %s", "! %s", "? %s", "%s: open: [Errno 13] Permission denied: '%[1]s'", "error: read %s: input/output error", "Error reading %s",
+			"%s: Permission denied", "%s: Das Argument ist ungültig", "Kann %s nicht lesen", "Fehler beim Lesen von %s", "could not read %s",
+			"I/O error on %s", "open %s: no such file or directory", "Cannot open config file %s: permission denied", "unreadable: %s",
+			`{"level":"error","msg":"open %s: permission denied"}`, `{"error":"Permission denied","path":"%s"}`, `{"path":"%s","error":{"code":13,"text":"denied"}}`,
+			`level=error msg="cannot read" path="%s"`, "<3>%s is damaged", "%s is not readable", "%s exists, but cannot be read", "*** %s ***",
+		} {
+			failures = append(failures, fmt.Sprintf(form, file))
+		}
+	}
+	prefixes := []string{
+		"", "2026/11/22 17:29:36 [12345] ", "2026-11-22 17:24:40 timemachine: ", "openrsync(123): ", "Nov 23 03:10:00 ", "00:00:05 ",
+		"Nov 23 03:10:00 host backup[123]: ", "Nov 23 03:10:00 host backup: ", "2026-11-23T03:10:00+0100 host backup[123]: ", "[03:10:00] ",
+		"[E] Error: ", "[E] ", "[I] ", "INFO: ", "Back In Time: ", "notify-send: ", "backup-1  | ", "backup_1 | ", "\x1b[36mbackup-1  |\x1b[0m ",
+		"2026-11-23T03:10:00.123456789Z stderr F ", "2026-11-23T03:10:00.123456789Z stdout P ", "<11>", "<13>Nov 23 03:10:00 host backup: ",
+		"<165>1 2026-11-23T03:10:00.003Z host app 1234 ID47 - ", "1 2026-11-23T03:10:00Z host rsync - - - ", "host backup[123]: ", "backup: ",
+		"2026-11-23 03:10:00,123 ERROR backup: ", "2026-11-23 03:10:00,123 - root - ERROR - ", "ERROR:root:", "WARNING:backup:", `msg="`,
+		`time="2026-11-23T03:10:00Z" level=error msg="`, `{"log":"`, `{"message": "`, "[2026-11-23 03:10:00] ", "[2026-11-23T03:10:00+0100] ",
+		"2026-11-23 03:10:00 [err] ", "stderr: ", "[stderr] ", "rsync> ", "remote: ", "> ", "| ", "+ ", "\t", "  ", "0: ", "1) ", "E1123 03:10:00.000000   1 main.go:1] ",
+		"10.0.0.1 - - [23/Nov/2026:03:10:00 +0000] ", "host | FAILED! => ", "fatal: [host]: ", "\u2716 ", "Error: ",
+	}
+	for _, prefix := range prefixes {
+		for _, failure := range failures {
+			if line := prefix + failure; isMeta([]byte(line+"\n"), "/my disk/view") {
+				t.Errorf("%q is hidden", line)
 			}
 		}
 	}
@@ -261,14 +329,14 @@ func TestColorChangesNothing(t *testing.T) {
 		want := copyAll(t, strings.NewReader(text.String()), Options{Names: names})
 		for _, cuts := range [][]byte{nil, {1}, {2}, {50, 3}} {
 			got := copyAll(t, &cutReader{data: []byte(text.String()), cuts: cuts}, Options{Names: names, Color: true})
-			if !strings.Contains(got, reset) {
+			if !strings.Contains(got, colors.reset) {
 				t.Errorf("%s: no color", name)
 			}
 			if diff := cmp.Diff(want, sequences.Replace(got)); diff != "" {
 				t.Errorf("%s, cut into %v, without sequences (-want +got):\n%s", name, cuts, diff)
 			}
 			for _, rec := range strings.FieldsFunc(got, func(r rune) bool { return r == '\r' || r == '\n' }) {
-				if i := strings.LastIndex(rec, "\x1b"); i >= 0 && !strings.HasPrefix(rec[i:], reset) {
+				if i := strings.LastIndex(rec, "\x1b"); i >= 0 && !strings.HasPrefix(rec[i:], colors.reset) {
 					t.Errorf("%s, cut into %v: color goes on after %q", name, cuts, rec)
 				}
 			}
@@ -278,19 +346,19 @@ func TestColorChangesNothing(t *testing.T) {
 
 // sequences removes all sequences from the text that is written.
 var sequences = func() *strings.Replacer {
-	pairs := []string{dim, "", reset, ""}
-	for _, s := range palette {
+	pairs := []string{colors.dim, "", colors.reset, ""}
+	for _, s := range colors.kinds {
 		pairs = append(pairs, s, "")
 	}
 	return strings.NewReplacer(pairs...)
 }()
 
-// TestLongLinesAreNotClassified checks that a record of more than scan.MaxToken, which is
-// never seen as a whole, has no color.
-func TestLongLinesAreNotClassified(t *testing.T) {
-	text := "*deleting   " + strings.Repeat("x ", scan.MaxToken) + "\n*deleting   y\n"
-	got := copyAll(t, strings.NewReader(text), Options{Names: nobody, Color: true})
-	if !strings.HasPrefix(got, "*deleting   x") || !strings.HasSuffix(got, palette[deleted]+"*deleting   y"+reset+"\n") {
+// TestColorLong checks that a record of more than scan.MaxToken, which is never seen as a
+// whole, has the color of its beginning, from there to its end.
+func TestColorLong(t *testing.T) {
+	rest := strings.Repeat("x ", scan.MaxToken)
+	got := copyAll(t, inPieces("*deleting   ", rest, rest, "\ny"), Options{Names: nobody, Color: true})
+	if want := colors.kinds[deleted] + "*deleting   " + rest + rest + colors.reset + "\ny"; got != want {
 		t.Errorf("begins %q, ends %q", got[:20], got[len(got)-30:])
 	}
 }

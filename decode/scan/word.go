@@ -39,9 +39,6 @@ func wordEnd(b []byte, i int) int {
 	return i
 }
 
-// WithinWord reports whether i lies within a word of b.
-func WithinWord(b []byte, i int) bool { return i < len(b) && isWord(b[i]) && !atBoundary(b, i) }
-
 // atBoundary reports whether a word may begin at i.
 func atBoundary(b []byte, i int) bool { return i == 0 || !isWord(b[i-1]) || endsSequence(b, i) }
 
