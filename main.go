@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -184,6 +185,10 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 		Timeout:  c.timeout,
 		Color:    c.color == "always" || c.color == "auto" && wantsColor(stdout),
 		HideMeta: c.hideMeta,
+		Report:   c.verbose,
+	}
+	if !c.indexOnly {
+		o.Mount, _ = filepath.Abs(c.mount) // without it, fewer lines are hidden
 	}
 	client := ctlsock.New(c.sock, c.timeout, m.warning)
 	defer client.Close()
@@ -213,6 +218,8 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 		fmt.Fprintf(m.w, "%s: %s decoded, %d left encrypted, %d answers from the index, %d from the cache, %v waiting for gocryptfs, %v in all\n",
 			program, names(stats.Decoded), stats.Encrypted, stats.Indexed, asked.Hits,
 			asked.Wait.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
+		fmt.Fprintf(m.w, "%s: the log reports %d new, %d changed, %d deleted, %s, %s\n", program,
+			stats.New, stats.Changed, stats.Deleted, count(stats.Warnings, "warning"), count(stats.Errors, "error"))
 	}
 	return status
 }
@@ -242,11 +249,14 @@ func (m messages) encrypted(stats decode.Stats, strict, reached bool) int {
 }
 
 // names returns n with its noun.
-func names(n int64) string {
+func names(n int64) string { return count(n, "name") }
+
+// count returns n with a noun.
+func count(n int64, noun string) string {
 	if n == 1 {
-		return "1 name"
+		return "1 " + noun
 	}
-	return fmt.Sprint(n, " names")
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // wantsColor reports whether -color auto means color. See https://no-color.org for
