@@ -34,9 +34,25 @@ type Stats struct {
 // problem, with what is wrong and what to do about it.
 func New(path string, timeout time.Duration, warn func(what, hint string)) *Client {
 	cache := newCache()
-	return &Client{cache: cache, ahead: ahead{cache: cache, waiting: map[question]bool{}, pool: pool{
+	c := &Client{cache: cache, ahead: ahead{cache: cache, waiting: map[question]bool{}, pool: pool{
 		reporter: reporter{path: path, timeout: timeout, warn: warn, warned: map[string]bool{}},
-		retry:    retryEvery, dial: dial, maxConns: 2*window + 1}}}
+		retry:    retryEvery, maxConns: 2*window + 1}}}
+	c.ahead.pool.dial = c.ahead.pool.connect
+	c.ahead.pool.trusted.Store(-1)
+	return c
+}
+
+// Trust adds a user whose socket may be asked, besides those of root and of the user who
+// runs the program. It replaces the user added before. A Client that has found a socket
+// of that user before tries it again within a second.
+func (c *Client) Trust(uid uint32) { c.ahead.pool.trusted.Store(int64(uid)) }
+
+// Peer returns the process number of the gocryptfs that the last connection was made to.
+// ok is false before the first connection, if it is in another PID namespace, and on other
+// systems than Linux.
+func (c *Client) Peer() (pid int, ok bool) {
+	pid = int(c.ahead.pool.peer.Load())
+	return pid, pid != 0
 }
 
 // Connect makes a first connection. A failure is reported at once, and Connect

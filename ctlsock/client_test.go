@@ -571,12 +571,12 @@ func TestTooFewDescriptors(t *testing.T) {
 		c, p := newClient(t, s.Path, limit)
 		pool := &c.ahead.pool
 		real, refused := pool.dial, 0
-		pool.dial = func(path string, timeout time.Duration) (*conn, error) {
+		pool.dial = func() (*conn, error) {
 			if pool.busy >= most {
 				refused++
 				return nil, fmt.Errorf("dial: %w", syscall.EMFILE)
 			}
-			return real(path, timeout)
+			return real()
 		}
 		if most == 0 {
 			c.Prepare("dir/a")

@@ -27,10 +27,19 @@ func (r *reporter) report(err error) {
 	}
 }
 
+// A strangerError is the user who listens at a socket and is not trusted.
+type strangerError uint32
+
+func (e strangerError) Error() string { return fmt.Sprintf("it belongs to user %d", uint32(e)) }
+
 // explain returns, in words for the user, what an error of a connection means and
 // what to do about it.
 func explain(err error, path string, timeout time.Duration) (what, hint string) {
+	var uid strangerError
 	switch {
+	case errors.As(err, &uid):
+		return fmt.Sprintf("%s is the socket of another user (uid %d)", path, uid),
+			"it is not asked: run as the user who mounted it, and keep the socket where nobody else can write"
 	case path == "":
 		return "CTLSOCK is empty", "is a variable of the script not set?"
 	case errors.Is(err, syscall.EMFILE):

@@ -2,6 +2,8 @@ package ctlsock
 
 import (
 	"errors"
+	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -10,11 +12,14 @@ import (
 type pool struct {
 	reporter
 	retry    time.Duration
-	dial     func(path string, timeout time.Duration) (*conn, error) // dial, except in tests
-	idle     []*conn                                                 // most recently used last
-	busy     int                                                     // connections that get has returned and that are not back
-	maxConns int                                                     // the most connections there may be
-	probe    *probe                                                  // nil while the server answers
+	dial     func() (*conn, error) // connect, except in tests
+	idle     []*conn               // most recently used last
+	busy     int                   // connections that get has returned and that are not back
+	maxConns int                   // the most connections there may be
+	probe    *probe                // nil while the server answers
+
+	trusted atomic.Int64 // a user to be trusted besides root and the own one, or -1
+	peer    atomic.Int64 // process at the other end of the last connection, 0 if not known
 }
 
 // errBusy is returned by get if as many connections as there may be are in use.
@@ -32,7 +37,7 @@ func (p *pool) get() (*conn, error) {
 	if p.busy >= p.maxConns {
 		return nil, errBusy
 	}
-	cn, err := p.dial(p.path, p.timeout)
+	cn, err := p.dial()
 	if err == nil {
 		p.busy++
 		return cn, nil
@@ -43,6 +48,26 @@ func (p *pool) get() (*conn, error) {
 		return nil, errBusy
 	}
 	return nil, err
+}
+
+// connect returns a new connection, unless a user who is not trusted listens at the
+// other end. Anybody may have put a socket in the place of a missing one. Any goroutine
+// may call it.
+func (p *pool) connect() (*conn, error) {
+	cn, err := dial(p.path, p.timeout)
+	if err != nil {
+		return nil, err
+	}
+	uid, pid, err := peer(cn.fd)
+	if err == nil && uid != 0 && int(uid) != os.Geteuid() && int64(uid) != p.trusted.Load() {
+		err = strangerError(uid)
+	}
+	if err != nil {
+		cn.Close()
+		return nil, err
+	}
+	p.peer.Store(int64(pid))
+	return cn, nil
 }
 
 // put takes a connection back.
@@ -67,7 +92,7 @@ func (p *pool) drop(cn *conn) {
 func (p *pool) fail(err error, q question) {
 	p.report(err)
 	if p.probe == nil && !isHangup(err) && !errors.Is(err, errBadReply) {
-		p.probe = startProbe(p.path, p.timeout, p.retry, q)
+		p.probe = startProbe(p.dial, p.timeout, p.retry, q)
 	}
 }
 

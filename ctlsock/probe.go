@@ -19,7 +19,7 @@ type probe struct {
 // startProbe starts a probe that repeats q, the question that got no answer. A
 // simpler question may get an answer even if the file system hangs, and then the
 // next name would wait for the whole timeout again.
-func startProbe(path string, timeout, every time.Duration, q question) *probe {
+func startProbe(dial func() (*conn, error), timeout, every time.Duration, q question) *probe {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &probe{cancel: cancel, found: make(chan *conn, 1)}
 	go func() {
@@ -30,7 +30,7 @@ func startProbe(path string, timeout, every time.Duration, q question) *probe {
 				return
 			case <-time.After(every):
 			}
-			if cn, err := tryOnce(ctx, path, timeout, q); err == nil {
+			if cn, err := tryOnce(ctx, dial, timeout, q); err == nil {
 				p.found <- cn
 				return
 			}
@@ -41,8 +41,8 @@ func startProbe(path string, timeout, every time.Duration, q question) *probe {
 
 // tryOnce sends q over a new connection, and returns the connection if an answer
 // comes within the timeout.
-func tryOnce(ctx context.Context, path string, timeout time.Duration, q question) (*conn, error) {
-	cn, err := dial(path, timeout)
+func tryOnce(ctx context.Context, dial func() (*conn, error), timeout time.Duration, q question) (*conn, error) {
+	cn, err := dial()
 	if err != nil {
 		return nil, err
 	}
