@@ -43,11 +43,16 @@ func (b *budget) more() bool {
 	return b.affords(1) && (b.timeout == 0 || time.Since(b.start) < b.timeout)
 }
 
+// allows reports whether the first question about a token may be asked: always, unless it
+// is long. Each name of its path costs gocryptfs time.
+func (b *budget) allows(path string) bool {
+	return len(path) < longPath || b.affords(len(path)/longPath)
+}
+
 // affords reports whether there is credit for n questions.
 func (b *budget) affords(n int) bool { return b.credit >= n*price }
 
-// fail pays for a question that failed, as far as there is credit: the first question
-// about a token is always asked.
+// fail pays for a question that failed, as far as there is credit.
 func (b *budget) fail(path string) {
 	cost := max(0, min(b.credit, price+price*len(path)/longPath))
 	b.credit -= cost

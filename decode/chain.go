@@ -45,24 +45,19 @@ func (c chain) decrypt(near *nearby) match {
 	c.lookup.budget.begin()
 	n := len(c.names)
 	bases := c.bases()
-	var whole match
-	for _, base := range bases {
-		m := c.try(base, 0, n, false)
-		if m.found() && c.isUnambiguous(m, bases) {
+	for i, base := range bases {
+		if i > 0 && !c.lookup.budget.more() {
+			break
+		}
+		if m := c.try(base, 0, n, false); m.found() {
+			m.ambiguous = c.isAmbiguous(bases)
 			return m
 		}
-		if !whole.found() {
-			whole = m
-		}
-	}
-	if whole.found() {
-		whole.ambiguous = true
-		return whole
 	}
 	for first := range min(n, maxStarts) {
 		for _, base := range bases {
 			if m := c.grow(base, first, false); m.found() {
-				m.ambiguous = !c.isUnambiguous(m, bases)
+				m.ambiguous = c.isAmbiguous(bases)
 				return m
 			}
 		}
@@ -85,9 +80,9 @@ func (c chain) bases() []string {
 		return root
 	}
 	bases := []string{sub + "/", ""}
-	path := c.cipher(0, len(c.names), true) + "/"
+	path := c.cipher(0, len(c.names), true)
 	for last := sub; last != ""; _, last, _ = strings.Cut(last, "/") {
-		if strings.HasPrefix(path, last+"/") {
+		if rest, ok := strings.CutPrefix(path, last); ok && (rest == "" || rest[0] == '/') {
 			return slices.Insert(bases, 0, strings.TrimSuffix(sub, last))
 		}
 	}
@@ -97,21 +92,20 @@ func (c chain) bases() []string {
 // root is what bases returns if MOUNT is the root of the view.
 var root = []string{""}
 
-// isUnambiguous reports whether a match lies in the one of the bases in which it
-// decrypts. It may lie in another one only if names are the same in every directory, as
-// with gocryptfs -deterministic-names; then its file has to exist. Names are the same if
-// the last one of MOUNT's own path also decrypts in MOUNT.
-func (c chain) isUnambiguous(m match, bases []string) bool {
+// isAmbiguous reports whether names decrypt in each of the bases, so that a file may lie in
+// another one: if names are the same in every directory, as with gocryptfs
+// -deterministic-names. Then the last one of MOUNT's own path decrypts in MOUNT, too.
+func (c chain) isAmbiguous(bases []string) bool {
 	l := c.lookup
 	if len(bases) == 1 || l.names == nil {
-		return true
+		return false
 	}
 	if l.deterministic == nil {
 		sub := l.files.Sub()
 		_, same := l.names.Decrypt(sub + "/" + path.Base(sub))
 		l.deterministic = &same
 	}
-	return !*l.deterministic || l.files.Exists(m.cipher)
+	return *l.deterministic
 }
 
 // grow decrypts the longest part from first on that lies in the directory base. It

@@ -85,8 +85,17 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
+// An insideView is that of a MOUNT inside the view, whose files nobody may look at.
+type insideView string
+
+func (s insideView) Sub() string                                       { return string(s) }
+func (s insideView) Exists(string) bool                                { panic("a look") }
+func (s insideView) Spelling(string, string, bool) (string, int, bool) { panic("a look") }
+func (s insideView) Target(string, string, []byte) (string, int)       { return "", 0 }
+
 // TestHostileWork checks the bound on questions for hostile text: one for each token,
-// and one more for each 32 bytes.
+// and one more for each 32 bytes; a long one counts as several. It does not depend on where
+// MOUNT lies.
 func TestHostileWork(t *testing.T) {
 	deep := strings.TrimSuffix(strings.Repeat(encA+"/", 100), "/")
 	for about, line := range map[string]string{
@@ -97,20 +106,37 @@ func TestHostileWork(t *testing.T) {
 		"8 KB of names":        strings.Repeat(encB+"/", 356) + "\n",
 		"foreign names first":  strings.Repeat(encB+"-"+encC+"=/", 7) + deep + "\n",
 		"suffixes":             encA + ": " + strings.Repeat(encB+"-", 11) + "\n",
+		"words":                encB + "\n",
 	} {
-		asked := 0 // of a server that knows the path deep
-		names := namesFunc(func(cipher string) (string, bool) {
-			asked++
-			if strings.HasPrefix(deep+"/", cipher+"/") {
-				return strings.Repeat("d/", strings.Count(cipher, "/")) + "d", true
+		for _, sub := range []string{"", encA, deep[:10*len(encA+"/")-1], deep} {
+			asked := 0 // of a server that knows the path deep
+			names := namesFunc(func(cipher string) (string, bool) {
+				asked += 1 + len(cipher)/longPath
+				if strings.HasPrefix(deep+"/", cipher+"/") {
+					return strings.Repeat("d/", strings.Count(cipher, "/")) + "d", true
+				}
+				return "", false
+			})
+			text := strings.Repeat(line, 1<<19/len(line))
+			copyAll(t, strings.NewReader(text), Options{Names: names, Files: insideView(sub)})
+			if most := len(text)/22 + (len(text)+maxCredit)/price; asked > most {
+				t.Errorf("%s, MOUNT %d deep: %d questions, want at most %d", about, strings.Count(sub, "/"), asked, most)
 			}
-			return "", false
-		})
-		text := strings.Repeat(line, 1<<20/len(line))
-		copyAll(t, strings.NewReader(text), Options{Names: names})
-		if most := len(text)/22 + (len(text)+maxCredit)/price; asked > most {
-			t.Errorf("%s: %d questions, want at most %d", about, asked, most)
 		}
+	}
+}
+
+// TestInsideWork checks that names below MOUNT cost one question each, and no look at
+// files, even if they decrypt in every directory.
+func TestInsideWork(t *testing.T) {
+	asked := 0
+	names := namesFunc(func(cipher string) (string, bool) {
+		asked++
+		return strings.Repeat("d/", strings.Count(cipher, "/")) + "d", true
+	})
+	copyAll(t, strings.NewReader(strings.Repeat(encB+"\n", 1000)), Options{Names: names, Files: insideView(encA)})
+	if asked > 1001 { // and whether names are the same everywhere
+		t.Errorf("%d questions", asked)
 	}
 }
 

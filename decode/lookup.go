@@ -76,7 +76,7 @@ func newLookup(names Names, files Files, x *index.Index, timeout time.Duration) 
 // prepare asks ahead for a path, unless it is in the index. It returns false if it has
 // to be called again later.
 func (l *lookup) prepare(cipher string) bool {
-	return l.names == nil || l.index.Has(cipher) || l.names.Prepare(cipher)
+	return l.names == nil || !l.budget.allows(cipher) || l.index.Has(cipher) || l.names.Prepare(cipher)
 }
 
 // decrypt returns the exact plain path of a cipher path, and whether it is from the
@@ -85,7 +85,7 @@ func (l *lookup) decrypt(cipher string, implied int) (plain string, fromIndex, o
 	if plain, ok = l.index.Find(cipher); ok {
 		l.indexed++
 		fromIndex = true
-	} else if l.names != nil {
+	} else if l.names != nil && l.budget.allows(cipher) {
 		if plain, ok = l.names.Decrypt(cipher); ok && isDoubtful(plain) {
 			plain, ok = l.confirm(cipher, plain, implied)
 		}
