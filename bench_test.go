@@ -553,30 +553,44 @@ func (b *bench) hostile(t *testing.T) {
 	}
 	bad := m.cipherOf(t, strings.TrimSuffix(nested, "/"))
 	settle()
+	at := func(dir string, flags ...string) []string { return append(flags, m.Sock, dir) }
+	inside := func(n int) []string { return at(filepath.Join(m.Dir, m.encrypt(t, deep[:2*n-1]))) }
+	words, alike := wordLines(20_000), mountReverse(t, servers(t)[0],
+		filepath.Join(b.dir, "alike"), filepath.Join(b.dir, "alike view"), "-deterministic-names")
+	var same strings.Builder
+	for i := range many {
+		fmt.Fprintln(&same, alike.encrypt(t, fmt.Sprint("file ", i)))
+	}
+	create(t, alike.Plain, "d", "dir")
 	const size = 1 << 20
 	for _, tt := range []struct {
-		name, mount, text string
-		flags             []string
+		name string
+		args []string
+		text string
 	}{
-		{"a path 100 deep and junk", m.Dir, path + "/" + junk(1) + "\n", nil},
-		{"30 arrows after it", m.Dir, path + strings.Repeat(" -> "+strings.Repeat("A", 48), 30) + "\n", nil},
-		{"arrows after a link 100 deep", m.Dir, link + strings.Repeat(" -> "+strings.Repeat("A", 48), 30) + "\n", nil},
-		{"its target with suffixes", m.Dir, link + " -> " + strings.Repeat(target+"-1 ", 30) + "\n", nil},
-		{"3,000 links 10 deep", m.Dir, honest.String(), nil},
-		{"4 KB of names, MOUNT 20 deep", twenty, junk(178) + "\n", nil},
-		{"8 KB of names", m.Dir, junk(356) + "\n", nil},
-		{"foreign names, MOUNT 20 deep", twenty, foreign, nil},
-		{"suffixes below a directory", m.Dir, path + ": " + strings.Repeat(fakeName(1)+"-", 11) + "\n", nil},
-		{"words below a header", m.Dir, path + ":\n" + strings.Repeat(fakeName(1)+" ", 50) + "\n", nil},
-		{"names that are not UTF-8, in turn", m.Dir, inTurn(list(m.encrypt(t, "one")), list(m.encrypt(t, "two"))), nil},
-		{"the same in four huge directories", m.Dir, inTurn(hugeDirs...), nil},
-		{"below six of such directories", m.Dir, inTurn(list(bad)), nil},
-		{"empty lines in color", m.Dir, "\n", []string{"-color=always"}},
-		{"figures in a line", m.Dir, "1 1% 1:1:1 ", []string{"-hide-meta", "-color=always"}},
+		{"a path 100 deep and junk", at(m.Dir), path + "/" + junk(1) + "\n"},
+		{"30 arrows after it", at(m.Dir), path + strings.Repeat(" -> "+strings.Repeat("A", 48), 30) + "\n"},
+		{"arrows after a link 100 deep", at(m.Dir), link + strings.Repeat(" -> "+strings.Repeat("A", 48), 30) + "\n"},
+		{"its target with suffixes", at(m.Dir), link + " -> " + strings.Repeat(target+"-1 ", 30) + "\n"},
+		{"3,000 links 10 deep", at(m.Dir), honest.String()},
+		{"4 KB of names, MOUNT 20 deep", at(twenty), junk(178) + "\n"},
+		{"8 KB of names", at(m.Dir), junk(356) + "\n"},
+		{"foreign names, MOUNT 20 deep", at(twenty), foreign},
+		{"suffixes below a directory", at(m.Dir), path + ": " + strings.Repeat(fakeName(1)+"-", 11) + "\n"},
+		{"words below a header", at(m.Dir), path + ":\n" + strings.Repeat(fakeName(1)+" ", 50) + "\n"},
+		{"names that are not UTF-8, in turn", at(m.Dir), inTurn(list(m.encrypt(t, "one")), list(m.encrypt(t, "two")))},
+		{"the same in four huge directories", at(m.Dir), inTurn(hugeDirs...)},
+		{"below six of such directories", at(m.Dir), inTurn(list(bad))},
+		{"empty lines in color", at(m.Dir, "-color=always"), "\n"},
+		{"figures in a line", at(m.Dir, "-hide-meta", "-color=always"), "1 1% 1:1:1 "},
+		{"words, MOUNT 1 deep", inside(1), words},
+		{"words, MOUNT 10 deep", inside(10), words},
+		{"words, MOUNT 40 deep", inside(40), words},
+		{"names alike everywhere, MOUNT inside", []string{alike.Sock, filepath.Join(alike.Dir, alike.encrypt(t, "d"))}, same.String()},
 	} {
 		text := strings.Repeat(tt.text, max(1, size/len(tt.text)))
 		write := func(w io.Writer) error { _, err := io.WriteString(w, text); return err }
-		peak, used := b.peak(t, write, append(tt.flags, m.Sock, tt.mount)...)
+		peak, used := b.peak(t, write, tt.args...)
 		cpu := used.Seconds() / (float64(len(text)) / 1e6)
 		b.row("CPU a MB: "+tt.name, fmt.Sprintf("%.2f s, %.1f MiB", cpu, float64(peak)/1024),
 			"≤ 1 s, < 32 MiB", cpu <= 1 && peak < 32<<10)
