@@ -27,7 +27,7 @@ import (
 
 // notMounted is part of the warning that there is no gocryptfs at MOUNT, as in
 // all tests with a scripted server.
-const notMounted = " is no gocryptfs mount"
+const notMounted = " is not a gocryptfs mount"
 
 // Another user may not use the socket.
 func TestFaultPermission(t *testing.T) {

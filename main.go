@@ -194,12 +194,14 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	defer client.Close()
 	reached := false
 	if !c.indexOnly {
+		files := tree.New(c.mount, c.plain, c.timeout, client)
 		reached = client.Connect()
 		warn := m.warning
 		if !reached {
 			warn = func(what, hint string) {} // one warning is enough: there is no mount either
 		}
-		o.Names, o.Files = client, tree.Open(c.mount, c.plain, c.timeout, warn)
+		files.Check(warn)
+		o.Names, o.Files = client, files
 	}
 	if c.mapFile != "" {
 		o.Index = index.Open(c.mapFile, !c.indexOnly, m.warning)

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path"
@@ -18,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
@@ -165,13 +169,12 @@ func TestTrustHangs(t *testing.T) {
 // TestTrustStopped has targets of links come back after gocryptfs itself was stopped, and
 // names below a MOUNT inside the view, also if the filter was started meanwhile.
 func TestTrustStopped(t *testing.T) {
-	m := trustMount(t, filepath.Join(shortDir(t), "plain"), map[string]string{"dir/link": "-> the target"})
-	link := m.encrypt(t, "dir/link")
-	line := filepath.Base(link) + " -> " + m.target(t, link)
-	const shown = "link -> the target\n"
-	settle()
 	for _, early := range []bool{true, false} {
 		t.Run(fmt.Sprintf("started before: %v", early), func(t *testing.T) {
+			m := trustMount(t, filepath.Join(shortDir(t), "plain"), map[string]string{"dir/link": "-> the target"})
+			link := m.encrypt(t, "dir/link")
+			line := filepath.Base(link) + " -> " + m.target(t, link)
+			const shown = "link -> the target\n"
 			var f *running
 			start := func() { f = startFilter(t, "-timeout", "1s", m.Sock, filepath.Join(m.Dir, filepath.Dir(link))) }
 			next := func() string {
@@ -180,18 +183,22 @@ func TestTrustStopped(t *testing.T) {
 				got := f.until(func(got string) bool { return len(got) > len(before) && strings.HasSuffix(got, "\n") })
 				return got[len(before):]
 			}
+			settle() // the kernel knows nothing of the view any more
 			if early {
 				start()
 				if got := next(); got != shown {
 					t.Errorf("got %q", got)
 				}
+				settle()
 			}
 			m.signal(t, syscall.SIGSTOP)
 			defer m.signal(t, syscall.SIGCONT)
 			if !early {
 				start()
 			}
-			next()
+			if got := next(); got == shown && !early {
+				t.Errorf("got %q of a server that is stopped", got)
+			}
 			m.signal(t, syscall.SIGCONT)
 			ctlsocktest.Eventually(t, "the target comes back", func() bool {
 				time.Sleep(50 * time.Millisecond)
@@ -356,31 +363,472 @@ func TestTrustSwapped(t *testing.T) {
 	}
 }
 
-// TestTrustAlike has names that are the same in every directory, and MOUNT inside the
-// view: only paths that there are get into the index.
+// TestTrustAlike has names that are the same in every directory: only paths that there are
+// get into the index, whatever the text has, and wherever MOUNT lies.
 func TestTrustAlike(t *testing.T) {
-	m := trustMount(t, filepath.Join(shortDir(t), "plain"), map[string]string{
-		"top": "file 1", "dir/sub/below": "file 1", "dir/sub/dir/deep": "file 1", "dir/beside": "file 1",
-	}, "-deterministic-names")
-	sub := m.encrypt(t, "dir/sub")
-	index := filepath.Join(shortDir(t), "index")
-	cipher := func(path string) string { return m.encrypt(t, path) }
-	in := text([]string{
-		cipher("below"), cipher("dir/deep"), "mount/" + cipher("top"), cipher("sub/below"), cipher("dir/sub/below"),
-		"/x/" + cipher("dir/beside"), "*deleting   " + cipher("gone"), "*deleting   " + cipher("dir/gone"),
-	})
-	shown, _ := pretty(t, []string{"-map", index, m.Sock, filepath.Join(m.Dir, sub)}, []byte(in))
-	want := text([]string{"below", "dir/deep", "mount/top", "sub/below", "dir/sub/below", "/x/dir/beside",
-		"*deleting   gone", "*deleting   dir/gone"})
-	if shown != want {
-		t.Errorf("got\n%swant\n%s", shown, want)
+	deep := long("long ", 200) + "/sub"
+	files := map[string]string{
+		"top": "file 1", "dir/sub/below": "file 1", "dir/sub/dir/deep": "file 1", "dir/beside": "file 1", "sub/other": "file 1",
+		deep + "/below": "file 1", deep + "/sub/deep": "file 1", "link": "-> dir",
 	}
-	for line := range strings.Lines(read(t, index)) {
-		_, plain, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		if _, err := os.Stat(filepath.Join(m.Plain, plain)); err != nil {
-			t.Errorf("the index has %q, which does not exist", plain)
+	m := trustMount(t, filepath.Join(shortDir(t), "plain"), files, "-deterministic-names")
+	cipher := func(path string) string { return m.encrypt(t, path) }
+	away := func(n int64) string { // a socket that hangs up at the nth question
+		var questions atomic.Int64
+		return ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) {
+			server, err := net.Dial("unix", m.Sock)
+			if err != nil {
+				return
+			}
+			defer server.Close()
+			buf := make([]byte, 64<<10)
+			for {
+				k, err := c.Read(buf)
+				if err != nil || questions.Add(1) == n {
+					return
+				}
+				server.Write(buf[:k])
+				if k, err = server.Read(buf); err != nil {
+					return
+				}
+				c.Write(buf[:k])
+			}
+		}).Path
+	}
+	inside := []string{"below", "dir/deep", "mount/top", "sub/below", "dir/sub/below", "/x/dir/beside", "*deleting   gone", "*deleting   dir/gone"}
+	type test struct {
+		sub   string
+		lines []string // encrypted, each last word is a path
+		away  int64
+	}
+	tests := map[string]test{
+		"MOUNT inside":            {"dir/sub", inside, 0},
+		"MOUNT below a long name": {deep, inside, 0},
+	}
+	for n := range int64(16) {
+		tests[fmt.Sprint("the socket away at question ", n+1)] = test{"dir/sub", inside, n + 1}
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var in, want strings.Builder
+			for _, line := range tt.lines {
+				fmt.Fprintln(&want, line)
+				prefix, word := "", line
+				if i := strings.LastIndexAny(line, " "); i >= 0 {
+					prefix, word = line[:i+1], line[i+1:]
+				}
+				if dir, rest, ok := strings.Cut(line, ": "); ok {
+					prefix = "Only in " + cipher(strings.TrimPrefix(dir, "Only in ")) + ": "
+					word = rest
+				}
+				for _, keep := range []string{"mount/", "/x/"} {
+					if rest, ok := strings.CutPrefix(word, keep); ok {
+						prefix, word = prefix+keep, rest
+					}
+				}
+				word, colon := strings.CutSuffix(word, ":")
+				fmt.Fprint(&in, prefix, cipher(word))
+				if colon {
+					fmt.Fprint(&in, ":")
+				}
+				fmt.Fprintln(&in)
+			}
+			sock, mount := m.Sock, m.Dir
+			if tt.sub != "" {
+				mount = filepath.Join(m.Dir, cipher(tt.sub))
+			}
+			if tt.away > 0 {
+				sock = away(tt.away)
+			}
+			index := filepath.Join(shortDir(t), "index")
+			shown, _ := pretty(t, []string{"-map", index, sock, mount}, []byte(in.String()))
+			if shown != want.String() && tt.away == 0 {
+				t.Errorf("got\n%swant\n%s", shown, &want)
+			}
+			lines := 0
+			for line := range strings.Lines(read(t, index)) {
+				_, plain, _ := strings.Cut(strings.TrimSpace(line), "\t")
+				if _, err := os.Lstat(filepath.Join(m.Plain, plain)); err != nil {
+					t.Errorf("the index has %q, which does not exist", plain)
+				}
+				lines++
+			}
+			if lines == 0 && name != "a deleted directory" && tt.away == 0 {
+				t.Error("the index has nothing")
+			}
+		})
+	}
+}
+
+// A foreign is a FUSE server of another user. For the files of a victim, it hands out their
+// inode numbers and change times, with other names and targets.
+type foreign struct {
+	fuse.RawFileSystem
+	hangs chan struct{} // if it hangs, until this is closed
+	looks atomic.Int64
+	names atomic.Int64 // those of looks that tell a name
+}
+
+func (f *foreign) look() {
+	f.looks.Add(1)
+	if f.hangs != nil {
+		<-f.hangs
+	}
+}
+
+func (f *foreign) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	f.names.Add(1)
+	f.look()
+	return f.RawFileSystem.Lookup(cancel, header, name, out)
+}
+
+func (f *foreign) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
+	f.look()
+	return f.RawFileSystem.GetAttr(cancel, in, out)
+}
+
+// A fakeDir is the root of a foreign.
+type fakeDir struct {
+	fusefs.Inode
+	attr fuse.Attr
+}
+
+func (d *fakeDir) Getattr(ctx context.Context, fh fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	out.Attr = d.attr
+	return 0
+}
+
+// mountForeign mounts a foreign at a directory, as a user other than root would, with the
+// files of the directory victim. Other users may look into it, except with the option
+// private.
+func mountForeign(t *testing.T, victim, fstype, source, at string, hangs, private bool) *foreign {
+	t.Helper()
+	need(t, "root", "fuse")
+	attr := func(path string) (a fuse.Attr) {
+		fi, err := os.Lstat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.FromStat(fi.Sys().(*syscall.Stat_t))
+		return a
+	}
+	root := &fakeDir{attr: attr(victim)}
+	f := &foreign{RawFileSystem: fusefs.NewNodeFS(root, &fusefs.Options{OnAdd: func(ctx context.Context) {
+		for path, name := range map[string]string{"link": "link", "M\xfcller": "M\xf6ller"} {
+			a := attr(filepath.Join(victim, path))
+			var node fusefs.InodeEmbedder = &fusefs.MemRegularFile{Attr: a}
+			if path == "link" {
+				node = &fusefs.MemSymlink{Attr: a, Data: []byte("/etc/EVIL")}
+			}
+			root.AddChild(name, root.NewPersistentInode(ctx, node, fusefs.StableAttr{Mode: a.Mode &^ 0o7777, Ino: a.Ino}), true)
+		}
+	}})}
+	if err := os.MkdirAll(at, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=65534,group_id=65534,allow_other", fd)
+	if private {
+		options = strings.TrimSuffix(options, ",allow_other")
+	}
+	if err := unix.Mount(source, at, fstype, unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
+		t.Fatal(err)
+	}
+	server, err := fuse.NewServer(f, fmt.Sprint("/dev/fd/", fd), &fuse.MountOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go server.Serve()
+	if hangs {
+		f.hangs = make(chan struct{})
+	}
+	t.Cleanup(func() {
+		if hangs {
+			close(f.hangs)
+		}
+		unix.Unmount(at, unix.MNT_DETACH)
+	})
+	return f
+}
+
+// TestTrustForeign has mounts of another user in the mount table: they are not believed, and
+// not even looked at, since a look tells a FUSE server names.
+func TestTrustForeign(t *testing.T) {
+	need(t, "root")
+	files := map[string]string{"link": "-> right-target", "M\xfcller": "file 1", "file": "file 1"}
+	for name, tt := range map[string]struct {
+		forward, hangs bool
+		fstype         string
+		source, at     func(m *mount) string // of the foreign mount; a new directory if nil
+		want           string                // of the names after "file"
+	}{
+		"reverse, the plain side of the view":  {source: viewOf, fstype: "fuse.gocryptfs", want: rightNames},
+		"reverse, of any type":                 {source: viewOf, fstype: "fuse", want: rightNames},
+		"reverse, another view":                {source: plainOf, fstype: "fuse.gocryptfs-reverse", want: rightNames},
+		"reverse, it hangs":                    {source: viewOf, fstype: "fuse.gocryptfs", hangs: true, want: rightNames},
+		"reverse, on top of the plain side":    {source: viewOf, fstype: "fuse.gocryptfs", at: plainOf},
+		"reverse, on top of it, and it hangs":  {source: viewOf, fstype: "fuse.gocryptfs", at: plainOf, hangs: true},
+		"forward":                              {forward: true, source: viewOf, fstype: "fuse.gocryptfs", want: rightNames},
+		"forward, it hangs":                    {forward: true, source: viewOf, fstype: "fuse.gocryptfs", hangs: true, want: rightNames},
+		"forward, on top of the plain side":    {forward: true, source: viewOf, fstype: "fuse.gocryptfs", at: plainOf},
+		"forward, below a directory of theirs": {forward: true, source: viewOf, fstype: "fuse", at: func(m *mount) string { return filepath.Dir(m.Plain) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			base := shortDir(t)
+			plain, view := filepath.Join(base, "users", "plain"), filepath.Join(base, "view")
+			m := &mount{}
+			if tt.forward {
+				m = mountForward(t, servers(t)[0], view, plain)
+			} else {
+				m = mountReverse(t, servers(t)[0], plain, view)
+			}
+			in, encrypted := "", ""
+			for path, state := range files {
+				create(t, m.Plain, path, state)
+			}
+			link, byte := m.encrypt(t, "link"), m.cipherOf(t, "M\xfcller")
+			encrypted = link + " -> " + m.target(t, link) + "\n" + byte + "\n"
+			in = m.encrypt(t, "file") + "\n" + encrypted
+			settle()
+			at := filepath.Join(base, "users", "foreign")
+			if tt.at != nil {
+				at = tt.at(m)
+			}
+			f := mountForeign(t, m.Plain, tt.fstype, tt.source(m), at, tt.hangs, false)
+			want := tt.want
+			if want == "" {
+				want = strings.Replace(encrypted, link, "link", 1)
+			}
+			var out, errs bytes.Buffer
+			index := filepath.Join(shortDir(t), "index")
+			run([]string{"-timeout", "2s", "-map", index, m.Sock, m.Dir}, strings.NewReader(in), &out, &errs)
+			if out.String() != "file\n"+want || (errs.Len() == 0) != (tt.want != "") {
+				t.Errorf("shown as\n%s, want\nfile\n%sstderr: %s", &out, want, &errs)
+			}
+			looks, names := f.looks.Load(), f.names.Load()
+			if tt.at != nil && !tt.forward {
+				looks = 0 // gocryptfs itself looks at its plain directory
+			}
+			if looks > 0 || names > 0 {
+				t.Errorf("the other user's server was asked %d times, for %d names", looks, names)
+			}
+			if got := read(t, index); strings.Contains(got, `\#366`) || strings.Contains(errs.String(), "gocryptfs stopped") {
+				t.Errorf("the index has %q, stderr: %s", got, &errs)
+			}
+		})
+	}
+}
+
+const rightNames = "link -> right-target\nM\\#374ller\n"
+
+func viewOf(m *mount) string  { return m.Dir }
+func plainOf(m *mount) string { return m.Plain }
+
+// twins mounts a file system at each of two directories. Both have the same inode numbers
+// and change times: they are filled within one tick of the clock. In each is the
+// configuration of the same gocryptfs, a link, and a file with a name that looks the same
+// in JSON.
+func twins(t *testing.T, dirs ...string) (targets, names []string) {
+	t.Helper()
+	need(t, "root", "mount")
+	first := shortDir(t)
+	mountReverse(t, servers(t)[0], filepath.Join(first, "plain"), filepath.Join(first, "view")).unmount(t)
+	conf := []byte(read(t, filepath.Join(first, "plain", ".gocryptfs.reverse.conf")))
+	targets, names = []string{"first-one", "second-one"}, []string{"bad\xff", "bad\xfe"}
+	for range 1000 {
+		var errs []error
+		for _, dir := range dirs {
+			os.MkdirAll(dir, 0o755)
+			errs = append(errs, unix.Mount("twin", dir, "tmpfs", 0, "mode=755"))
+		}
+		for i, dir := range dirs {
+			errs = append(errs, os.WriteFile(dir+"/.gocryptfs.reverse.conf", conf, 0o600),
+				os.Symlink(targets[i], dir+"/link"), os.WriteFile(dir+"/"+names[i], nil, 0o644))
+		}
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		var seen []string
+		for i, dir := range dirs {
+			for _, name := range []string{".", "link", names[i]} {
+				fi, err := os.Lstat(dir + "/" + name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				st := fi.Sys().(*syscall.Stat_t)
+				seen = append(seen, fmt.Sprint(st.Ino, st.Ctim))
+			}
+		}
+		if slices.Equal(seen[:3], seen[3:]) {
+			t.Cleanup(func() {
+				for _, dir := range dirs {
+					unix.Unmount(dir, unix.MNT_DETACH)
+				}
+			})
+			return targets, names
+		}
+		for _, dir := range dirs {
+			if err := unix.Unmount(dir, 0); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
+	t.Fatal("no two file systems with the same change times")
+	return
+}
+
+// TestTrustTwins has two file systems with the same inode numbers and change times: what
+// one of them has is never shown for the other.
+func TestTrustTwins(t *testing.T) {
+	s := servers(t)[0]
+	// lines returns the lines for a link and a name, and what they are in plain.
+	lines := func(m *mount, target, name string) (in, want []string) {
+		link := m.encrypt(t, "link")
+		in = []string{link + " -> " + m.target(t, link), m.cipherOf(t, name)}
+		return in, []string{"link -> " + target, escape.String(name)}
+	}
+	// never checks that each line is right or has stayed encrypted.
+	never := func(t *testing.T, shown string, in, want []string) (right int) {
+		t.Helper()
+		got := strings.Split(strings.TrimSuffix(shown, "\n"), "\n")
+		for i, line := range in {
+			_, text, _ := strings.Cut(line, " -> ")
+			switch {
+			case len(got) <= i:
+				t.Fatalf("got %q", got)
+			case got[i] == want[i]:
+				right++
+			case got[i] != line && got[i] != "link -> "+text:
+				t.Errorf("%q, want %q", got[i], want[i])
+			}
+		}
+		return right
+	}
+
+	t.Run("mounted in turn at the same path", func(t *testing.T) {
+		base := shortDir(t)
+		one, two, view := filepath.Join(base, "one"), filepath.Join(base, "two"), filepath.Join(base, "view")
+		targets, names := twins(t, one, two)
+		sock := filepath.Join(base, "sock")
+		var f *running
+		for turn := range 4 {
+			m := mountReverse(t, s, []string{one, two}[turn%2], view)
+			os.Remove(sock)
+			if err := os.Symlink(m.Sock, sock); err != nil {
+				t.Fatal(err)
+			}
+			in, want := lines(m, targets[turn%2], names[turn%2])
+			if f == nil {
+				settle()
+				f = startFilter(t, sock, view)
+			}
+			right := 0
+			for start := time.Now(); right < len(in) && !t.Failed() && time.Since(start) < startLimit; {
+				before := f.out.String()
+				f.send(text(in))
+				got := f.until(func(got string) bool { return strings.Count(got[len(before):], "\n") >= len(in) })
+				right = never(t, got[len(before):], in, want)
+				time.Sleep(20 * time.Millisecond)
+			}
+			if right < len(in) {
+				t.Errorf("turn %d: %d of %d lines decoded in the end", turn, right, len(in))
+			}
+			m.unmount(t)
+		}
+		f.in.Close()
+		f.wait()
+	})
+
+	t.Run("a comma and an underscore", func(t *testing.T) {
+		base := shortDir(t)
+		dirs := []string{filepath.Join(base, "os,1"), filepath.Join(base, "os_1")}
+		targets, names := twins(t, dirs...)
+		for i, dir := range dirs {
+			m := mountReverse(t, s, dir, filepath.Join(base, fmt.Sprint("view", i)))
+			in, want := lines(m, targets[i], names[i])
+			settle()
+			shown, warnings := pretty(t, []string{m.Sock, m.Dir}, []byte(text(in)))
+			if right := never(t, shown, in, want); right > 0 {
+				t.Errorf("%s: %d lines are decoded from one of two that fit", dir, right)
+			}
+			if !strings.Contains(warnings, "-plain") || !strings.Contains(warnings, dirs[0]) || !strings.Contains(warnings, dirs[1]) {
+				t.Errorf("%s: %s", dir, warnings)
+			}
+			shown, _ = pretty(t, []string{"-plain", dir, m.Sock, m.Dir}, []byte(text(in)))
+			if right := never(t, shown, in, want); right != len(in) {
+				t.Errorf("%s: with -plain, %d of %d lines are decoded", dir, right, len(in))
+			}
+			m.unmount(t)
+		}
+	})
+
+	t.Run("in another mount namespace", func(t *testing.T) {
+		need(t, "namespaces")
+		base := shortDir(t)
+		one, two, view := filepath.Join(base, "one"), filepath.Join(base, "two"), filepath.Join(base, "view")
+		targets, names := twins(t, one, two)
+		m := mountReverse(t, s, one, view)
+		in, want := lines(m, targets[0], names[0])
+		settle()
+		for _, flags := range []string{"", "-plain " + one + "/.. ", "-plain " + base + "/kept "} {
+			script := fmt.Sprintf("mkdir -p %[1]s/kept; mount --bind %[2]s %[1]s/kept; mount --bind %[3]s %[2]s; %[4]s %[5]s%[6]s %[7]s",
+				base, one, two, program, flags, m.Sock, view)
+			cmd := exec.Command("unshare", "-m", "sh", "-c", script)
+			cmd.Env, cmd.Stdin = programEnv(), strings.NewReader(text(in))
+			var errs bytes.Buffer
+			cmd.Stderr = &errs
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("%v: %s", err, &errs)
+			}
+			right, wantRight := never(t, string(out), in, want), 0
+			if strings.Contains(flags, "kept") {
+				wantRight = len(in)
+			}
+			if right != wantRight || (wantRight == 0) != strings.Contains(errs.String(), "-plain") {
+				t.Errorf("%q: %d lines are decoded, want %d; stderr: %s", flags, right, wantRight, &errs)
+			}
+		}
+	})
+}
+
+// TestTrustNoWait has the plain directory not be found, and another one change all the time
+// that could be it: the text does not wait.
+func TestTrustNoWait(t *testing.T) {
+	base := shortDir(t)
+	other := filepath.Join(base, "other")
+	create(t, other, "file", "file 1")
+	m := trustMount(t, filepath.Join(base, "plain"), map[string]string{"dir/file": "file 1"}, "-fsname="+other)
+	cipher := m.encrypt(t, "dir/file")
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+				os.Chmod(other, 0o700|os.FileMode(i%8))
+			}
+		}
+	}()
+	f := startFilter(t, m.Sock, m.Dir)
+	f.send(cipher + "\n")
+	f.shows("dir/file\n")
+	start := time.Now()
+	for n := range 8 {
+		time.Sleep(400 * time.Millisecond) // it is looked for again meanwhile
+		f.send(cipher + "\n")
+		f.shows(strings.Repeat("dir/file\n", n+2))
+	}
+	if d := time.Since(start) - 8*400*time.Millisecond; d > 2*time.Second {
+		t.Errorf("8 lines waited %v", d)
+	}
+	f.in.Close()
+	f.wait()
 }
 
 // TestTrustNonblocking has another process that shares stdin or stdout make it

@@ -79,7 +79,7 @@ func TestDoubt(t *testing.T) {
 	junk := namesFunc(func(cipher string) (string, bool) {
 		return strings.Repeat("O\u00dcg\t0\r/", strings.Count(cipher, "/")) + "O\u00dcg\t0\r", true
 	})
-	files := tree.Open(t.TempDir(), t.TempDir(), time.Minute, func(string, string) {})
+	files := tree.New(t.TempDir(), t.TempDir(), time.Minute, nil)
 	for _, files := range []Files{nil, files} {
 		got := copyAll(t, strings.NewReader(text.String()), Options{Names: junk, Files: files})
 		if got != text.String() {

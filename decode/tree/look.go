@@ -16,12 +16,13 @@ func sameFile(encrypted, plain fs.FileInfo) bool {
 }
 
 // isRecent reports whether what changed then may change once more without another change
-// time. Some file systems, such as ext3, have only seconds.
+// time. Some file systems, such as ext3, have only seconds. A time in the future is not that
+// of the next change.
 func isRecent(changed time.Time) bool {
 	if changed.Nanosecond() == 0 {
-		return time.Since(changed) < entryTimeout
+		return time.Since(changed).Abs() < entryTimeout
 	}
-	return time.Since(changed) < clockStep
+	return time.Since(changed).Abs() < clockStep
 }
 
 // inode identifies a file on both sides: gocryptfs hands inode numbers through. It
@@ -52,31 +53,64 @@ func (t *Tree) isHung() bool {
 	return false
 }
 
-// within returns the results of f. ok is false if f takes longer than the timeout, or if
+// prove returns the result of f, which looks at files. ok is false if one of the roots is not
+// what was found, before or after it: then another file system is mounted there. All that
+// was learned is forgotten, and the view is looked for again.
+func prove[A any](t *Tree, f func() A) (a A, ok bool) {
+	type proof struct {
+		a    A
+		lost bool
+	}
+	p, ok := within(t, func() (p proof) {
+		if t.view.identify() != t.view.ids {
+			return proof{lost: true}
+		}
+		p.a = f()
+		p.lost = t.view.identify() != t.view.ids
+		return p
+	})
+	if p.lost {
+		t.lost = true
+		t.forget()
+		return a, false
+	}
+	return p.a, ok
+}
+
+// within returns the result of f. ok is false if f takes longer than the timeout, or if
 // another look still hangs.
-func within[A, B any](t *Tree, f func() (A, B)) (a A, b B, ok bool) {
+func within[A any](t *Tree, f func() A) (a A, ok bool) {
 	if !t.busy.TryLock() {
-		return a, b, false
+		return a, false
 	}
-	var x A // x, y and defect are written before done is closed
-	var y B
-	var defect any
-	done := make(chan struct{})
-	go func() {
-		defer func() {
-			defect = recover()
-			t.busy.Unlock()
-			close(done)
-		}()
-		x, y = f()
-	}()
+	done := begin(func() A {
+		defer t.busy.Unlock()
+		return f()
+	})
 	select {
-	case <-done:
+	case result := <-done:
+		return result(), true
 	case <-time.After(t.timeout):
-		return a, b, false
+		return a, false
 	}
-	if defect != nil {
-		panic(defect)
-	}
-	return x, y, true
+}
+
+// begin runs f in a goroutine of its own. It sends a function that returns the result of f,
+// or panics if f did.
+func begin[A any](f func() A) <-chan func() A {
+	done := make(chan func() A, 1)
+	go func() {
+		var a A
+		defer func() {
+			defect := recover()
+			done <- func() A {
+				if defect != nil {
+					panic(defect)
+				}
+				return a
+			}
+		}()
+		a = f()
+	}()
+	return done
 }

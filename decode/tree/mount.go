@@ -1,13 +1,11 @@
 package tree
 
 import (
-	"fmt"
+	"errors"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/moby/sys/mountinfo"
@@ -15,217 +13,256 @@ import (
 
 // A view is an encrypted directory and the plain directory that belongs to it.
 type view struct {
-	dir   string // its root, empty if it is not known
-	plain string // the plain directory, empty if it is not known
-	sub   string // MOUNT's own cipher path, empty if MOUNT is the root
+	dir   string      // its root, empty if it is not known
+	plain string      // the plain directory, empty if it is not known
+	sub   string      // MOUNT's own cipher path, empty if MOUNT is the root
+	ids   [2]identity // of dir and plain
+
+	reverse bool // gocryptfs makes the names, since what is stored is plain
 }
 
-// A problem says in words what is wrong and what to do about it.
-type problem struct{ what, hint string }
+// identify returns the identities of the two directories, zero for one that is not there.
+func (v view) identify() [2]identity { return [2]identity{identify(v.dir), identify(v.plain)} }
 
-// maxCommaVariants bounds the directories that a source in the mount table may stand for.
-const maxCommaVariants = 16
+// A problem says in words what is wrong and what to do about it.
+type problem struct {
+	what, hint string
+	passing    bool // files have changed a moment ago, so it may be gone soon
+}
+
+// unread is what a hint says of the consequences.
+const unread = "; names are decoded, targets of links are not"
+
+// A search looks for the view that MOUNT lies in.
+type search struct {
+	mounts  mountTable
+	own     *mountinfo.Info // the mount that MOUNT lies in
+	passing bool            // a root has changed a moment ago
+}
+
+// found is the result of a search.
+type found struct {
+	view    view
+	owner   int // who mounted what MOUNT lies in
+	problem *problem
+}
 
 // findView returns the view that mount lies in, and what is wrong with it. plain is
 // the value of -plain.
-func findView(mount, plain string) (view, *problem) {
-	v := view{dir: mount}
+func findView(mount, plain string) found {
+	f := found{view: view{dir: mount}, owner: os.Geteuid()}
 	if mount == "" {
-		return v, &problem{"MOUNT is empty", "is a variable of the script not set? names are decoded, targets of links are not"}
+		f.problem = &problem{what: "MOUNT is empty", hint: "is a variable of the script not set?" + unread[1:]}
+		return f
 	}
-	if p := checkDir("MOUNT", mount, "give the encrypted directory that rsync reads"); p != nil {
-		return v, p
-	}
-	dir, err := filepath.EvalSymlinks(mount)
-	if err == nil {
-		dir, err = filepath.Abs(dir)
-	}
+	dir, err := resolve(mount)
 	if err != nil {
-		return v, &problem{err.Error(), "give the directory that rsync reads"}
+		f.problem = cannotUse("MOUNT", mount, err, "give the encrypted directory that rsync reads")
+		return f
 	}
 	mounts, err := mountinfo.GetMounts(nil)
 	if err != nil && plain == "" {
-		return v, &problem{"no mount table: " + err.Error(), "give the plain directory with -plain"}
+		f.problem = &problem{what: "no mount table: " + err.Error(), hint: "give the plain directory with -plain"}
+		return f
 	}
-	listed, p := mountTable(mounts).lookUp(dir)
-	if listed.dir != "" {
-		v = listed
+	s := search{mounts: mounts}
+	_, s.own = s.mounts.locate(dir)
+	f.owner = mountedBy(s.own)
+	if f.problem = checkDir("MOUNT", mount, "give the encrypted directory that rsync reads"); f.problem != nil {
+		return f
 	}
-	if plain == "" {
-		return v, p
+	v, p := s.lookUp(dir)
+	if v.dir != "" {
+		f.view = v
 	}
-	v.plain = ""
-	if p := checkDir("-plain", plain, "give the directory that gocryptfs encrypts"); p != nil {
-		return v, p
+	if plain != "" {
+		f.view.plain, p = plain, s.checkPlain(f.view.dir, mount, plain)
 	}
-	for _, name := range []string{"gocryptfs.conf", "gocryptfs.diriv"} {
-		if _, err := os.Lstat(filepath.Join(plain, name)); err == nil {
-			return v, &problem{"-plain " + plain + " is the encrypted side", "give the directory with the real names"}
-		}
+	f.view.ids = f.view.identify()
+	if again, err := mountinfo.GetMounts(nil); !sameMounts(mounts, again) && err == nil {
+		p = &problem{what: "file systems are being mounted", hint: "targets of links stay encrypted until that ends", passing: true}
 	}
-	v.plain = plain
-	if !sameRoot(v.dir, plain) {
-		return v, &problem{"-plain " + plain + " is not the directory that " + mount + " shows",
-			"give that one; otherwise targets of links stay encrypted"}
+	if f.problem = p; p != nil {
+		p.passing = p.passing || s.passing
+		f.view.plain, f.view.ids[1] = "", identity{}
 	}
-	return v, nil
+	return f
+}
+
+// resolve returns the absolute path of a directory. It may be one that may not be looked at.
+func resolve(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	resolved, err := filepath.EvalSymlinks(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		resolved, err = filepath.EvalSymlinks(filepath.Dir(dir))
+		resolved = filepath.Join(resolved, filepath.Base(dir))
+	}
+	return resolved, err
 }
 
 // checkDir returns a problem if dir, the value of operand, is not a directory. hint
 // says which directory to give.
 func checkDir(operand, dir, hint string) *problem {
-	const rest = "; names are decoded, targets of links are not"
 	fi, err := os.Stat(dir)
 	switch {
-	case os.IsNotExist(err):
-		return &problem{operand + " " + dir + " does not exist", hint + rest}
 	case err != nil:
-		return &problem{operand + " cannot be used: " + err.Error(), hint + rest}
+		return cannotUse(operand, dir, err, hint)
 	case fi.Mode().Type() == fs.ModeSocket:
-		return &problem{operand + " " + dir + " is a socket", "the operands are CTLSOCK and MOUNT, in this order"}
+		return &problem{what: operand + " " + dir + " is a socket", hint: "the operands are CTLSOCK and MOUNT, in this order"}
 	case !fi.IsDir():
-		return &problem{operand + " " + dir + " is not a directory", hint + rest}
+		return &problem{what: operand + " " + dir + " is not a directory", hint: hint + unread}
 	}
 	return nil
 }
 
-// A mountTable holds all mounts, oldest first.
-type mountTable []*mountinfo.Info
+// cannotUse returns the problem that looking at dir gives an error.
+func cannotUse(operand, dir string, err error, hint string) *problem {
+	switch {
+	case os.IsNotExist(err):
+		return &problem{what: operand + " " + dir + " does not exist", hint: hint + unread}
+	case errors.Is(err, fs.ErrPermission) && operand == "MOUNT":
+		hint = "run as the user who mounted it, or mount it with -allow_other"
+	}
+	return &problem{what: operand + " cannot be used: " + err.Error(), hint: hint + unread}
+}
 
-// A location is a directory in a file system, wherever that is mounted.
-type location struct {
-	fs   string
-	path string
+// checkPlain returns a problem if plain, the value of -plain, is not the directory that the
+// view shows.
+func (s *search) checkPlain(view, mount, plain string) *problem {
+	const hint = "give the directory with the real names"
+	if p := checkDir("-plain", plain, hint); p != nil {
+		return p
+	}
+	fits := s.sameRoot(view, plain)
+	if sameDir(view, plain) || !fits && holdsNames(plain) {
+		return &problem{what: "-plain " + plain + " is the encrypted side", hint: hint + unread}
+	}
+	if !fits {
+		return &problem{what: "-plain " + plain + " is not the directory that " + mount + " shows", hint: "give that one" + unread}
+	}
+	return nil
+}
+
+// holdsNames reports whether dir looks like the root of an encrypted view.
+func holdsNames(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, "gocryptfs.conf"))
+	_, err2 := os.Lstat(filepath.Join(dir, "gocryptfs.diriv"))
+	return err == nil || err2 == nil
 }
 
 // lookUp returns the view that dir, an absolute path, lies in. The table is a hint, not
-// a proof: a view is accepted only if its root and the plain directory have the same
-// change time, which gocryptfs hands through.
-func (t mountTable) lookUp(dir string) (v view, p *problem) {
-	p = &problem{dir + " is no gocryptfs mount",
-		"give the directory that rsync reads, or -plain; names are decoded, targets of links are not"}
-	here := t.locate(dir)
-	for _, m := range slices.Backward(t) {
-		typed, reverse := strings.Contains(m.FSType, "gocryptfs"), strings.HasSuffix(m.FSType, "reverse")
-		if !typed && !isFuse(m.FSType) || m.Root != "" && m.Root != "/" {
-			continue
+// a proof: a plain directory is accepted only if it has the change time of the view's root,
+// which gocryptfs hands through, and if it is the only one.
+func (s *search) lookUp(dir string) (v view, p *problem) {
+	p = &problem{what: dir + " is not a gocryptfs mount",
+		hint: "give the directory that rsync reads, or -plain" + unread}
+	here, own := s.mounts.locate(dir)
+	s.own = own
+	reverse, forward := sides(own)
+	var fits []view
+	switch {
+	case forward && !reverse:
+		return v, plainSide(dir, own.Source)
+	case reverse:
+		v, fits = s.reverse(here)
+		if v.dir == "" {
+			return v, p
 		}
-		at := t.locate(m.Mountpoint)
-		sub, within := below(at.path, here.path)
-		within = within && at.fs == here.fs
-		sources := []string{m.Source}
-		if within || !reverse { // what need not be looked at may hang
-			sources = commaVariants(m.Source)
+		p = &problem{what: "the plain directory of " + v.dir + " was not found",
+			hint: "name it with -plain" + unread}
+	}
+	if reverse == forward {
+		more, side := s.forward(dir, here)
+		if fits = append(fits, more...); side != nil {
+			p = side
 		}
-		for _, source := range sources {
-			there := t.locate(source)
-			cipherSub, forward := below(there.path, here.path)
-			forward = forward && there.fs == here.fs
-			switch {
-			case within && (reverse || !typed) && sameRoot(m.Mountpoint, source):
-				return view{dir: m.Mountpoint, plain: source, sub: sub}, nil
-			case forward && !reverse && sameRoot(source, m.Mountpoint):
-				return view{dir: source, plain: m.Mountpoint, sub: cipherSub}, nil
-			case typed && reverse && forward:
-				p = &problem{dir + " is the plain side of a gocryptfs mount",
-					"give the encrypted one: " + m.Mountpoint + "; names are decoded, targets of links are not"}
-			case typed && !reverse && within:
-				p = &problem{dir + " is the plain side of a gocryptfs mount",
-					"give the encrypted one: " + source + "; names are decoded, targets of links are not"}
-			}
-		}
-		if within && reverse && v.dir == "" {
-			v = view{dir: m.Mountpoint, sub: sub}
-			p = &problem{"the plain directory of " + m.Mountpoint + " was not found",
-				"name it with -plain; names are decoded, targets of links are not"}
-		}
+	}
+	fits = slices.CompactFunc(fits, func(a, b view) bool { return sameDir(a.plain, b.plain) && sameDir(a.dir, b.dir) })
+	switch {
+	case len(fits) == 1:
+		return fits[0], nil
+	case len(fits) > 1:
+		p = &problem{what: "there are two plain directories that " + dir + " could show: " + fits[0].plain + " and " + fits[1].plain,
+			hint: "name the right one with -plain" + unread}
+	}
+	if !typed(own) {
+		v = view{} // any FUSE file system
 	}
 	return v, p
 }
 
-// locate returns the location of dir, an absolute path: it lies in the file system with
-// the longest mount point above it or, if there are several, in the newest of them.
-func (t mountTable) locate(dir string) location {
-	var best *mountinfo.Info
-	for _, m := range t {
-		if _, ok := below(m.Mountpoint, dir); ok && (best == nil || len(m.Mountpoint) >= len(best.Mountpoint)) {
-			best = m
+// plainSide returns the problem that dir is the wrong one of two directories.
+func plainSide(dir, encrypted string) *problem {
+	return &problem{what: dir + " is the plain side of a gocryptfs mount",
+		hint: "give the encrypted one: " + encrypted + unread}
+}
+
+// reverse returns the view in reverse mode that a location lies in, and it once more with
+// each plain directory that fits.
+func (s *search) reverse(here location) (v view, fits []view) {
+	for _, m := range slices.Backward(s.mounts) {
+		if reverse, _ := sides(m); !reverse {
+			continue
 		}
-	}
-	if best == nil {
-		return location{path: dir}
-	}
-	sub, _ := below(best.Mountpoint, dir)
-	id := best.Mountpoint // macOS and FreeBSD have no more in the table
-	if best.Root != "" {
-		id = fmt.Sprint(best.Major, ":", best.Minor)
-	}
-	return location{id, path.Join("/", best.Root, sub)}
-}
-
-// isFuse reports whether fstype is one that gocryptfs has on macOS or FreeBSD, where
-// all FUSE file systems have the same type.
-func isFuse(fstype string) bool {
-	return slices.Contains([]string{"macfuse", "osxfuse", "fusefs", "fuse"}, fstype)
-}
-
-// below returns the path of dir relative to root, empty if they are the same. It
-// returns false if dir is not below root.
-func below(root, dir string) (string, bool) {
-	if dir == root {
-		return "", true
-	}
-	return strings.CutPrefix(dir, strings.TrimSuffix(root, "/")+"/")
-}
-
-// commaVariants returns the directories that a source in the mount table may stand for:
-// gocryptfs writes each `,` in it as `_` (gocryptfs mount.go).
-func commaVariants(source string) []string {
-	if !filepath.IsAbs(source) {
-		return nil
-	}
-	found := []string{"/"}
-	for name := range strings.SplitSeq(strings.Trim(source, "/"), "/") {
-		var next []string
-		for _, dir := range found {
-			next = append(next, filepath.Join(dir, name))
-			if !strings.Contains(name, "_") {
-				continue
-			}
-			entries, _ := os.ReadDir(dir)
-			for _, e := range entries {
-				if e.Name() != name && strings.ReplaceAll(e.Name(), ",", "_") == name && len(next) < maxCommaVariants {
-					next = append(next, filepath.Join(dir, e.Name()))
-				}
+		at, _ := s.mounts.locate(m.Mountpoint)
+		sub, ok := below(at.path, here.path)
+		if at.fs != here.fs || at.path != "/" || !ok {
+			continue
+		}
+		v = view{dir: m.Mountpoint, sub: sub, reverse: true}
+		for _, source := range s.directories(m.Source) {
+			if s.sameRoot(v.dir, source) {
+				fit := v
+				fit.plain = source
+				fits = append(fits, fit)
 			}
 		}
-		found = next
+		break
 	}
-	var dirs []string
-	for _, dir := range found {
-		if dir, err := filepath.EvalSymlinks(dir); err == nil {
-			dirs = append(dirs, dir)
+	return v, fits
+}
+
+// forward returns the views in forward mode that a directory lies in, and the problem that it
+// is the plain side of another one.
+func (s *search) forward(dir string, here location) (fits []view, side *problem) {
+	for _, m := range slices.Backward(s.mounts) {
+		reverse, forward := sides(m)
+		if !reverse && !forward || m == s.own || !s.trusts(m) {
+			continue
+		}
+		if at, top := s.mounts.locate(m.Mountpoint); top != m || at.path != "/" {
+			continue // something else is mounted there, or it shows a part
+		}
+		if !forward { // its source need not be looked at
+			there, _ := s.mounts.locate(m.Source)
+			if _, ok := below(there.path, here.path); ok && there.fs == here.fs {
+				side = plainSide(dir, m.Mountpoint)
+			}
+			continue
+		}
+		for _, source := range s.directories(m.Source) {
+			there, _ := s.mounts.locate(source)
+			sub, ok := below(there.path, here.path)
+			if ok && there.fs == here.fs && s.sameRoot(source, m.Mountpoint) {
+				fits = append(fits, view{dir: source, plain: m.Mountpoint, sub: sub})
+			}
 		}
 	}
-	return dirs
+	return fits, side
 }
 
 // sameRoot reports whether the roots of a view and of a plain directory have the same
-// change time. After a recent change it looks again, for as long as entryTimeout: the kernel
-// may not know the change yet, or another may be under way.
-func sameRoot(view, plain string) bool {
-	for deadline := time.Now().Add(entryTimeout); ; time.Sleep(clockStep) {
-		viewInfo, err := os.Stat(view)
-		plainInfo, plainErr := os.Stat(plain)
-		if err != nil || plainErr != nil {
-			return false
-		}
-		x, y := changeTime(viewInfo), changeTime(plainInfo)
-		if x.Equal(y) {
-			return true
-		}
-		if time.Now().After(deadline) || time.Since(x) > entryTimeout && time.Since(y) > entryTimeout {
-			return false
-		}
+// change time. After a recent change the kernel may not know it yet.
+func (s *search) sameRoot(view, plain string) bool {
+	viewInfo, err := os.Stat(view)
+	plainInfo, plainErr := os.Stat(plain)
+	if err != nil || plainErr != nil {
+		return false
 	}
+	x, y := changeTime(viewInfo), changeTime(plainInfo)
+	s.passing = s.passing || time.Since(x) < entryTimeout || time.Since(y) < entryTimeout
+	return x.Equal(y)
 }

@@ -38,18 +38,30 @@ const (
 )
 
 // A Tree is the encrypted view that MOUNT belongs to, and the plain directory that
-// the view shows or is shown as. Only one goroutine may use it; a nil Tree knows
-// nothing.
+// the view shows or is shown as. Only one goroutine may use it.
 //
 // It reads only below these two directories and keeps neither of them open, so that they
-// can be unmounted.
+// can be unmounted. Inode numbers and change times identify a file only within one file
+// system, so they prove nothing if another one is mounted at one of the roots.
+//
 // After a look that takes longer than the timeout, there is no other look until the first
-// one ends: a file system that hangs must not stop the stream.
+// one ends: a file system that hangs must not stop the stream. Looking for the view again
+// never makes the text wait.
 type Tree struct {
 	mount, plainFlag string // MOUNT and -plain
 	timeout          time.Duration
-	view             view
-	found            time.Time // when the view was last looked for
+
+	view    view
+	lost    bool                // a root is no longer what was found
+	search  <-chan func() found // under way, or nil
+	started time.Time           // when the last search began
+	problem *problem            // what the last one found to be wrong
+
+	server    Server
+	peer      int  // the process that elsewhere is about
+	elsewhere bool // it lives in another mount namespace
+
+	deterministic answer
 
 	busy sync.Mutex // held during a look, so for as long as it hangs
 
@@ -62,58 +74,78 @@ type Tree struct {
 	links func(cipher string, dir *os.Root, name string) (encrypted, target string, err error)
 }
 
-// Open finds the encrypted view that mount lies in, and its plain directory. If
-// plain is empty, the mount table names that directory. A look at either of them
-// takes at most the timeout. What cannot be found is reported by a call of warn,
-// with what is wrong and what to do about it, and looked for again when needed.
-func Open(mount, plain string, timeout time.Duration, warn func(what, hint string)) *Tree {
+// An answer to a question that a look may leave open.
+type answer struct {
+	known, yes bool
+	asked      time.Time
+}
+
+// A Server is the gocryptfs that answers at CTLSOCK.
+type Server interface {
+	// Trust tells it who has mounted the file system that MOUNT lies in.
+	Trust(uid uint32)
+	// Peer returns the number of its process, if that is known.
+	Peer() (pid int, ok bool)
+}
+
+// New returns the Tree of MOUNT, after looking for its view. If plain is empty, the mount
+// table names the plain directory. A look at files takes at most the timeout. server
+// may be nil.
+func New(mount, plain string, timeout time.Duration, server Server) *Tree {
 	t := newTree(mount, plain, timeout)
-	if p := t.find(); p != nil {
-		warn(p.what, p.hint)
+	if server != nil {
+		t.server = server
 	}
+	t.problem = &problem{what: mount + " or its plain directory does not answer",
+		hint: "targets of links stay encrypted until it does"}
+	t.begin()
+	t.adopt(timeout)
 	return t
 }
 
 func newTree(mount, plainFlag string, timeout time.Duration) *Tree {
-	return &Tree{mount: mount, plainFlag: plainFlag, timeout: timeout, listings: map[string]*listing{},
+	return &Tree{mount: mount, plainFlag: plainFlag, timeout: timeout, server: noServer{}, listings: map[string]*listing{},
 		seed: maphash.MakeSeed(), same: sameFile, links: readLinks}
 }
 
-// find looks for the view. It returns nil if there is no problem.
-func (t *Tree) find() *problem {
-	t.found = time.Now()
-	v, p, ok := within(t, func() (view, *problem) { return findView(t.mount, t.plainFlag) })
-	if !ok {
-		return &problem{t.mount + " does not answer", "is gocryptfs stopped? targets of links stay encrypted until it goes on"}
-	}
-	t.view = v
-	return p
-}
+// A noServer is not known at all.
+type noServer struct{}
 
-// refreshedView returns the view. It looks again for what is not known of it.
-func (t *Tree) refreshedView() view {
-	if t == nil {
-		return view{}
-	}
-	if (t.view.plain == "" || t.view.dir == "") && time.Since(t.found) > lookAgain {
-		t.find()
-	}
-	return t.view
-}
-
-// ready reports whether both directories are known.
-func (t *Tree) ready() bool { v := t.refreshedView(); return v.plain != "" && v.dir != "" }
+func (noServer) Trust(uint32)      {}
+func (noServer) Peer() (int, bool) { return 0, false }
 
 // Sub returns the cipher path of MOUNT, empty if that is the root of the view.
 func (t *Tree) Sub() string { return t.refreshedView().sub }
 
+// Reverse reports whether the view is known to be one in reverse mode.
+func (t *Tree) Reverse() bool { return t.refreshedView().reverse }
+
+// Deterministic reports whether names may be the same in every directory, as with gocryptfs
+// -deterministic-names: then directories have no gocryptfs.diriv. It returns true until the
+// opposite is known.
+func (t *Tree) Deterministic() bool {
+	dir, a := t.refreshedView().dir, &t.deterministic
+	if !a.known && time.Since(a.asked) > lookAgain {
+		err, ok := prove(t, func() error {
+			_, err := lstat(dir, "gocryptfs.diriv")
+			return err
+		})
+		*a = answer{known: ok && (err == nil || os.IsNotExist(err)), yes: err != nil, asked: time.Now()}
+	}
+	return !a.known || a.yes
+}
+
 // Exists reports whether the view has a file with this cipher path. It returns false
 // if the view is not known or does not answer.
 func (t *Tree) Exists(cipher string) bool {
-	if t.refreshedView().dir == "" {
+	dir := t.refreshedView().dir
+	if dir == "" {
 		return false
 	}
-	_, err, ok := within(t, func() (fs.FileInfo, error) { return lstat(t.view.dir, cipher) })
+	err, ok := prove(t, func() error {
+		_, err := lstat(dir, cipher)
+		return err
+	})
 	return ok && err == nil
 }
 
@@ -125,17 +157,17 @@ func (t *Tree) Target(cipher, plain string, text []byte) (target string, n int) 
 		return "", 0
 	}
 	encrypted := string(text) // text may change while a look hangs
-	target, n, _ = within(t, func() (string, int) {
+	proved, _ := prove(t, func() trail {
 		before, ok := t.trail(cipher, plain)
 		if !ok || !strings.HasPrefix(encrypted, before.encrypted) {
-			return "", 0
+			return trail{}
 		}
 		if after, ok := t.trail(cipher, plain); !ok || after != before {
-			return "", 0
+			return trail{}
 		}
-		return before.target, len(before.encrypted)
+		return before
 	})
-	return target, n
+	return proved.target, len(proved.encrypted)
 }
 
 // Spelling returns the exact plain path of a cipher path whose last name is not
@@ -156,17 +188,22 @@ func (t *Tree) Spelling(cipher, plain string, may bool) (exact string, read int,
 	if !may {
 		return "", 0, false
 	}
-	name, read, ok := within(t, func() (name string, read int) {
+	type spelled struct {
+		name string
+		read int
+	}
+	s, ok := prove(t, func() spelled {
 		l, read := t.readListing(path.Dir(cipher), dir)
+		name := l.unique(hash, leaf)
 		// If the listing of the view has no such file, the kernel may only remember it.
-		if name = l.unique(hash, leaf); name == "" && l.cipherHashes[hash] {
+		if name == "" && l.cipherHashes[hash] {
 			spellings := strings.Split(l.names[leaf], "/")
 			read += entriesPerFile * len(spellings)
 			name = t.spell(l, cipher, dir, spellings)
 		}
-		return name, read
+		return spelled{name, read}
 	})
-	return dir + name, read, ok && name != ""
+	return dir + s.name, s.read, ok && s.name != ""
 }
 
 // A trail describes a link and the directories above it, from the roots down. If two

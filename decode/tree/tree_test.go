@@ -65,6 +65,7 @@ func newPlainTreeIn(t testing.TB, base string, script []byte) *plainTree {
 	p.tree.view = view{dir: filepath.Join(base, "view"), plain: filepath.Join(base, "plain")}
 	p.tree.same, p.tree.links = p.same, p.links
 	p.must(os.MkdirAll(p.cipher(""), 0o755), os.MkdirAll(p.plain(""), 0o755))
+	p.tree.view.ids = p.tree.view.identify()
 	p.pair(p.cipher(""), p.plain(""))
 	p.answered[treeDir.cipher] = treeDir.plain
 	for _, e := range append(treeNames, treeLinks...) {
@@ -307,7 +308,7 @@ func TestSameFile(t *testing.T) {
 	second := time.Now().Truncate(time.Second)
 	for changed, want := range map[time.Time]bool{
 		second: true, second.Add(-time.Second): true, second.Add(-entryTimeout): false,
-		second.Add(-time.Second + 1): false, time.Now(): true, time.Now().Add(time.Hour): true,
+		second.Add(-time.Second + 1): false, time.Now(): true, time.Now().Add(time.Hour): false, time.Now().Truncate(time.Second).Add(time.Hour): false,
 	} {
 		if got := isRecent(changed); got != want {
 			t.Errorf("%v is recent: %v", changed, got)
@@ -341,33 +342,64 @@ func TestMountTables(t *testing.T) {
 	row := func(fstype, source, at, root string) *mountinfo.Info {
 		return &mountinfo.Info{FSType: fstype, Source: source, Mountpoint: at, Root: root}
 	}
-	root := row("apfs", "/dev/disk1", "/", "")
+	of := func(user string, m *mountinfo.Info) *mountinfo.Info { // on Linux
+		m.VFSOptions = "rw,user_id=" + user + ",group_id=0"
+		return m
+	}
+	root, disk := row("apfs", "/dev/disk1", "/", ""), row("ext4", "/dev/sda", "/", "/")
+	reverse, forward := view{dir: enc, plain: plain, reverse: true}, view{dir: enc, plain: plain}
+	unknown := view{dir: enc, sub: encA, reverse: true}
+	inside := func(v view) view { v.sub = encA; return v }
 	for name, tt := range map[string]struct {
 		table mountTable
 		dir   string
 		want  view
 	}{
-		"Linux, reverse":        {mountTable{row("ext4", "/dev/sda", "/", "/"), row("fuse.gocryptfs-reverse", plain, enc, "/")}, enc, view{enc, plain, ""}},
-		"Linux, forward":        {mountTable{row("ext4", "/dev/sda", "/", "/"), row("fuse.gocryptfs", enc, plain, "/")}, sub, view{enc, plain, encA}},
-		"macFUSE, reverse":      {mountTable{root, row("macfuse", plain, enc, "")}, enc, view{enc, plain, ""}},
-		"macFUSE, inside":       {mountTable{root, row("macfuse", plain, enc, "")}, sub, view{enc, plain, encA}},
-		"macFUSE, forward":      {mountTable{root, row("macfuse", enc, plain, "")}, enc, view{enc, plain, ""}},
-		"osxfuse, forward":      {mountTable{root, row("osxfuse", enc, plain, "")}, sub, view{enc, plain, encA}},
-		"FreeBSD, reverse":      {mountTable{root, row("fusefs", plain, enc, "")}, enc, view{enc, plain, ""}},
-		"the newest counts":     {mountTable{root, row("fusefs", other, enc, ""), row("fusefs", plain, enc, "")}, enc, view{enc, plain, ""}},
-		"one that lies":         {mountTable{root, row("fusefs", plain, enc, ""), row("fusefs", other, enc, "")}, enc, view{enc, plain, ""}},
-		"another directory":     {mountTable{root, row("macfuse", other, enc, "")}, enc, view{}},
-		"another file system":   {mountTable{root, row("nfs", plain, enc, "")}, enc, view{}},
-		"a device":              {mountTable{root, row("fusefs", "/dev/fuse", enc, "")}, enc, view{}},
-		"somewhere else":        {mountTable{root, row("macfuse", plain, enc, "")}, other, view{}},
-		"Linux, wrong, reverse": {mountTable{row("ext4", "/dev/sda", "/", "/"), row("fuse.gocryptfs-reverse", other, enc, "/")}, sub, view{enc, "", encA}},
+		"Linux, reverse":            {mountTable{disk, row("fuse.gocryptfs-reverse", plain, enc, "/")}, enc, reverse},
+		"Linux, forward":            {mountTable{disk, row("fuse.gocryptfs", enc, plain, "/")}, sub, inside(forward)},
+		"macFUSE, reverse":          {mountTable{root, row("macfuse", plain, enc, "")}, enc, reverse},
+		"macFUSE, inside":           {mountTable{root, row("macfuse", plain, enc, "")}, sub, inside(reverse)},
+		"macFUSE, forward":          {mountTable{root, row("macfuse", enc, plain, "")}, enc, forward},
+		"osxfuse, forward":          {mountTable{root, row("osxfuse", enc, plain, "")}, sub, inside(forward)},
+		"FreeBSD, reverse":          {mountTable{root, row("fusefs", plain, enc, "")}, enc, reverse},
+		"the newest counts":         {mountTable{root, row("fusefs", other, enc, ""), row("fusefs", plain, enc, "")}, enc, reverse},
+		"the newest one lies":       {mountTable{root, row("fusefs", plain, enc, ""), row("fusefs", other, enc, "")}, enc, view{}},
+		"another directory":         {mountTable{root, row("macfuse", other, enc, "")}, enc, view{}},
+		"another file system":       {mountTable{root, row("nfs", plain, enc, "")}, enc, view{}},
+		"a device":                  {mountTable{root, row("fusefs", "/dev/fuse", enc, "")}, enc, view{}},
+		"somewhere else":            {mountTable{root, row("macfuse", plain, enc, "")}, other, view{}},
+		"Linux, wrong, reverse":     {mountTable{disk, row("fuse.gocryptfs-reverse", other, enc, "/")}, sub, unknown},
+		"forward, listed twice":     {mountTable{disk, row("fuse.gocryptfs", enc, plain, "/"), row("fuse.gocryptfs", enc, plain, "/")}, enc, forward},
+		"forward, another user's":   {mountTable{disk, of("4242", row("fuse.gocryptfs", enc, plain, "/"))}, enc, view{}},
+		"forward, root's":           {mountTable{disk, of("0", row("fuse.gocryptfs", enc, plain, "/"))}, enc, forward},
+		"reverse, another user's":   {mountTable{disk, of("4242", row("fuse.gocryptfs-reverse", plain, enc, "/"))}, enc, reverse},
+		"reverse and forward":       {mountTable{disk, row("fuse.gocryptfs-reverse", other, enc, "/"), row("fuse.gocryptfs", enc, plain, "/")}, sub, unknown},
+		"in their FUSE file system": {mountTable{disk, row("fuse.gocryptfs", enc, plain, "/"), of("4242", row("fuse", "x", enc, "/"))}, enc, forward},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v, p := tt.table.lookUp(tt.dir)
+			if strings.Contains(name, "'s") && runtime.GOOS != "linux" {
+				t.Skip("owners are not in the table")
+			}
+			v, p := (&search{mounts: tt.table}).lookUp(tt.dir)
 			if v != tt.want || (p == nil) != (v.plain != "") {
 				t.Errorf("got %+v, %v, want %+v", v, p, tt.want)
 			}
 		})
+	}
+}
+
+// TestMountHides finds the mount of a path by the parents of mounts: one that is above others
+// and newer hides them, and one that was moved is not newer.
+func TestMountHides(t *testing.T) {
+	row := func(id, parent int, at string) *mountinfo.Info {
+		return &mountinfo.Info{ID: id, Parent: parent, Mountpoint: at, Root: "/"}
+	}
+	table := mountTable{row(2, 3, "/proc"), row(3, 1, "/"), row(4, 3, "/a"), row(5, 4, "/a/b"), row(6, 5, "/a/b"),
+		row(7, 3, "/c/d"), row(8, 3, "/c"), row(9, 8, "/c/e")}
+	for dir, want := range map[string]int{"/": 3, "/proc/1": 2, "/a": 4, "/ab": 3, "/a/b/c": 6, "/c/d": 8, "/c/e/f": 9, "/x": 3} {
+		if _, m := table.locate(dir); m == nil || m.ID != want {
+			t.Errorf("%s lies in %v, want %d", dir, m, want)
+		}
 	}
 }
 

@@ -1,0 +1,83 @@
+package tree
+
+import "time"
+
+// begin starts to look for the view.
+func (t *Tree) begin() {
+	mount, plain := t.mount, t.plainFlag
+	t.started = time.Now()
+	t.search = begin(func() found { return findView(mount, plain) })
+}
+
+// adopt takes over what a search has found, after at most the given wait.
+func (t *Tree) adopt(wait time.Duration) {
+	if t.isHung() {
+		return // that look still uses the view
+	}
+	var f found
+	select {
+	case result := <-t.search:
+		f = result()
+	case <-time.After(wait):
+		return
+	}
+	t.search, t.problem = nil, f.problem
+	t.server.Trust(uint32(f.owner))
+	if f.problem != nil && f.view.sub == "" && t.view.sub != "" {
+		return // MOUNT is gone; its path is still the same
+	}
+	t.lost = false
+	if f.view != t.view {
+		t.view, t.deterministic = f.view, answer{}
+		t.forget()
+	}
+}
+
+// forget drops what was learned of files.
+func (t *Tree) forget() { t.listings, t.listed = map[string]*listing{}, 0 }
+
+// Check calls warn with what is wrong and what to do about it, if the view or its plain
+// directory was not found. If a root has changed a moment ago, it looks for them again, for
+// up to two seconds: the kernel may not know the change yet.
+func (t *Tree) Check(warn func(what, hint string)) {
+	p := t.problem
+	for late := time.Now().Add(entryTimeout); p != nil && p.passing && time.Now().Before(late); p = t.problem {
+		time.Sleep(clockStep)
+		t.begin()
+		t.adopt(t.timeout)
+	}
+	if p == nil && t.isElsewhere() {
+		p = &problem{what: "gocryptfs runs in another mount namespace, where paths mean something else",
+			hint: "name the plain directory, as it is seen here, with -plain" + unread}
+	}
+	if p != nil {
+		warn(p.what, p.hint)
+	}
+}
+
+// refreshedView returns the view. It has what is not known of it looked for again, in the
+// background and not more often than every second.
+func (t *Tree) refreshedView() view {
+	switch {
+	case t.search != nil:
+		t.adopt(0)
+	case (t.lost || t.view.plain == "" || t.view.dir == "") && time.Since(t.started) > lookAgain:
+		t.begin()
+	}
+	return t.view
+}
+
+// ready reports whether both directories are known.
+func (t *Tree) ready() bool {
+	v := t.refreshedView()
+	return v.plain != "" && v.dir != "" && !t.lost && !t.isElsewhere()
+}
+
+// isElsewhere reports whether paths of the mount table mean something else to gocryptfs. It
+// looks again when another process answers.
+func (t *Tree) isElsewhere() bool {
+	if pid, ok := t.server.Peer(); pid != t.peer {
+		t.peer, t.elsewhere = pid, ok && livesElsewhere(pid)
+	}
+	return t.elsewhere && t.plainFlag == ""
+}
