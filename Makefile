@@ -59,7 +59,7 @@ dist-test: deps .tools/nfpm ## check that dist repeats byte for byte and the .de
 	@.ci/dist-test.sh
 
 deps: ## install the missing programs that demo, test and lint need
-	@.ci/deps.sh rsync fusermount3 gocryptfs gcc mandoc shellcheck
+	@.ci/deps.sh rsync fusermount3 gocryptfs gcc mandoc shellcheck zsh sshfs sftp-server
 
 clean: ## remove what was built
 	rm -rf $(NAME) $(DIST) .tools

@@ -2,12 +2,14 @@
 # deps.sh COMMAND...: installs the packages of the commands that are missing. It says which, and
 # without CI=true it uses sudo only after a yes.
 set -eu
+PATH=$PATH:/usr/lib/openssh # of sftp-server
 
 missing=
 for command; do
 	command -v "$command" >/dev/null && continue
 	case $command in
 	fusermount3) missing="$missing fuse3" ;;
+	sftp-server) missing="$missing openssh-sftp-server" ;;
 	gcc) missing="$missing gcc libc6-dev" ;;
 	*) missing="$missing $command" ;;
 	esac
