@@ -1,179 +1,175 @@
 package main
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
+	"time"
 
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
-// TestReadme runs the shell examples of README, as a reader would who has files in
-// ~/Documents, a password, and a backup host, which is the same machine here.
+// TestReadme runs the examples of README, as a reader would who has files in ~/Documents, a
+// password, and a backup host, which is the same machine here.
 func TestReadme(t *testing.T) {
-	need(t, "fuse", "rsync", "bash", "gocryptfs", "fusermount")
+	need(t, "fuse", "rsync", "bash", "gocryptfs", "fusermount", "flock")
 	text := read(t, "README.md")
-	var examples []string
-	for _, m := range regexp.MustCompile("(?s)```bash\n(.*?)```").FindAllStringSubmatch(text, -1) {
-		examples = append(examples, m[1])
-	}
-	if len(examples) != 5 {
-		t.Fatalf("%d examples, want the script, timemachine, a log, a restore in two parts", len(examples))
-	}
 	// There is neither on macOS (bash 3.2, openrsync, the tools of BSD).
 	gnu := regexp.MustCompile(`missing-args|\b(touch|date) -d|sed -i|-printf|readlink -f|stat -c|mktemp -[^d]|declare -A|\$\{\w+,,`)
-	if other := gnu.FindString(strings.Join(examples, "")); other != "" {
+	if other := gnu.FindString(text); other != "" {
 		t.Errorf("%s does not work everywhere", other)
 	}
 	r := newReader(t)
-	// The filter is not installed in the reader's PATH, which is that of cron.
-	bin, err := exec.LookPath(program)
-	if err != nil {
-		t.Fatal(err)
+	scripts, lines := fenced(text, "bash"), fenced(text, "sh")
+	if len(scripts) != 2 || len(lines) != 5 {
+		t.Fatalf("%d scripts, %d examples for a prompt", len(scripts), len(lines))
 	}
-	script := strings.Replace(examples[0], "/usr/local/bin", r.home+"/bin:"+filepath.Dir(bin), 1)
-	timemachine, log, fetch, decrypt := examples[1], examples[2], examples[3], examples[4]
-	head, _, ok := strings.Cut(script, "rsync -ai")
-	if !ok {
-		t.Fatal("the script has no rsync -ai")
-	}
-	filter := `gocryptfs-rsync-pretty "$run/ctl"`
+	backup := strings.ReplaceAll(scripts[0], "/usr/local/bin", r.home+"/local bin")
+	_, cron, _ := strings.Cut(text, "    0 3 * * * ")
+	cron, _, _ = strings.Cut(cron, "\n")
+	cron = "PATH=$HOME/bin:/usr/bin:/bin\n" + cron
 
 	t.Run("script", func(t *testing.T) {
-		r.expect(t, strings.Replace(script, filter, filter[:23]+"-map ~/names.tsv "+filter[23:], 1),
-			"Straße.txt", "taxes 2025/taxes.pdf", longTaxes)
-	})
-	t.Run("again", func(t *testing.T) {
+		r.write(t, "bin/backup", backup)
+		out := r.sh("sh", cron)
+		log := read(t, r.home+"/backup.log")
+		has(t, log, "Straße.txt", "taxes 2025/taxes.pdf", longTaxes)
+		if out.status != 0 || out.out != "" || strings.Contains(log, "gocryptfs.") {
+			t.Errorf("housekeeping files in the log, or an error: %v\n%s", out, log)
+		}
 		r.write(t, "Documents/new.txt", "new")
-		if out := r.bash(t, script); !strings.Contains(out, "+ new.txt\n") || strings.Contains(out, "taxes.pdf") {
-			t.Errorf("not only the new file:\n%s", out)
+		r.sh("sh", cron)
+		night := strings.TrimPrefix(read(t, r.home+"/backup.log"), log)
+		if date := regexp.MustCompile(`^\w.* 20\d\d\n`); !date.MatchString(log) || !date.MatchString(night) {
+			t.Errorf("no date in front of\n%s%s", log, night)
+		}
+		if !strings.Contains(night, "+ new.txt\n") || strings.Contains(night, "taxes.pdf") {
+			t.Errorf("not only the new file:\n%s", night)
 		}
 	})
-	t.Run("twice at once", func(t *testing.T) {
-		var group sync.WaitGroup
-		for range 2 {
-			group.Go(func() {
-				if out, err := r.command(script).CombinedOutput(); err != nil {
-					t.Errorf("%v\n%s", err, out)
-				}
-			})
+	t.Run("SIGTERM", func(t *testing.T) { r.testSignal(t, backup, cron) })
+	t.Run("status", func(t *testing.T) {
+		want := r.sh("sh", "rsync -a Documents/ /dev/null/x")
+		got := r.sh("bash", strings.Replace(backup, "=backuphost:documents", "=/dev/null/x", 1))
+		if want.status == 0 || got.status != want.status {
+			t.Errorf("%v, want the status of rsync, %d", got, want.status)
 		}
-		group.Wait()
 	})
-	t.Run("wrong password", func(t *testing.T) {
+	t.Run("password", func(t *testing.T) {
 		r.write(t, ".backup-password", "wrong\n")
-		defer r.write(t, ".backup-password", "secret\n")
-		if out, err := r.command(script).CombinedOutput(); err == nil || !strings.Contains(string(out), "Password incorrect") {
-			t.Errorf("%v\n%s", err, out)
+		if out := r.sh("bash", backup); out.status == 0 || !strings.Contains(out.out, "Password incorrect") {
+			t.Errorf("wrong: %v", out)
 		}
-	})
-	t.Run("no password", func(t *testing.T) {
-		r.bash(t, "mv .backup-password .elsewhere")
-		defer r.bash(t, "mv .elsewhere .backup-password")
-		if out, err := r.command(script).CombinedOutput(); err == nil || !strings.Contains(string(out), ".backup-password: no such file") {
-			t.Errorf("%v\n%s", err, out)
+		os.Remove(r.home + "/.backup-password")
+		if out := r.sh("bash", backup); out.status == 0 || !strings.Contains(out.out, ".backup-password: no such file") {
+			t.Errorf("none: %v", out)
 		}
-	})
-	t.Run("SIGTERM", func(t *testing.T) {
-		r.write(t, "Documents/big", strings.Repeat("x", 8<<20))
-		c := r.command(strings.Replace(script, "rsync -ai", "rsync -ai --bwlimit=100", 1))
-		var out bytes.Buffer
-		c.Stdout, c.Stderr = &out, &out
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ctlsocktest.Eventually(t, "rsync copies", func() bool {
-			temporary, _ := filepath.Glob(r.home + "/documents/.*")
-			return len(temporary) > 0
-		})
-		if err := syscall.Kill(-c.Process.Pid, syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Wait(); err == nil {
-			t.Errorf("ends well:\n%s", &out)
-		}
-		os.Remove(filepath.Join(r.home, "Documents/big"))
+		r.write(t, ".backup-password", "secret\n")
 	})
 	t.Run("timemachine", func(t *testing.T) {
-		r.expect(t, head+timemachine, "view/Straße.txt", "view/taxes 2025/taxes.pdf", "100%")
+		script := regexp.MustCompile(`(?m)^rsync -ai .*\n`).ReplaceAllLiteralString(backup, scripts[1])
+		script = strings.Replace(script, "=backuphost:documents", "=backuphost:machine", 1)
+		os.Mkdir(r.home+"/machine", 0o755)
+		has(t, r.sh("bash", script).out, "view/Straße.txt", "view/taxes 2025/taxes.pdf", "100%")
 	})
-	t.Run("log", func(t *testing.T) {
-		r.expect(t, head+"cd\nrsync -av \"$run/view\" elsewhere > rsync.log\ntouch -d yesterday rsync.log\n"+log,
-			"\nview/taxes 2025/taxes.pdf\n", "/view/taxes 2025/taxes.pdf\n")
-	})
-	if left := r.bash(t, "ls -d tmp.* || true"); !strings.Contains(left, "No such file") {
-		t.Errorf("the scripts left something behind:\n%s", left)
-	}
-
-	dashed := regexp.MustCompile(`(?m)^-[^/\t]*\t(form \d+)$`).FindStringSubmatch(read(t, r.home+"/names.tsv"))
-	if dashed == nil {
-		t.Fatal("no cipher path begins with a dash")
-	}
-	_, manual, _ := strings.Cut(read(t, program+".1"), "indent\npath=")
-	manual, _, _ = strings.Cut("path="+manual, ".Ed")
-	manual = strings.NewReplacer(`\e`, `\`, "host:backup/\n", "backuphost:documents/ \n", "names.tsv", "~/names.tsv").Replace(manual)
-	const newest = "from=backuphost:documents/current/view/"
-	everything := regexp.MustCompile("`(rsync -a \"\\$from\" fetched/)`").FindStringSubmatch(text)
-	for i, tt := range []struct{ fetch, path, from, want string }{
-		{fetch, "taxes 2025/taxes.pdf", "", "taxes 2025/taxes.pdf"},
-		{fetch, "taxes 2025", "", "taxes 2025/taxes.pdf"},
-		{fetch, "taxes 2025/taxes.pdf", newest, "taxes 2025/taxes.pdf"},
-		{fetch, longTaxes, "", longTaxes},
-		{fetch, dashed[1], "", dashed[1]},
-		{fetch, quoted, "", quoted},
-		{fetch, "axes.pdf", "", "not found"},
-		{fetch, "", "", "taxes 2025/taxes.pdf"},
-		{fetch, "", newest, longTaxes},
-		{manual, "taxes 2025", newest, "taxes 2025/taxes.pdf"},
-		{manual, longTaxes, "", longTaxes},
-		{manual, dashed[1], "", dashed[1]},
-		{manual, "axes.pdf", "", "not found"},
-	} {
-		t.Run("restore "+tt.path, func(t *testing.T) {
-			sh := strings.Replace(tt.fetch, `"taxes 2025/taxes.pdf"`, `"`+tt.path+`"`, 1)
-			if tt.path == "" {
-				sh = "from=backuphost:documents/ \n" + everything[1] + "\n"
-			}
-			if tt.from != "" {
-				sh = strings.Replace(sh, "from=backuphost:documents/ ", tt.from+" ", 1)
-			}
-			out, err := r.command(fmt.Sprintf("mkdir %d; cd %[1]d; rm -rf ~/Restored\n", i) + sh + decrypt).CombinedOutput()
-			if tt.want == "not found" {
-				if mounted := r.bash(t, "mount | grep "+r.home+" || true"); err == nil || mounted != "" || !strings.HasPrefix(string(out), "not found\n") {
-					t.Errorf("%v, got %q, mounted: %s", err, out, mounted)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			if got := read(t, filepath.Join(r.home, "Restored", tt.want)); got != "content of "+tt.want {
-				t.Errorf("got %q", got)
-			}
-			files := strings.TrimSpace(r.bash(t, "find ~/Restored -type f"))
-			if n := strings.Count(files, "\n") + 1; n != 1 && tt.path != "" {
-				t.Errorf("%d files, want that alone", n)
-			}
-			if left := r.bash(t, "mount | grep "+r.home+" || true"); left != "" {
-				t.Errorf("left mounted: %s", left)
-			}
+	for _, shell := range []string{"bash", "dash", "zsh"} {
+		t.Run(shell, func(t *testing.T) {
+			need(t, shell)
+			r.testPrompt(t, shell, lines[0], lines[1], lines[2])
+			t.Setenv("PATH", os.Getenv("PATH")+":"+sftpServer)
+			need(t, "sshfs", "sftp-server")
+			r.testRestore(t, shell, lines[3], lines[4])
 		})
+	}
+	if left := r.sh("sh", "ls -d tmp.*; mount | grep ~").out; !strings.HasPrefix(left, "ls: ") || strings.Count(left, "\n") > 1 {
+		t.Errorf("left behind:\n%s", left)
 	}
 }
 
-// longTaxes is a path that gocryptfs stores as a long name; quoted requires care in a
-// script.
-var (
-	longTaxes = strings.Repeat("long ", 40) + "taxes.pdf"
-	quoted    = "Grandma's pie.txt"
-)
+// testSignal ends a script that runs from cron, and starts a second one meanwhile.
+func (r *reader) testSignal(t *testing.T, backup, cron string) {
+	r.write(t, "Documents/big", strings.Repeat("x", 8<<20))
+	r.write(t, "bin/backup", strings.Replace(backup, "rsync -ai", "rsync -ai --bwlimit=100", 1)) // takes 80 s
+	defer os.Remove(r.home + "/Documents/big")
+	defer r.write(t, "bin/backup", backup)
+	c := r.command("sh", strings.Replace(cron, "flock", "exec flock", 1))
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ctlsocktest.Eventually(t, "rsync copies", func() bool {
+		temporary, _ := filepath.Glob(r.home + "/documents/.*")
+		return len(temporary) > 0
+	})
+	if out := r.sh("sh", cron); out.status != 1 || out.out != "" {
+		t.Errorf("a second run: %v", out)
+	}
+	start := time.Now()
+	script := read(t, fmt.Sprintf("/proc/%d/task/%[1]d/children", c.Process.Pid)) // of flock, not of the script
+	if out := r.sh("sh", "kill "+script); out.status != 0 {
+		t.Error(out)
+	}
+	if err := c.Wait(); err == nil || time.Since(start) > 40*time.Second {
+		t.Errorf("after SIGTERM: %v after %v", err, time.Since(start))
+	}
+}
+
+// testPrompt pastes the lines of README into a shell: those for forward mode, for the view
+// at a prompt, and for an index.
+func (r *reader) testPrompt(t *testing.T, shell, forward, prompt, index string) {
+	r.sh("sh", "rm -rf Cipher Plain cipher; mkdir Cipher Plain; gocryptfs -q -init -scryptn 10 -passfile .backup-password Cipher")
+	has(t, r.sh(shell, forward).out, "cd+++++++++ ./\n")
+	r.sh("sh", "fusermount -u Plain")
+
+	mountView := strings.Split(prompt, "\n")[1]
+	r.sh("sh", "rm -rf names.tsv elsewhere; mkdir -p view\n"+mountView+"\nrsync -av view elsewhere >rsync.log; fusermount -u view")
+	yesterday := time.Now().AddDate(0, 0, -1)
+	if err := os.Chtimes(r.home+"/rsync.log", yesterday, yesterday); err != nil {
+		t.Fatal(err)
+	}
+	has(t, r.sh(shell, prompt).out, "\nview/taxes 2025/taxes.pdf\n", r.home+"/view/taxes 2025/taxes.pdf\n")
+	has(t, r.sh(shell, index).out, "\nview/taxes 2025/taxes.pdf\n", "\ntaxes 2025/taxes.pdf\n")
+	if out := r.sh("sh", "fusermount -u ~/view"); out.status != 0 {
+		t.Error(out)
+	}
+}
+
+// testRestore restores everything by the lines of README: with a wrong password, then with
+// the right one, and once more.
+func (r *reader) testRestore(t *testing.T, shell, restore, unmount string) {
+	r.sh("sh", "rm -rf fetched decrypted Restored")
+	defer r.write(t, ".backup-password", "secret\n")
+	for _, password := range []string{"wrong\n", "secret\n", "secret\n"} {
+		r.write(t, ".backup-password", password)
+		out := r.sh(shell, restore)
+		got, _ := os.ReadFile(r.home + "/Restored/taxes 2025/taxes.pdf")
+		right := password == "secret\n"
+		if right != (out.status == 0) || right != (string(got) == "content of taxes 2025/taxes.pdf") {
+			t.Errorf("password %q: got %q, %v", password, got, out)
+		}
+		if out := r.sh(shell, unmount); right && out.status != 0 {
+			t.Error(out)
+		}
+	}
+}
+
+// fenced returns the examples in a text that are marked as lang.
+func fenced(text, lang string) (examples []string) {
+	for _, m := range regexp.MustCompile("(?s)```"+lang+"\n(.*?)```").FindAllStringSubmatch(text, -1) {
+		examples = append(examples, m[1])
+	}
+	return examples
+}
+
+// sftpServer are the directories in which distributions have it.
+const sftpServer = "/usr/lib/openssh:/usr/libexec/openssh:/usr/lib/ssh"
+
+// longTaxes is a path that gocryptfs stores as a long name.
+var longTaxes = strings.Repeat("long ", 40) + "taxes.pdf"
 
 // A reader has a home directory, in which all examples run.
 type reader struct {
@@ -183,19 +179,26 @@ type reader struct {
 
 func newReader(t *testing.T) *reader {
 	t.Helper()
-	home := shortDir(t)
-	r := &reader{home: home, env: programEnv("LC_ALL=C.UTF-8", "HOME="+home, "TMPDIR="+home,
-		"RSYNC_RSH="+home+"/bin/host", "PATH=/usr/bin:/bin")} // as cron has it
+	r := &reader{home: shortDir(t)}
+	r.env = programEnv("LC_ALL=C.UTF-8", "HOME="+r.home, "TMPDIR="+r.home, "RSYNC_RSH=ssh",
+		"PATH="+r.home+"/bin:/usr/bin:/bin:"+r.home+"/local bin")
 	r.write(t, ".backup-password", "secret\n")
-	paths := []string{"Straße.txt", "taxes 2025/taxes.pdf", longTaxes, quoted}
-	for i := range 1000 { // one cipher path in 64 begins with a dash
-		paths = append(paths, fmt.Sprintf("form %d", i))
-	}
-	for _, path := range paths {
+	for _, path := range []string{"Straße.txt", "taxes 2025/taxes.pdf", longTaxes, "-Grandma's \"pie\".txt"} {
 		r.write(t, "Documents/"+path, "content of "+path)
 	}
-	// rsync calls it like ssh, with a host and a command.
-	r.write(t, "bin/host", "#!/bin/sh\nshift\ncd && exec \"$@\"\n")
+	bin, err := exec.LookPath(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.write(t, "local bin/"+program, "#!/bin/sh\nexec '"+bin+"' \"$@\"\n")
+	// What rsync and sshfs run, with options, a host and a command.
+	r.write(t, "bin/ssh", `#!/bin/sh
+cd
+case $* in *" sftp") PATH=`+sftpServer+` exec sftp-server ;; esac
+while [ "$1" != backuphost ]; do shift; done
+shift
+exec "$@"
+`)
 	// The rsync that timemachine 1.3.2 runs for `timemachine -v SRC DEST -- OPTS`.
 	r.write(t, "bin/timemachine", `#!/bin/sh
 src=$2 dest=$3
@@ -204,7 +207,9 @@ rsync --recursive --perms --owner --group --times --links --delete --delete-excl
 	--partial-dir=.partial "$@" "$src" "$dest/.inprogress"
 ln -sfn .inprogress "$HOME/${dest#*:}/current"
 `)
-	r.bash(t, "gocryptfs -q -init -reverse -scryptn 10 -passfile ~/.backup-password ~/Documents")
+	if out := r.sh("sh", "gocryptfs -q -init -reverse -scryptn 10 -passfile ~/.backup-password ~/Documents"); out.status != 0 {
+		t.Fatal(out)
+	}
 	return r
 }
 
@@ -219,34 +224,41 @@ func (r *reader) write(t *testing.T, path, content string) {
 	}
 }
 
-// command returns a script that runs at home.
-func (r *reader) command(script string) *exec.Cmd {
-	cmd := exec.Command("bash", "-e", "-o", "pipefail", "-c", script)
+// command returns a shell that runs a script at home. gocryptfs reads the password that is in
+// the file from standard input, as from a terminal.
+func (r *reader) command(shell, script string) *exec.Cmd {
+	cmd := exec.Command(shell, "-c", script)
 	cmd.Dir, cmd.Env = r.home, r.env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Stdin, _ = os.Open(r.home + "/.backup-password") // nil is /dev/null
 	return cmd
 }
 
-// bash runs a script at home and returns all that it prints.
-func (r *reader) bash(t *testing.T, script string) string {
-	t.Helper()
-	out, err := r.command(script).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s\n%s", err, script, out)
-	}
-	return string(out)
+// A result is the output of a script, both streams, and its status.
+type result struct {
+	out    string
+	status int
 }
 
-// expect runs a script and checks that it prints these words, and no ciphertext.
-func (r *reader) expect(t *testing.T, script string, words ...string) {
+// sh runs a script in a shell, at home.
+func (r *reader) sh(shell, script string) result {
+	out, err := r.command(shell, script).CombinedOutput()
+	if e := (*exec.ExitError)(nil); errors.As(err, &e) {
+		return result{string(out), e.ExitCode()}
+	} else if err != nil {
+		return result{err.Error(), -1}
+	}
+	return result{string(out), 0}
+}
+
+// has checks that a text has these words, and no ciphertext.
+func has(t *testing.T, text string, words ...string) {
 	t.Helper()
-	out := r.bash(t, script)
 	for _, w := range words {
-		if !strings.Contains(out, w) {
-			t.Errorf("no %q in the output:\n%s", w, out)
+		if !strings.Contains(text, w) {
+			t.Errorf("no %q in the output:\n%s", w, text)
 		}
 	}
-	if c := regexp.MustCompile(`[/ ][\w-]{22}(/|\n)`).FindString(out); c != "" {
-		t.Errorf("ciphertext %q in the output:\n%s", c, out)
+	if c := regexp.MustCompile(`[/ ][\w-]{22}(/|\n)`).FindString(text); c != "" {
+		t.Errorf("ciphertext %q in the output:\n%s", c, text)
 	}
 }
