@@ -116,6 +116,18 @@ func TestFaultStopped(t *testing.T) {
 	})
 }
 
+// Whether CTLSOCK is the right one is asked only if gocryptfs answered for every name.
+func TestFaultUnanswered(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Silence)
+	var out, errs bytes.Buffer
+	in := strings.NewReader(fakeName(1) + "\n" + fakeName(2) + "\n")
+	status := run([]string{"-strict", "-timeout", "100ms", s.Path, t.TempDir()}, in, &out, &errs)
+	if got := errs.String(); status != exitEncrypted || !strings.HasSuffix(got, ": hint: gocryptfs did not answer for all of them\n") ||
+		strings.Contains(got, "none of") {
+		t.Errorf("status %d, stderr %s", status, got)
+	}
+}
+
 // The file system is unmounted and mounted again while the filter runs.
 func TestFaultRemounted(t *testing.T) {
 	onServers(t, func(t *testing.T, m *mount) {

@@ -207,7 +207,8 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 		o.Index = index.Open(c.mapFile, !c.indexOnly, m.warning)
 	}
 	stats, err := decode.Copy(stdout, stdin, o)
-	status := m.encrypted(stats, c.strict, reached)
+	asked := client.Stats()
+	status := m.encrypted(stats, c.strict, reached, asked.Failed)
 	if err != nil {
 		m.error(err.Error(), "")
 		status = exitFailed
@@ -216,7 +217,6 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 		status = exitFailed
 	}
 	if c.verbose {
-		asked := client.Stats()
 		fmt.Fprintf(m.w, "%s: %s decoded, %d left encrypted, %d answers from the index, %d from the cache, %v waiting for gocryptfs, %v in all\n",
 			program, names(stats.Decoded), stats.Encrypted, stats.Indexed, asked.Hits,
 			asked.Wait.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
@@ -227,17 +227,23 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 }
 
 // encrypted says what is to be said of the names that stayed encrypted, and returns the
-// status. reached means that there was a server to ask.
-func (m messages) encrypted(stats decode.Stats, strict, reached bool) int {
+// status. reached means that there was a server to ask, failed is the number of questions
+// without an answer.
+func (m messages) encrypted(stats decode.Stats, strict, reached bool, failed int) int {
 	if stats.Encrypted == 0 {
 		return exitOK
 	}
-	hint := ""
+	hint, left := "", stats.Encrypted-stats.Targets
 	switch {
 	case !reached:
-	case stats.Decoded+stats.Partly == 0 && stats.Encrypted > 1:
-		hint = fmt.Sprintf("none of %s could be decoded; is CTLSOCK the one that MOUNT was mounted with?", names(stats.Encrypted))
-	case strict:
+	case failed == 0 && stats.Decoded+stats.Partly == 0 && left > 1:
+		hint = fmt.Sprintf("none of %s could be decoded; is CTLSOCK the one that MOUNT was mounted with?", names(left))
+	case !strict:
+	case failed > 0:
+		hint = "gocryptfs did not answer for all of them"
+	case left == 0:
+		hint = "the target of a link is read from the plain directory, unless that is missing or the link has changed"
+	default:
 		hint = "a name that is gone can be read if -map knows it; the manual lists the others"
 	}
 	if strict {

@@ -109,12 +109,20 @@ func (c chain) isAmbiguous(bases []string) bool {
 }
 
 // grow decrypts the longest part from first on that lies in the directory base. It
-// tries all names, then one, and then halves. unplaced means that the text does not
-// place the names in base.
+// tries all names, then one, and then halves. The name after the part may have a suffix.
+// unplaced means that the text does not place the names in base.
 func (c chain) grow(base string, first int, unplaced bool) (best match) {
 	n := len(c.names)
 	// names[first:good] is known to decrypt, and names[first:bad] not to.
-	for good, bad := first, n+1; good+1 < bad && c.lookup.budget.more(); {
+	for good, bad := first, n+1; good < n && c.lookup.budget.more(); {
+		if good+1 == bad {
+			m := c.shorten(base, first, bad, unplaced)
+			if !m.found() {
+				break
+			}
+			c.names, best, good, bad = m.names, m, bad, n+1
+			continue
+		}
 		last := (good + bad) / 2
 		switch {
 		case bad > n:
@@ -122,17 +130,8 @@ func (c chain) grow(base string, first int, unplaced bool) (best match) {
 		case good == first:
 			last = first + 1
 		}
-		m := c.try(base, first, last, unplaced)
-		if m.found() {
+		if m := c.try(base, first, last, unplaced); m.found() {
 			best, good = m, last
-			continue
-		}
-		if last == good+1 {
-			m = c.shorten(base, first, last, unplaced)
-		}
-		if m.found() {
-			c.names = m.names
-			best, good, bad = m, last, n+1
 		} else {
 			bad = last
 		}

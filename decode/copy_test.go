@@ -2,12 +2,15 @@ package decode
 
 import (
 	"errors"
+	"fmt"
 	"gocryptfs-rsync-pretty/decode/tree"
 	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestPanic checks that the rest of the text passes unchanged after a panic.
@@ -149,3 +152,33 @@ func TestErrors(t *testing.T) {
 		t.Errorf("read: %v, %q", err, out.String())
 	}
 }
+
+// TestCount checks that whatever looks encrypted and stays is counted, names and targets of
+// links alike, and nothing else.
+func TestCount(t *testing.T) {
+	const other = "m91YAV0v95v-ak-wALAQAw"
+	long, target := encryptedLong(1), strings.Repeat("Q", 44)
+	for text, want := range map[string]Stats{
+		encA + " -> " + target:                                 {Decoded: 1, Encrypted: 1, Targets: 1, First: target},
+		encA + " -> " + target + "=":                           {Decoded: 1, Encrypted: 1, Targets: 1, First: target + "="},
+		other + ` -> "` + target + `"`:                         {Encrypted: 2, Targets: 1, First: other},
+		"Renaming local dir: '" + encA + "' -> '" + long + "'": {Decoded: 1, Encrypted: 1, Targets: 1, First: long},
+		"'a' -> '" + long + "'":                                {Encrypted: 1, Targets: 1, First: long},
+		encA + " -> " + target + "Q":                           {Decoded: 1}, // no base64
+		"link -> " + target:                                    {},
+		encA + " " + target:                                    {Decoded: 1},
+		encA + "/" + other + " " + encA + " => " + other:       {Decoded: 1, Encrypted: 2, Partly: 1, First: encA + "/" + other},
+	} {
+		var out strings.Builder
+		got, err := Copy(&out, strings.NewReader(text), Options{Names: paths{encA: "a"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+// encryptedLong returns an encrypted name of 64 characters.
+func encryptedLong(i int) string { return fmt.Sprintf("%064d", i) }

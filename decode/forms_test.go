@@ -220,6 +220,8 @@ var shortTokens = []struct{ why, line, want string }{
 	{"a letter after it, too", "{a}x", "{!a}x"},
 	{"and - or _ before it", "-{a} _{a}", "-{!a} _{!a}"},
 	{"an arrow before a short word: a path", "{dir/a} -> {a}", "dir/a -> a"},
+	{"with a suffix that makes it as long as another name", "backed up {dir/a} to {dir/a}-2026-11-22__17-24-40 {dir|a}-backup-20261123-0310 {dir/sub/a}-2026-11-22__17-24-40/{dir/sub/a|b}",
+		"backed up dir/a to dir/a-2026-11-22__17-24-40 a-backup-20261123-0310 dir/sub/a-2026-11-22__17-24-40/b"},
 }
 
 // TestForms decodes every form, for several kinds of gocryptfs file systems.

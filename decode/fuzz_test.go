@@ -195,9 +195,10 @@ func FuzzPassThrough(f *testing.F) {
 // flags, and that color adds only sequences, none of them within a character or another
 // sequence.
 func FuzzCut(f *testing.F) {
-	for i, text := range seeds {
-		for _, cuts := range [][]byte{{1}, {200, 17}, {7, 30, 1}} {
-			f.Add(seed(text), cuts, byte(i))
+	for _, text := range seeds {
+		for _, flags := range []byte{0, 1, 2, 15} {
+			f.Add(seed(text), []byte{7, 30, 1}, flags)
+			f.Add(seed(text), []byte{200, 17}, flags)
 		}
 	}
 	for i := range scan.LongPrefix {

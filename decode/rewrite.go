@@ -9,9 +9,10 @@ import (
 
 // Stats counts what was found.
 type Stats struct {
-	Decoded   int64  // names shown in plain; a path counts as one name
+	Decoded   int64  // names shown in plain: paths, each of them once, and targets of links
 	Encrypted int64  // names that stayed encrypted, in whole or in part
 	Partly    int64  // those of them that are shown in part
+	Targets   int64  // those of them that are targets of links
 	First     string // the first name that stayed encrypted
 	Indexed   int64  // answers from the index
 
@@ -100,6 +101,7 @@ func (w *rewriter) chain(dst, b []byte, t scan.Token) ([]byte, int) {
 	m := chain{&w.lookup, b, t.Names}.decrypt(&w.near)
 	if !m.found() && len(t.Names) == 1 {
 		if target, n := w.readLink(b[t.Start:t.WordEnd]); n > 0 {
+			w.count.Decoded++
 			return escape.Append(dst, target), t.Start + n
 		}
 	}
@@ -115,7 +117,7 @@ func (w *rewriter) chain(dst, b []byte, t scan.Token) ([]byte, int) {
 	return w.appendPlain(dst, b, t, m), t.End
 }
 
-// tally counts the chain t of b, of which m decrypts.
+// tally counts the token t of b, of which m decrypts.
 func (w *rewriter) tally(b []byte, t scan.Token, m match) {
 	if m.whole() {
 		w.count.Decoded++
@@ -167,11 +169,15 @@ func (w *rewriter) appendEncrypted(dst, text []byte) []byte {
 // target appends the word t of b and returns the offset after it. The word is decoded
 // if it is the target of the link before it.
 func (w *rewriter) target(dst, b []byte, t scan.Token) ([]byte, int) {
-	target, n := w.readLink(b[t.Start:t.End])
-	switch {
-	case n > 0:
+	if target, n := w.readLink(b[t.Start:t.End]); n > 0 {
+		w.count.Decoded++
 		return escape.Append(dst, target), t.Start + n
-	case t.Arrow:
+	}
+	// Any long word is such a token, but few look encrypted: a name, and what stands after
+	// a path and an arrow.
+	if t.Arrow && (t.Lead.End+t.Lead.Pad == t.End || w.near.leaf != "" && t.LooksEncrypted(b)) {
+		w.tally(b, t, match{})
+		w.count.Targets++
 		return w.appendEncrypted(dst, b[t.Start:t.End]), t.End
 	}
 	return append(dst, b[t.Start:t.End]...), t.End

@@ -78,14 +78,17 @@ func (n Name) IsHousekeeping(b []byte) bool {
 var strict = base64.RawURLEncoding.Strict()
 
 // isName reports whether a word is the base64url of k·16 bytes, with k from 1 to 11
-// and the spare bits zero. It decodes only the last digits, which have these bits.
+// and the spare bits zero.
 func isName(word []byte) bool {
 	n := len(word)
-	if n < minName || n > maxName || strict.DecodedLen(n)%16 != 0 {
-		return false
-	}
+	return n >= minName && n <= maxName && strict.DecodedLen(n)%16 == 0 && isBase64(word)
+}
+
+// isBase64 reports whether a word is base64url with spare bits of zero. It decodes only
+// the last digits, which have these bits.
+func isBase64(word []byte) bool {
 	var last [3]byte
-	_, err := strict.Decode(last[:], word[n&^3:])
+	_, err := strict.Decode(last[:], word[len(word)&^3:])
 	return err == nil
 }
 

@@ -34,6 +34,11 @@ type Token struct {
 // IsTarget reports whether t is no chain, but a word that may be a link target.
 func (t *Token) IsTarget() bool { return t.Names == nil }
 
+// LooksEncrypted reports whether the link target t of b may have been made by gocryptfs.
+func (t *Token) LooksEncrypted(b []byte) bool {
+	return isBase64(bytes.TrimRight(b[t.Start:t.End], "="))
+}
+
 // A Scanner finds tokens by their shape alone. Its zero value is ready to use.
 type Scanner struct {
 	names []Name // those of all tokens found in a text
