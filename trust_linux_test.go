@@ -795,6 +795,23 @@ func TestTrustTwins(t *testing.T) {
 	})
 }
 
+// TestTrustGlued has more glued to the target of a link: it is not that target then.
+func TestTrustGlued(t *testing.T) {
+	m := trustMount(t, filepath.Join(shortDir(t), "plain"), map[string]string{"link": "-> right"})
+	link := m.encrypt(t, "link")
+	target := m.target(t, link)
+	settle()
+	for after, glued := range map[string]bool{
+		"evil": true, "-evil": true, "_": true, "A": true, "": false, " more": false, "'": false, "\x1b[0m": false,
+	} {
+		want := "link -> right" + after
+		if glued {
+			want = "link -> " + target + after
+		}
+		wantShown(t, "with "+after, link+" -> "+target+after+"\n", want+"\n", m.Sock, m.Dir)
+	}
+}
+
 // TestTrustNoWait has the plain directory not be found, and another one change all the time
 // that could be it: the text does not wait.
 func TestTrustNoWait(t *testing.T) {

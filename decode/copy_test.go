@@ -94,7 +94,7 @@ type insideView string
 func (s insideView) Sub() string                                       { return string(s) }
 func (s insideView) Exists(string) bool                                { panic("a look") }
 func (s insideView) Spelling(string, string, bool) (string, int, bool) { panic("a look") }
-func (s insideView) Target(string, string, []byte) (string, int)       { return "", 0 }
+func (s insideView) Target(string, string, []byte) (string, bool)      { return "", false }
 
 // TestHostileWork checks the bound on questions for hostile text: one for each token,
 // and one more for each 32 bytes; a long one counts as several. It does not depend on where

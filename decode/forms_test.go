@@ -458,12 +458,8 @@ func (w *world) Exists(cipher string) bool { return w.names[cipher] != "" }
 
 func (*world) Spelling(string, string, bool) (string, int, bool) { return "", 0, false }
 
-func (w *world) Target(_, plain string, text []byte) (string, int) {
-	encrypted := w.cipherTarget(plain)
-	if !strings.HasPrefix(string(text), encrypted) {
-		return "", 0
-	}
-	return plainTarget(plain), len(encrypted)
+func (w *world) Target(_, plain string, text []byte) (string, bool) {
+	return plainTarget(plain), string(text) == w.cipherTarget(plain)
 }
 
 // cipherPath returns the cipher path of a plain one.

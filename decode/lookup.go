@@ -35,9 +35,9 @@ type Files interface {
 	// prove the spelling, or if they would have to be looked at and may not. read is the
 	// number of directory entries that had to be read.
 	Spelling(cipher, plain string, may bool) (exact string, read int, ok bool)
-	// Target returns the plain target of a symbolic link if text begins with its encrypted
-	// target, which takes n bytes. n is 0 if text does not, or if the files do not prove it.
-	Target(cipher, plain string, text []byte) (target string, n int)
+	// Target returns the plain target of a symbolic link if text is its encrypted target.
+	// ok is false if it is not, or if the files do not prove it.
+	Target(cipher, plain string, text []byte) (target string, ok bool)
 }
 
 // noFiles are the Files if there are none.
@@ -46,7 +46,7 @@ type noFiles struct{}
 func (noFiles) Sub() string                                       { return "" }
 func (noFiles) Exists(string) bool                                { return false }
 func (noFiles) Spelling(string, string, bool) (string, int, bool) { return "", 0, false }
-func (noFiles) Target(string, string, []byte) (string, int)       { return "", 0 }
+func (noFiles) Target(string, string, []byte) (string, bool)      { return "", false }
 
 // A lookup finds the exact plain path of a cipher path: in the index or, failing
 // that, by asking. A doubtful answer has to be confirmed before it is used.
@@ -153,26 +153,25 @@ func (l *lookup) spelling(cipher, plain string) (exact string, ok bool) {
 	return exact, ok
 }
 
-// target returns the plain target of a symbolic link if text begins with the
-// encrypted target, which takes n bytes; otherwise n is 0. The plain target of an
-// encrypted one never changes, so it is remembered.
+// target returns the plain target of a symbolic link if text is the encrypted one. The
+// plain target of an encrypted one never changes, so it is remembered.
 //
 // A look at files costs more than a question, and more the deeper they lie.
-func (l *lookup) target(cipher, plain string, text []byte) (target string, n int) {
+func (l *lookup) target(cipher, plain string, text []byte) (target string, ok bool) {
 	key := cipher + "\x00" + string(text)
-	if target, known := l.exact[key]; known {
-		return target, len(text)
+	if target, ok = l.exact[key]; ok {
+		return target, true
 	}
 	price := perLook * (1 + strings.Count(cipher, "/"))
 	if !l.budget.affords(price) {
-		return "", 0
+		return "", false
 	}
-	if target, n = l.files.Target(cipher, plain, text); n == len(text) {
+	if target, ok = l.files.Target(cipher, plain, text); ok {
 		l.remember(key, target)
 	} else {
 		l.budget.pay(price)
 	}
-	return target, n
+	return target, ok
 }
 
 // remember keeps the exact bytes of a name or a target.

@@ -100,9 +100,9 @@ func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
 func (w *rewriter) chain(dst, b []byte, t scan.Token) ([]byte, int) {
 	m := chain{&w.lookup, b, t.Names}.decrypt(&w.near)
 	if !m.found() && len(t.Names) == 1 {
-		if target, n := w.readLink(b[t.Start:t.WordEnd]); n > 0 {
+		if target, ok := w.readLink(b[t.Start:t.WordEnd]); ok {
 			w.count.Decoded++
-			return escape.Append(dst, target), t.Start + n
+			return escape.Append(dst, target), t.WordEnd
 		}
 	}
 	w.tally(b, t, m)
@@ -169,9 +169,9 @@ func (w *rewriter) appendEncrypted(dst, text []byte) []byte {
 // target appends the word t of b and returns the offset after it. The word is decoded
 // if it is the target of the link before it.
 func (w *rewriter) target(dst, b []byte, t scan.Token) ([]byte, int) {
-	if target, n := w.readLink(b[t.Start:t.End]); n > 0 {
+	if target, ok := w.readLink(b[t.Start:t.WordEnd]); ok {
 		w.count.Decoded++
-		return escape.Append(dst, target), t.Start + n
+		return escape.Append(dst, target), t.WordEnd
 	}
 	// Any long word is such a token, but few look encrypted: a name, and what stands after
 	// a path and an arrow.
@@ -184,12 +184,11 @@ func (w *rewriter) target(dst, b []byte, t scan.Token) ([]byte, int) {
 }
 
 // readLink returns the plain target of the link whose path stands before word in the
-// same record. word has to begin with the encrypted target, which takes n bytes;
-// otherwise n is 0. The target is read from the link because gocryptfs encrypts
-// targets like the content of files and cannot be asked for them.
-func (w *rewriter) readLink(word []byte) (target string, n int) {
+// same record, if word is the encrypted one. The target is read from the link because
+// gocryptfs encrypts targets like the content of files and cannot be asked for them.
+func (w *rewriter) readLink(word []byte) (target string, ok bool) {
 	if !w.near.whole || len(word) < scan.MinTarget || !w.lookup.budget.more() {
-		return "", 0
+		return "", false
 	}
 	return w.lookup.target(w.near.cipher, w.near.plain, word)
 }

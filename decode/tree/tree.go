@@ -150,16 +150,15 @@ func (t *Tree) Exists(cipher string) bool {
 }
 
 // Target returns the plain target of the symbolic link with the paths cipher and plain
-// if text begins with its encrypted target, which takes n bytes. n is 0 if text does
-// not, or if the files do not prove it.
-func (t *Tree) Target(cipher, plain string, text []byte) (target string, n int) {
+// if text is its encrypted target. ok is false if it is not, or if the files do not prove it.
+func (t *Tree) Target(cipher, plain string, text []byte) (target string, ok bool) {
 	if !t.ready() {
-		return "", 0
+		return "", false
 	}
 	encrypted := string(text) // text may change while a look hangs
-	proved, _ := prove(t, func() trail {
+	before, proved := prove(t, func() trail {
 		before, ok := t.trail(cipher, plain)
-		if !ok || !strings.HasPrefix(encrypted, before.encrypted) {
+		if !ok || before.encrypted != encrypted {
 			return trail{}
 		}
 		if after, ok := t.trail(cipher, plain); !ok || after != before {
@@ -167,7 +166,7 @@ func (t *Tree) Target(cipher, plain string, text []byte) (target string, n int) 
 		}
 		return before
 	})
-	return proved.target, len(proved.encrypted)
+	return before.target, proved && before.encrypted != ""
 }
 
 // Spelling returns the exact plain path of a cipher path whose last name is not
