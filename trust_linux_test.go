@@ -404,6 +404,10 @@ func TestTrustAlike(t *testing.T) {
 	tests := map[string]test{
 		"MOUNT inside":            {"dir/sub", inside, 0},
 		"MOUNT below a long name": {deep, inside, 0},
+		"ls -R":                   {"", []string{"dir/sub:", "below", "dir", "dir/sub/dir:", "deep", "sub:", "other"}, 0},
+		"diff -rq":                {"", []string{"Only in dir/sub: below", "Only in dir: beside", "Only in dir/sub/dir: deep"}, 0},
+		"a deleted directory":     {"", []string{"deleting dir/sub/gone/below", "gone/below", "gone/dir/deep"}, 0},
+		"MOUNT at a long name":    {path.Dir(deep), inside, 0},
 	}
 	for n := range int64(16) {
 		tests[fmt.Sprint("the socket away at question ", n+1)] = test{"dir/sub", inside, n + 1}

@@ -1,7 +1,6 @@
 package decode
 
 import (
-	"path"
 	"slices"
 	"strings"
 
@@ -18,7 +17,6 @@ type match struct {
 	first, last   int
 	padded        bool   // the `=` after its names belong to them
 	cipher, plain string // paths of the last name, from the root of the view
-	ambiguous     bool   // the file may lie in another directory
 	fromIndex     bool
 }
 
@@ -50,14 +48,12 @@ func (c chain) decrypt(near *nearby) match {
 			break
 		}
 		if m := c.try(base, 0, n, false); m.found() {
-			m.ambiguous = c.isAmbiguous(bases)
 			return m
 		}
 	}
 	for first := range min(n, maxStarts) {
 		for _, base := range bases {
 			if m := c.grow(base, first, false); m.found() {
-				m.ambiguous = c.isAmbiguous(bases)
 				return m
 			}
 		}
@@ -91,22 +87,6 @@ func (c chain) bases() []string {
 
 // root is what bases returns if MOUNT is the root of the view.
 var root = []string{""}
-
-// isAmbiguous reports whether names decrypt in each of the bases, so that a file may lie in
-// another one: if names are the same in every directory, as with gocryptfs
-// -deterministic-names. Then the last one of MOUNT's own path decrypts in MOUNT, too.
-func (c chain) isAmbiguous(bases []string) bool {
-	l := c.lookup
-	if len(bases) == 1 || l.names == nil {
-		return false
-	}
-	if l.deterministic == nil {
-		sub := l.files.Sub()
-		_, same := l.names.Decrypt(sub + "/" + path.Base(sub))
-		l.deterministic = &same
-	}
-	return *l.deterministic
-}
 
 // grow decrypts the longest part from first on that lies in the directory base. It
 // tries all names, then one, and then halves. The name after the part may have a suffix.

@@ -92,6 +92,7 @@ func TestDoubt(t *testing.T) {
 type insideView string
 
 func (s insideView) Sub() string                                       { return string(s) }
+func (s insideView) Deterministic() bool                               { panic("a look") }
 func (s insideView) Exists(string) bool                                { panic("a look") }
 func (s insideView) Spelling(string, string, bool) (string, int, bool) { panic("a look") }
 func (s insideView) Target(string, string, []byte) (string, bool)      { return "", false }

@@ -28,6 +28,8 @@ type Names interface {
 type Files interface {
 	// Sub returns the cipher path of MOUNT, empty if that is the root of the view.
 	Sub() string
+	// Deterministic reports whether a name may be the same in every directory.
+	Deterministic() bool
 	// Exists reports whether the view is known to have a file with this cipher path.
 	Exists(cipher string) bool
 	// Spelling returns the exact plain path of a cipher path whose last name is not
@@ -44,6 +46,7 @@ type Files interface {
 type noFiles struct{}
 
 func (noFiles) Sub() string                                       { return "" }
+func (noFiles) Deterministic() bool                               { return false }
 func (noFiles) Exists(string) bool                                { return false }
 func (noFiles) Spelling(string, string, bool) (string, int, bool) { return "", 0, false }
 func (noFiles) Target(string, string, []byte) (string, bool)      { return "", false }
@@ -59,8 +62,6 @@ type lookup struct {
 	indexed   int64             // answers from the index
 	exact     map[string]string // confirmed names, and link targets
 	exactSize int               // bytes in exact, about
-
-	deterministic *bool // names are the same in every directory; nil if that is not known
 
 	path []byte // scratch
 }
@@ -96,6 +97,14 @@ func (l *lookup) decrypt(cipher string, implied int) (plain string, fromIndex, o
 		l.budget.fail(cipher)
 	}
 	return plain, fromIndex, ok
+}
+
+// learn adds a path to the index. If names are the same in every directory, it has to
+// exist: the text may give the directory of a name or not.
+func (l *lookup) learn(cipher, plain string) {
+	if l.index != nil && (!l.files.Deterministic() || l.files.Exists(cipher)) {
+		l.index.Add(cipher, plain)
+	}
 }
 
 // isDoubtful reports whether an answer may be junk: one in 280 random words of the

@@ -111,8 +111,8 @@ func (w *rewriter) chain(dst, b []byte, t scan.Token) ([]byte, int) {
 	if !m.found() {
 		return w.appendEncrypted(dst, b[t.Start:t.End]), t.End
 	}
-	if !m.ambiguous && !m.fromIndex {
-		w.lookup.index.Add(m.cipher, m.plain)
+	if !m.fromIndex {
+		w.lookup.learn(m.cipher, m.plain)
 	}
 	return w.appendPlain(dst, b, t, m), t.End
 }
