@@ -131,7 +131,12 @@ func mayChange(b []byte) bool {
 }
 
 // prefixLen returns the length of the prefix of b that another program wrote.
-func prefixLen(b []byte) int { return len(prefixForm.Find(b)) }
+func prefixLen(b []byte) int {
+	if len(b) == 0 || !bytes.ContainsRune([]byte("[o0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"), rune(b[0])) {
+		return 0 // most records
+	}
+	return len(prefixForm.Find(b))
+}
 
 // figuresLen returns the length of the progress figures that b begins with, including the
 // prefix before them, or 0. Another process may have written a line right after them. final
@@ -140,6 +145,9 @@ func figuresLen(b []byte, final bool) (n int, open bool) {
 	line := head(b)
 	if i := bytes.IndexByte(line, '\n'); i >= 0 {
 		line = line[:i+1] // with more text the search takes longer
+	}
+	if bytes.IndexByte(line, '%') < 0 {
+		return 0, false // most records
 	}
 	prefix := prefixLen(line)
 	found := figuresForm.Find(line[prefix:])
@@ -157,11 +165,14 @@ func isTotal(b []byte) bool {
 	return m != nil && string(m[1]) != "100" && len(m[2]) > 0
 }
 
+// leafForm matches a housekeeping file, also as a temporary one or a backup.
+var leafForm = regexp.MustCompile(`\.?gocryptfs\.(?:conf|diriv|longname\.[A-Za-z0-9_-]{43}=?\.name)(?:[.~][A-Za-z0-9_.~-]*)?`)
+
 // metaForm matches a record that reports nothing but a housekeeping file, after the prefix
 // of another program. It describes the record as a whole: one that says more may say that a
 // directory cannot be restored.
 //
-//	LEAF  the file, also as a temporary one or a backup
+//	LEAF  a match of leafForm, replaced by a NUL
 //	PATH  its path, without blanks
 //	REST  its path up to the end of the record; it may have blanks
 //	ITEM  what rsync -i prints before a name
@@ -197,7 +208,7 @@ var metaForm = sync.OnceValue(func() *regexp.Regexp {
 		{"REST", `(?:[^>:"'\x00]*/)?LEAF`},
 		{"PATH", `(?:[^\x00` + breaks + `]*/)?LEAF`},
 		{"SEP", "[" + breaks + "]"},
-		{"LEAF", `\.?gocryptfs\.(?:conf|diriv|longname\.[A-Za-z0-9_-]{43}=?\.name)(?:[.~][A-Za-z0-9_.~-]*)?`},
+		{"LEAF", `\x00`},
 	} {
 		text = strings.ReplaceAll(text, word[0], word[1])
 	}
@@ -221,5 +232,5 @@ func isMeta(b []byte, mount string) bool {
 			break
 		}
 	}
-	return metaForm().Match(b)
+	return metaForm().Match(leafForm.ReplaceAll(b, []byte{0}))
 }
