@@ -109,7 +109,7 @@ func (w *rewriter) chain(dst, b []byte, t scan.Token) ([]byte, int) {
 	last := t.Names[len(t.Names)-1]
 	w.near.path(string(b[last.Start:last.End]), m.cipher, m.plain, m.toEnd())
 	if !m.found() {
-		return w.appendEncrypted(dst, b[t.Start:t.End]), t.End
+		return w.appendEncrypted(dst, b, t.Start, t.End), t.End
 	}
 	if !m.fromIndex {
 		w.lookup.learn(m.cipher, m.plain)
@@ -143,7 +143,7 @@ func (w *rewriter) appendPlain(dst, b []byte, t scan.Token, m match) []byte {
 		dst = append(dst, b[pos:n.Start]...)
 		pos = n.End
 		if i < m.first || i >= m.last {
-			dst = w.appendEncrypted(dst, b[n.Start:n.End])
+			dst = w.appendEncrypted(dst, b, n.Start, n.End)
 			continue
 		}
 		if n.IsHousekeeping(b) {
@@ -159,10 +159,13 @@ func (w *rewriter) appendPlain(dst, b []byte, t scan.Token, m match) []byte {
 	return append(dst, b[pos:t.End]...)
 }
 
-// appendEncrypted appends a token that stays as it is.
-func (w *rewriter) appendEncrypted(dst, text []byte) []byte {
+// appendEncrypted appends b[i:j], which stays as it is.
+func (w *rewriter) appendEncrypted(dst, b []byte, i, j int) []byte {
+	if w.markOn == "" || inString(b[:i]) {
+		return append(dst, b[i:j]...)
+	}
 	dst = append(dst, w.markOn...)
-	dst = append(dst, text...)
+	dst = append(dst, b[i:j]...)
 	return append(dst, w.markOff...)
 }
 
@@ -178,7 +181,7 @@ func (w *rewriter) target(dst, b []byte, t scan.Token) ([]byte, int) {
 	if t.Arrow && (t.Lead.End+t.Lead.Pad == t.End || w.near.leaf != "" && t.LooksEncrypted(b)) {
 		w.tally(b, t, match{})
 		w.count.Targets++
-		return w.appendEncrypted(dst, b[t.Start:t.End]), t.End
+		return w.appendEncrypted(dst, b, t.Start, t.End), t.End
 	}
 	return append(dst, b[t.Start:t.End]...), t.End
 }

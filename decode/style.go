@@ -195,5 +195,17 @@ func openSequence(b []byte) []byte {
 	return openForm.Find(b[max(0, len(b)-maxOpen):])
 }
 
-// maxOpen bounds a control sequence that is not complete, in bytes.
-const maxOpen = 32
+// inString reports whether a control string of a terminal, such as a title or the target of
+// a hyperlink, is open at the end of b (ECMA-48, 5.6).
+func inString(b []byte) bool {
+	b = b[max(0, len(b)-maxString):]
+	i := bytes.LastIndexByte(b, 0x1b)
+	return i >= 0 && len(b) > i+1 && bytes.IndexByte([]byte("]PX^_"), b[i+1]) >= 0 && !bytes.ContainsAny(b[i:], "\a\r\n")
+}
+
+// Bounds in bytes: of a control sequence that is not complete, and of the part of a control
+// string before a name.
+const (
+	maxOpen   = 32
+	maxString = 2 << 10
+)

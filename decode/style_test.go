@@ -362,3 +362,17 @@ func TestColorLong(t *testing.T) {
 		t.Errorf("begins %q, ends %q", got[:20], got[len(got)-30:])
 	}
 }
+
+// TestColorInString checks that a name within a control string, which a sequence would end,
+// is not marked, and that one after it is.
+func TestColorInString(t *testing.T) {
+	for _, text := range []string{
+		"\x1b]8;;file://host/" + encName + "\x1b\\|" + encName + "|\x1b]8;;\x1b\\|", "\x1b]0;" + encName + "\a|" + encName + "|", "\x1b]0;\n|" + encName + "|",
+	} {
+		mark := colors.reset + colors.dim + encName + colors.reset
+		want := strings.ReplaceAll(text, "|"+encName+"|", "|"+mark+"|")
+		if got := copyAll(t, strings.NewReader(text), Options{Names: nobody, Color: true}); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
