@@ -881,16 +881,19 @@ func TestTrustNonblocking(t *testing.T) {
 			n := min(len(rest), 200_000)
 			inWrite.WriteString(rest[:n])
 			rest = rest[n:]
-			time.Sleep(20 * time.Millisecond) // nothing to read meanwhile
+			time.Sleep(100 * time.Millisecond) // nothing to read meanwhile
 		}
 	}()
-	time.Sleep(100 * time.Millisecond) // the pipe is full meanwhile
+	time.Sleep(time.Second) // the pipe is full meanwhile
 	var got bytes.Buffer
 	if _, err := got.ReadFrom(outRead); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil || got.String() != want {
 		t.Errorf("%v, %d bytes of %d came out", err, got.Len(), len(want))
+	}
+	if used := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(); used > time.Second/2 {
+		t.Errorf("it took %v of CPU, most of it to wait", used)
 	}
 }
 

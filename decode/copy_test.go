@@ -22,7 +22,7 @@ func TestPanic(t *testing.T) {
 		}
 		return known.Decrypt(cipher)
 	})
-	in := encA + "\n" + strings.Repeat("x", 2*pieceSize) + "\n" + encC + "\n" + encB + "\n" + strings.Repeat(encA+"\n", 10_000)
+	in := encA + "\n" + strings.Repeat("x", 2*pieceSize) + "\n" + encC + "\n" + encB + "\n" + strings.Repeat(encA+"\n", 30_000) // several reads
 	var out strings.Builder
 	_, err := Copy(&out, strings.NewReader(in), Options{Names: names})
 	if err == nil || !strings.Contains(err.Error(), "a defect") {
@@ -96,6 +96,57 @@ func (s insideView) Deterministic() bool                               { panic("
 func (s insideView) Exists(string) bool                                { panic("a look") }
 func (s insideView) Spelling(string, string, bool) (string, int, bool) { panic("a look") }
 func (s insideView) Target(string, string, []byte) (string, bool)      { return "", false }
+
+// TestDoubtAlone checks that a directory confirms junk below it only if the text places it.
+func TestDoubtAlone(t *testing.T) {
+	names := paths{encA: "dir", encA + "/" + encB: "dir/sub", encA + "/" + encB + "/" + encC: "dir/sub/\u00dcg\t0\r"}
+	for in, want := range map[string]string{
+		encA + "/" + encB + "/" + encC:               `dir/sub/` + "\u00dcg\t" + `0\#015`,
+		"Only in " + encA + ": " + encB + "/" + encC: "Only in dir: sub/" + encC,
+	} {
+		if got := copyAll(t, strings.NewReader(in), Options{Names: names}); got != want {
+			t.Errorf("%s is shown as %q, want %q", in, got, want)
+		}
+	}
+}
+
+// TestTimeout checks that slow answers to questions about one token end with its time.
+func TestTimeout(t *testing.T) {
+	asked := 0
+	names := namesFunc(func(string) (string, bool) {
+		asked++
+		time.Sleep(20 * time.Millisecond)
+		return "", false
+	})
+	copyAll(t, strings.NewReader(strings.Repeat(encA+"/", 20)), Options{Names: names, Timeout: 10 * time.Millisecond})
+	if asked != 2 { // the whole, and one that took too long
+		t.Errorf("%d questions", asked)
+	}
+}
+
+// TestCounts counts paths: a directory that is no name may stand in one.
+func TestCounts(t *testing.T) {
+	for in, want := range map[string]Stats{
+		encA + "/" + encB:                   {Decoded: 1},
+		encA + "/.~tmp~/" + encB:            {Decoded: 1},
+		encA + "//" + encB:                  {Decoded: 1},
+		encA + "~/." + encB + ".Xa81b":      {Decoded: 1},
+		encA + "/x/" + encB:                 {Decoded: 2},
+		encA + "/../" + encB:                {Decoded: 2},
+		encA + "/.a b/" + encB:              {Decoded: 2},
+		encA + "/.old." + encB + "/" + encB: {Decoded: 2},
+		encA + "/.a/b/" + encB:              {Decoded: 2},
+		encA + "/" + encC:                   {Encrypted: 1, Partly: 1, First: encA + "/" + encC},
+	} {
+		names := namesFunc(func(cipher string) (string, bool) {
+			return cipher, !strings.Contains(cipher, encC)
+		})
+		got, err := Copy(io.Discard, strings.NewReader(in), Options{Names: names})
+		if err != nil || got != want {
+			t.Errorf("%s: %+v, %v, want %+v", in, got, err, want)
+		}
+	}
+}
 
 // TestHostileWork checks the bound on questions for hostile text: one for each token,
 // and one more for each 32 bytes; a long one counts as several. It does not depend on where

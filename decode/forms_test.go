@@ -194,6 +194,8 @@ var tokens = []struct{ why, line, want string }{
 	{"so it is after a step to the parent", "{dir}/../{dir|a}", "dir/../a"},
 	{"a pattern without a slash", "[sender] hiding file {dir/a} because of pattern {dir|a}", "[sender] hiding file dir/a because of pattern a"},
 	{"a dated backup", "backed up {dir/a} to {dir/a}-2026-11-23", "backed up dir/a to dir/a-2026-11-23"},
+	{"nothing after the dash", "{dir/a}- {dir/b}_", "dir/a- dir/b_"},
+	{"the last bytes are the start of a directory with a dot", "{dir}/.a", "dir/.a"},
 	{"of a directory", "{dir}_bak/{dir|a}-old {dir}-2026-11-23/{dir/sub|b}_1", "dir_bak/a-old dir-2026-11-23/{!dir/sub|b}_1"},
 	{"colors", "\x1b[31m{a}\x1b[m \x1b[01;34m{dir}\x1b[0m\x1b[K/\x1b[1A{c} \x1b(B{a} \x9b1G{b}\x1b[2K", "\x1b[31ma\x1b[m \x1b[01;34mdir\x1b[0m\x1b[K/\x1b[1Ac \x1b(Ba \x9b1Gb\x1b[2K"},
 	{"sequences without a bracket", "\x1b7{a}\x1b8 \x1b(0{b}\x1b(B{c}", "\x1b7a\x1b8 \x1b(0b\x1b(Bc"},
@@ -204,6 +206,7 @@ var tokens = []struct{ why, line, want string }{
 	{"JSON", `{"path":"/x/{dir/a}","name":"{dir|a}"}`, `{"path":"/x/dir/a","name":"a"}`},
 	{"ls -R", "./{dir/sub}:\n{dir/sub|b}  {dir/sub|a}\n\n{dir}:\n{dir|a}", "./dir/sub:\nb  a\n\ndir:\na"},
 	{"what is in another directory", "other:\n{dir|a}\n", "other:\n{!dir|a}\n"},
+	{"after another directory", "{dir}:\n{dir|a}\n\nother:\n{dir|a}\n", "dir:\na\n\nother:\n{!dir|a}\n"},
 	{"links, as openrsync has them", "openrsync(1234): {dir/link}: updating symlink: {@dir/link}", "openrsync(1234): dir/link: updating symlink: " + plainTarget("dir/link")},
 	{"in quotes", "Making symbolic link `{dir/link}' to `{@dir/link}'", "Making symbolic link `dir/link' to `" + plainTarget("dir/link") + "'"},
 	{"as JSON", `{"path":"{dir/link}","linktarget":"{@dir/link}"}`, `{"path":"dir/link","linktarget":"` + plainTarget("dir/link") + `"}`},
@@ -285,6 +288,23 @@ func TestInside(t *testing.T) {
 			w.checkCut(t)
 		})
 	}
+}
+
+// TestDashInTarget reads the target of a link, without an arrow, that begins like a name
+// with a suffix when it is encrypted.
+func TestDashInTarget(t *testing.T) {
+	w := newWorld(t, fileSystems[0])
+	for i := range 100_000 {
+		link := fmt.Sprintf("dir/odd %d", i)
+		if c := w.cipherTarget(link); c[22] != '-' || !strings.Contains("AQgw", c[21:22]) {
+			continue
+		}
+		line := "{" + link + "}: updating symlink: {@" + link + "}"
+		w.add(line)
+		w.check(t, "a dash in a target", line, link+": updating symlink: "+plainTarget(link))
+		return
+	}
+	t.Fatal("no such target")
 }
 
 // TestShape checks that exactly the words that gocryptfs can have made are asked for.
@@ -493,8 +513,11 @@ func (w *world) cipherName(plain string) string {
 // longer than any name.
 func plainTarget(plain string) string {
 	target := "../where it points to/"
-	if filepath.Base(plain) == "far" {
+	switch base := filepath.Base(plain); {
+	case base == "far":
 		target = strings.Repeat(target, 10)
+	case strings.HasPrefix(base, "odd"):
+		target += "."
 	}
 	return target + base64.RawURLEncoding.EncodeToString(random(plain, 7))
 }

@@ -35,6 +35,7 @@ var escapes = []struct {
 	{"first and last control", "\x01\x1f", `\#001\#037`, ""},
 	{"bell, backspace", "\a\b", `\#007\#010`, ""},
 	{"tab", "a\tb", "a\tb", ""},
+	{"tab before what looks escaped", "a\t#123", "a\t#123", ""},
 	{"overrides", "\u202a\u202e", "\u202a\u202e", `\#342\#200\#252\#342\#200\#256`},
 	{"isolates", "\u2066\u2069", "\u2066\u2069", `\#342\#201\#246\#342\#201\#251`},
 	{"line and paragraph", "\u2028\u2029", "\u2028\u2029", `\#342\#200\#250\#342\#200\#251`},
