@@ -3,7 +3,6 @@ package escape
 
 import (
 	"bytes"
-	"regexp"
 	"unicode/utf8"
 )
 
@@ -50,17 +49,24 @@ func looksEscaped(s string) bool {
 	return len(s) >= 5 && s[1] == '#' && isDigit(s[2]) && isDigit(s[3]) && isDigit(s[4])
 }
 
-// octal is a byte that Append has escaped.
-var octal = regexp.MustCompile(`\\#[0-3][0-7][0-7]`)
-
 // Undo returns the bytes that Append has escaped as b.
 func Undo(b []byte) string {
-	if !bytes.Contains(b, []byte(`\#`)) {
+	i := bytes.Index(b, []byte(`\#`))
+	if i < 0 {
 		return string(b)
 	}
-	return string(octal.ReplaceAllFunc(b, func(d []byte) []byte {
-		return []byte{(d[2]-'0')<<6 | (d[3]-'0')<<3 | (d[4] - '0')}
-	}))
+	dst := append(make([]byte, 0, len(b)), b[:i]...)
+	for ; i < len(b); i++ {
+		c := b[i]
+		if e := b[i:]; len(e) >= 5 && c == '\\' && e[1] == '#' && e[2] <= '3' && isOctal(e[2]) && isOctal(e[3]) && isOctal(e[4]) {
+			c = (e[2]-'0')<<6 | (e[3]-'0')<<3 | (e[4] - '0')
+			i += 4
+		}
+		dst = append(dst, c)
+	}
+	return string(dst)
 }
+
+func isOctal(c byte) bool { return c >= '0' && c <= '7' }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
