@@ -17,6 +17,7 @@ const (
 
 	// A look at a link that proves nothing takes as much as perLook questions, for it and
 	// for each directory above it, and one at a directory a question for perQuestion entries.
+	// So does the index for perQuestion lines that it reads.
 	perLook     = 5
 	perQuestion = 4
 )
@@ -51,6 +52,9 @@ func (b *budget) allows(path string) bool {
 
 // affords reports whether there is credit for n questions.
 func (b *budget) affords(n int) bool { return b.credit >= n*price }
+
+// reads returns the number of lines of the index that may be read at once.
+func (b *budget) reads() int { return max(perQuestion-1, b.credit/price*perQuestion) }
 
 // fail pays for a question that failed, as far as there is credit.
 func (b *budget) fail(path string) {

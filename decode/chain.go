@@ -16,6 +16,7 @@ type match struct {
 	names         []scan.Name // of the chain; the last one found may be shorter than in the text
 	first, last   int
 	padded        bool   // the `=` after its names belong to them
+	base          string // the directory of the first name, empty or with a trailing slash
 	cipher, plain string // paths of the last name, from the root of the view
 	fromIndex     bool
 }
@@ -100,7 +101,7 @@ func (c chain) grow(base string, first int, unplaced bool) (best match) {
 			if !m.found() {
 				break
 			}
-			c.names, best, good, bad = m.names, m, bad, n+1
+			c.names, best, base, good, bad = m.names, m, m.base, bad, n+1
 			continue
 		}
 		last := (good + bad) / 2
@@ -112,6 +113,9 @@ func (c chain) grow(base string, first int, unplaced bool) (best match) {
 		}
 		if m := c.try(base, first, last, unplaced); m.found() {
 			best, good = m, last
+			if m.base != base {
+				base, bad = m.base, n+1 // the index knows the directory
+			}
 		} else {
 			bad = last
 		}
@@ -144,9 +148,10 @@ func (c chain) try(base string, first, last int, unplaced bool) match {
 		if pad && !padded {
 			continue
 		}
-		cipher := base + c.cipher(first, last, pad)
-		if plain, fromIndex, ok := c.lookup.decrypt(cipher, implied); ok {
-			return match{names: c.names, first: first, last: last, padded: pad, cipher: cipher, plain: plain, fromIndex: fromIndex}
+		names := c.cipher(first, last, pad)
+		if cipher, plain, fromIndex := c.lookup.decrypt(base, names, implied); cipher != "" {
+			return match{names: c.names, first: first, last: last, padded: pad,
+				base: strings.TrimSuffix(cipher, names), cipher: cipher, plain: plain, fromIndex: fromIndex}
 		}
 	}
 	return match{}

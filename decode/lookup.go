@@ -74,29 +74,37 @@ func newLookup(names Names, files Files, x *index.Index, timeout time.Duration) 
 		budget: budget{timeout: timeout, credit: maxCredit}, exact: map[string]string{}}
 }
 
-// prepare asks ahead for a path, unless it is in the index. It returns false if it has
-// to be called again later.
+// prepare asks ahead for a path, unless its last name is in the index. It returns false if
+// it has to be called again later.
 func (l *lookup) prepare(cipher string) bool {
 	return l.names == nil || !l.budget.allows(cipher) || l.index.Has(cipher) || l.names.Prepare(cipher)
 }
 
-// decrypt returns the exact plain path of a cipher path, and whether it is from the
-// index. implied is the number of its first components that do not stand in the text.
-func (l *lookup) decrypt(cipher string, implied int) (plain string, fromIndex, ok bool) {
-	if plain, ok = l.index.Find(cipher); ok {
+// decrypt returns the exact plain path of names in the directory dir, which is empty or
+// ends in a slash, and the cipher path. From the index, they may be those of another
+// directory, where the names are the same. implied is the number of the first components
+// that do not stand in the text.
+func (l *lookup) decrypt(dir, names string, implied int) (cipher, plain string, fromIndex bool) {
+	cipher, plain, read := l.index.Find(dir, names, l.budget.reads())
+	l.budget.pay(read / perQuestion)
+	ok := cipher != ""
+	if ok {
 		l.indexed++
 		fromIndex = true
-	} else if l.names != nil && l.budget.allows(cipher) {
+		if here, known := l.here(dir, names, cipher, plain); known {
+			return dir + names, here, false
+		}
+	} else if cipher = dir + names; l.names != nil && l.budget.allows(cipher) {
 		if plain, ok = l.names.Decrypt(cipher); ok && isDoubtful(plain) {
 			plain, ok = l.confirm(cipher, plain, implied)
 		}
 	}
-	if ok {
-		l.budget.refund()
-	} else {
+	if !ok {
 		l.budget.fail(cipher)
+		return "", "", false
 	}
-	return plain, fromIndex, ok
+	l.budget.refund()
+	return cipher, plain, fromIndex
 }
 
 // learn adds a path to the index. If names are the same in every directory, it has to
@@ -105,6 +113,27 @@ func (l *lookup) learn(cipher, plain string) {
 	if l.index != nil && (!l.files.Deterministic() || l.files.Exists(cipher)) {
 		l.index.Add(cipher, plain)
 	}
+}
+
+// here returns the plain path of names in the directory dir, if the index has them in
+// another one and they are the same here, where the view has them, too.
+func (l *lookup) here(dir, names, cipher, plain string) (path string, ok bool) {
+	if cipher == dir+names || !l.files.Deterministic() || !l.budget.affords(1) {
+		return "", false
+	}
+	if !l.files.Exists(dir + names) {
+		l.budget.pay(1)
+		return "", false
+	}
+	for range strings.Count(plain, "/") - strings.Count(names, "/") {
+		_, plain, _ = strings.Cut(plain, "/")
+	}
+	if dir == "" {
+		return plain, true
+	}
+	above := strings.TrimSuffix(dir, "/")
+	found, path, _ := l.decrypt("", above, 0)
+	return path + "/" + plain, found == above
 }
 
 // isDoubtful reports whether an answer may be junk: one in 280 random words of the
@@ -135,7 +164,9 @@ func (l *lookup) confirm(cipher, plain string, implied int) (string, bool) {
 		at := strings.TrimSuffix(cipher[:len(cipher)-len(rest)], "/") // of leaf
 		known, ok := l.exact[at]
 		if !ok {
-			known, ok = l.index.Find(at)
+			var found string
+			found, known, _ = l.index.Find("", at, l.budget.reads())
+			ok = found == at
 		}
 		switch {
 		case ok:

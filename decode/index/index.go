@@ -1,138 +1,70 @@
-// Package index remembers names in a file.
-package index
-
-import (
-	"bufio"
-	"bytes"
-	"errors"
-	"fmt"
-	"gocryptfs-rsync-pretty/decode/escape"
-	"hash/maphash"
-	"io"
-	"io/fs"
-	"iter"
-	"math"
-	"os"
-	"strings"
-	"syscall"
-)
-
-const (
-	// maxLine bounds a line of the index, in bytes. The longest line that is written
-	// has a cipher path of scan.MaxToken and a plain path that is escaped to four times its
-	// length.
-	maxLine = 64 << 10
-
-	// blockSize is the number of bytes read for a line: the next lines may be asked for,
-	// too.
-	blockSize = 4 << 10
-
-	// maxEqual bounds the slots with the same bits of a hash. A path that stands in the file
-	// many times would fill the table; that so many paths have the same bits is as good as
-	// impossible.
-	maxEqual = 8
-)
-
-// An Index is a memory of names: a file of lines
+// Package index remembers names in a file of lines
 //
 //	CIPHERPATH<tab>PLAINPATH
 //
-// Both paths are relative to the root of the view. The plain one is escaped as in
-// the text, and its tabs, too. What a cipher path stands for never changes, so a
-// line stays true. It also gives the names of the parents. Several processes may
-// write to one file. A path is written once, unless two of them learn it at the same
-// time.
+// Both paths are relative to the root of the view. The plain one is escaped as in the
+// text, and its tabs, too. What a cipher path stands for never changes, so a line stays
+// true. It also gives the names of the directories above.
 //
-// In memory there is only a hash for each path. A line is read back and compared
-// when its path is asked for. Only one goroutine may use an Index; a nil one is
-// empty.
+// An encrypted name is made for its directory. The same name occurs twice only where it
+// stands for the same plain name. So a line answers for every path that its own, or that
+// of a directory above, ends in.
+package index
+
+import (
+	"bytes"
+	"fmt"
+	"hash/maphash"
+	"iter"
+	"strings"
+
+	"gocryptfs-rsync-pretty/decode/escape"
+)
+
+// maxKeys bounds the keys of a path, and so the lines that are read for it.
+const maxKeys = 32
+
+// An Index is such a file. Several processes may write to it. A path is written once,
+// unless two of them learn it at the same time.
+//
+// In memory there are only hashes. The key of a path is its last name or, if another path
+// has that key, its last two names, and so on; the last possible key is the whole path
+// after a slash. The lines of all keys are read back and compared, here and when the
+// index is loaded, so that no path is lost because hashes are equal.
+//
+// Only one goroutine may use an Index; a nil one is empty.
 type Index struct {
-	path     string
-	file     *os.File // nil if it cannot be used
-	writable bool
-	warn     func(what, hint string)
-	failed   bool
+	file file
 
-	seed    maphash.Seed
-	recent  table
-	old     table
-	end     int64  // all lines up to this offset have been loaded
-	lastDir []byte // directory of the line that was loaded last
-	reader  *bufio.Reader
-	buf     []byte
-	block   []byte // the beginning of buf: the file's bytes from start on
-	start   int64
+	seed   maphash.Seed
+	tables [3]table // each complete in itself, the newest lines first
+	last   []byte   // the cipher path of the line that was loaded last
 
-	lines   []byte            // to be appended
-	pending map[string]string // the same names, by cipher path
+	buf   []byte
+	block []byte // the beginning of buf: the file's bytes from start on
+	start int64
+	looks int // lines that were read back
+
+	lines   []byte             // to be appended
+	pending map[string][]added // what they say, by the last name of each path
 }
+
+// An added path is not in the file yet.
+type added struct{ cipher, plain string }
 
 // Open loads the index at path. If add is set, it creates a missing file, with
 // mode 0600, and new names are appended. The file is used only if it is a regular
-// one that no other user, except root, can have written. The first problem is
-// reported by a call of warn, with what is wrong and what to do about it. The Index
-// then does what it still can.
+// one that no other user, except root, can have written, and if it is empty or looks like
+// an index. The first problem is reported by a call of warn, with what is wrong and what
+// to do about it. The Index then does what it still can.
 func Open(path string, add bool, warn func(what, hint string)) *Index {
-	x := &Index{path: path, warn: warn, writable: add, seed: maphash.MakeSeed(),
-		reader: bufio.NewReaderSize(nil, maxLine), buf: make([]byte, maxLine), pending: map[string]string{}}
-	fi, err := os.Stat(path)
-	if err == nil && !x.isMine(fi) {
-		return x
-	}
-	const nonblock = syscall.O_NONBLOCK // it may be a FIFO by now
-	if add {
-		x.file, err = os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|nonblock, 0o600)
-		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-			x.writable = false
-			x.trouble("-map: "+err.Error(), "names are looked up there, but new ones are not added")
-		}
-	}
-	if !x.writable {
-		x.file, err = os.OpenFile(path, os.O_RDONLY|nonblock, 0)
-	}
-	if err == nil {
-		fi, err = x.file.Stat()
-	}
-	if err != nil {
-		x.trouble("-map: "+err.Error(), "give a file that can be read and written; names are shown without it")
-	}
-	if err != nil || !x.isMine(fi) {
-		x.file.Close()
-		x.file = nil
-		return x
-	}
-	torn := x.load()
-	if torn {
-		torn = x.load() // another process may have been writing
-	}
-	if torn && x.writable {
-		x.lines = append(x.lines, "\t\n"...) // so that a torn line is never taken for a whole one
+	x := &Index{file: file{path: path, warn: warn, writable: add}, seed: maphash.MakeSeed(),
+		buf: make([]byte, maxLine+1), pending: map[string][]added{}}
+	if x.file.open() {
+		x.load()
+		x.file.check()
 	}
 	return x
-}
-
-// isMine reports whether a file is a regular one that no other user, except root, can
-// have written. It warns if not.
-func (x *Index) isMine(fi fs.FileInfo) bool {
-	const hint = "it is not used; give a file of your own that only you can write"
-	if !fi.Mode().IsRegular() {
-		x.trouble("-map: "+x.path+" is not a regular file", hint)
-		return false
-	}
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	if fi.Mode()&0o022 != 0 || !ok || st.Uid != 0 && int(st.Uid) != os.Geteuid() {
-		x.trouble("-map: another user may have written "+x.path, hint+" (chmod go-w)")
-		return false
-	}
-	return true
-}
-
-// trouble warns of the first problem. Later ones are not reported.
-func (x *Index) trouble(what, hint string) {
-	if !x.failed {
-		x.failed = true
-		x.warn(what, hint)
-	}
 }
 
 // Close appends what is new and closes the file. ok is false if there has been
@@ -142,31 +74,19 @@ func (x *Index) Close() (ok bool) {
 		return true
 	}
 	x.Flush()
-	if x.file != nil && x.writable {
-		opened, err := x.file.Stat()
-		named, nameErr := os.Stat(x.path)
-		if err != nil || nameErr != nil || !os.SameFile(opened, named) {
-			x.trouble("-map: "+x.path+" was deleted or replaced meanwhile", "names of this run are not in it")
-		}
-	}
-	x.file.Close() // an error would come too late: all data has been written
-	return !x.failed
+	return x.file.close()
 }
 
-// Flush appends what is new, in one write, and loads what other processes have
-// appended. Trouble is reported as by Open.
+// Flush appends what is new and loads what other processes have appended. Trouble is
+// reported as by Open.
 func (x *Index) Flush() {
-	if x == nil || len(x.pending) == 0 || x.file == nil {
+	if x == nil || len(x.lines) == 0 || !x.file.isUsable() {
 		return
 	}
-	if fi, err := x.file.Stat(); err != nil || fi.Size() < x.end {
-		x.trouble("-map: "+x.path+" became shorter meanwhile", "names of this run may be missing in it")
-		x.recent, x.old, x.end, x.lastDir, x.block = table{}, table{}, 0, nil, nil
+	if x.file.becameShorter() {
+		x.tables, x.last, x.block = [3]table{}, nil, nil
 	}
-	if _, err := x.file.Write(x.lines); err != nil {
-		x.trouble("-map: "+err.Error(), "no more names are added")
-		x.writable = false
-	}
+	x.file.append(x.lines)
 	x.lines = x.lines[:0]
 	clear(x.pending)
 	x.load()
@@ -174,144 +94,200 @@ func (x *Index) Flush() {
 
 // Add adds the plain path of a cipher path. Flush writes it.
 func (x *Index) Add(cipher, plain string) {
-	if x == nil || !x.writable || x.file == nil {
+	if x == nil || !x.file.writable || !x.file.isUsable() {
 		return
 	}
-	if _, known := x.pending[cipher]; known {
+	text := fmt.Sprintf("%s\t%s\n", cipher, strings.ReplaceAll(escape.String(plain), "\t", `\#011`))
+	if len(text) > maxLine {
 		return
 	}
-	cipher = strings.Clone(cipher)
 	for c, p := cipher, plain; ; {
-		x.pending[c] = p
+		name := c[strings.LastIndexByte(c, '/')+1:]
+		for _, a := range x.pending[name] {
+			if a.cipher == c {
+				if c == cipher {
+					return
+				}
+				name = ""
+			}
+		}
+		if name != "" {
+			x.pending[name] = append(x.pending[name], added{c, p})
+		}
 		i := strings.LastIndexByte(c, '/')
 		if i < 0 {
 			break
 		}
 		c, p = c[:i], p[:strings.LastIndexByte(p, '/')]
 	}
-	x.lines = fmt.Appendf(x.lines, "%s\t%s\n", cipher, strings.ReplaceAll(escape.String(plain), "\t", `\#011`))
+	x.lines = append(x.lines, text...)
 }
 
-// Find returns the plain path of a cipher path.
-func (x *Index) Find(cipher string) (plain string, ok bool) {
-	if x == nil || x.file == nil {
-		return "", false
+// Has reports whether Find probably finds names. It does not read the file.
+func (x *Index) Has(names string) bool {
+	if x == nil || !x.file.isUsable() {
+		return false
 	}
-	if plain, ok = x.pending[cipher]; ok {
-		return plain, true
-	}
-	for at := range x.offsets(maphash.String(x.seed, cipher)) {
-		if plain, ok = x.read(cipher, at); ok {
-			return plain, true
+	hash := maphash.String(x.seed, names[strings.LastIndexByte(names, '/')+1:])
+	for i := range x.tables {
+		for range x.tables[i].offsets(hash) {
+			return true
 		}
 	}
-	return "", false
+	return false
 }
 
-// Has reports whether Find probably knows a path. It does not read the file.
-func (x *Index) Has(cipher string) bool {
-	return x != nil && x.file != nil && x.count(maphash.String(x.seed, cipher)) > 0
-}
-
-// count returns the number of lines that may give the name of the path with this hash.
-func (x *Index) count(hash uint64) (n int) {
-	for range x.offsets(hash) {
-		n++
+// Find returns the cipher path dir+names and its plain path or, if the index does not
+// have that, a cipher path that ends in names. dir is empty or ends in a slash. cipher is
+// empty if there is none. Find reads about as many lines as most, at least one, and
+// returns how many it has read, where a long line counts as several.
+func (x *Index) Find(dir, names string, most int) (cipher, plain string, read int) {
+	if x == nil || !x.file.isUsable() {
+		return "", "", 0
 	}
-	return n
+	path, before := "/"+dir+names, x.looks
+	exact := false
+	visit := func(l line) (more bool) {
+		end := endOf(l.cipher, path)
+		exact = end > 0
+		if !exact && cipher == "" {
+			end = endOf(l.cipher, names)
+		}
+		if end > 0 {
+			cipher, plain = l.upTo(end)
+		}
+		return !exact && x.looks-before < most
+	}
+	for i := range x.tables {
+		if x.search(&x.tables[i], path, visit); exact {
+			return cipher, plain, x.looks - before
+		}
+	}
+	for _, a := range x.pending[names[strings.LastIndexByte(names, '/')+1:]] {
+		if a.cipher == path[1:] {
+			return a.cipher, a.plain, x.looks - before
+		}
+		if cipher == "" && endOf([]byte(a.cipher), names) == len(a.cipher) {
+			cipher, plain = a.cipher, a.plain
+		}
+	}
+	return cipher, plain, x.looks - before
 }
 
-// offsets returns the offsets at which there may be a line for the path with this
-// hash.
-func (x *Index) offsets(hash uint64) iter.Seq[int64] {
-	return func(yield func(int64) bool) {
-		for _, t := range []*table{&x.recent, &x.old} {
-			if t.used == 0 {
-				continue
-			}
-			for i := t.home(hash); t.slots[i] != 0; i = (i + 1) % len(t.slots) {
-				slot := t.slots[i]
-				if slot>>offsetBits == hash>>offsetBits && !yield(int64(slot&(1<<offsetBits-1))-1) {
-					return
+// search visits the line that t has for each key of path, which begins with a slash, as
+// long as visit returns true. If t has none for a key, search returns the hash of that
+// key.
+func (x *Index) search(t *table, path string, visit func(line) (more bool)) (free uint64, ok bool) {
+	for key := range keys(path) {
+		hash := maphash.String(x.seed, key)
+		taken := false
+		for at := range t.offsets(hash) {
+			if l, ok := x.read(at); ok && endOf(l.cipher, key) > 0 {
+				if !visit(l) {
+					return 0, false
 				}
+				taken = true
+				break
 			}
 		}
+		if !taken {
+			return hash, true
+		}
+	}
+	return 0, false
+}
+
+// keys returns the keys of path: its last name, its last two names, and so on, and at last
+// path itself.
+func keys(path string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i, n := strings.LastIndexByte(path, '/'), 1; i >= 0 && n < maxKeys; n++ {
+			if !yield(path[i+1:]) {
+				return
+			}
+			i = strings.LastIndexByte(path[:i], '/')
+		}
+		yield(path)
 	}
 }
 
-// read returns the plain path of cipher if the line at offset at is that of cipher
-// or of a path below it.
-func (x *Index) read(cipher string, at int64) (plain string, ok bool) {
+// read returns the line at offset at, if there is one. It is valid until the next call.
+func (x *Index) read(at int64) (l line, ok bool) {
 	before := min(at, 1) // length of the newline before it
 	start := at - before
-	for _, size := range []int{0, blockSize, maxLine} {
+	x.looks++
+	for _, size := range []int{0, blockSize, len(x.buf)} {
 		if size > 0 {
-			n, _ := x.file.ReadAt(x.buf[:size], start)
+			n, _ := x.file.data.ReadAt(x.buf[:size], start)
 			x.block, x.start = x.buf[:n], start
+			x.looks += size / blockSize / 2
 		}
 		if start < x.start || start-x.start > int64(len(x.block)) {
 			continue
 		}
-		line, ok := bytes.CutPrefix(x.block[start-x.start:], []byte("\n")[:before])
-		line, _, ended := bytes.Cut(line, []byte("\n"))
+		text, ok := bytes.CutPrefix(x.block[start-x.start:], []byte("\n")[:before])
+		text, _, ended := bytes.Cut(text, []byte("\n"))
 		if ok && ended {
-			return prefixOf(line, cipher)
+			return split(text)
 		}
 	}
-	return "", false
+	return line{}, false
 }
 
-// load reads the lines that have been appended since the last call. It reports whether
-// the file ends within a line.
-func (x *Index) load() (torn bool) {
-	x.reader.Reset(io.NewSectionReader(x.file, x.end, math.MaxInt64))
-	long := 0 // bytes that have been read of a line that is too long
-	for {
-		line, err := x.reader.ReadSlice('\n')
-		switch err {
-		case nil:
-			if long == 0 {
-				x.insertLine(line[:len(line)-1], x.end)
-			}
-			x.end += int64(long + len(line))
-			long = 0
-		case bufio.ErrBufferFull:
-			long += len(line)
-		default:
-			if err != io.EOF {
-				x.trouble("-map: "+err.Error(), "names that could not be read are looked up elsewhere")
-			}
-			return long+len(line) > 0
+// load inserts the lines that have been appended since the last call.
+func (x *Index) load() {
+	x.file.each(func(text []byte, at int64) (ok bool) {
+		l, ok := parse(text)
+		if ok && at+1 < 1<<offsetBits {
+			x.insert(l.cipher, at)
+		}
+		return ok
+	})
+}
+
+// insert takes note that the line at offset at gives the name of the file at the path
+// cipher, and of the directories above it.
+func (x *Index) insert(cipher []byte, at int64) {
+	if x.tables[0].used+bytes.Count(cipher, []byte("/"))+1 > maxUsed {
+		copy(x.tables[1:], x.tables[:])
+		x.tables[0], x.last = table{}, nil
+	}
+	path := "/" + string(cipher)
+	for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '/') {
+		path := path[:end]
+		if endOf(x.last, path) > 0 {
+			break // it is known, and so are the directories above
+		}
+		known := false
+		hash, free := x.search(&x.tables[0], path, func(l line) (more bool) {
+			known = endOf(l.cipher, path) > 0
+			return !known
+		})
+		if known {
+			break
+		}
+		if free {
+			x.tables[0].insert(hash, at)
 		}
 	}
+	x.last = append(x.last[:0], cipher...)
 }
 
-// insertLine inserts the cipher path of the line at offset at, and its parents.
-func (x *Index) insertLine(line []byte, at int64) {
-	cipher, _, ok := splitLine(line)
-	if !ok {
-		return
+// Read calls visit with the columns of each line of the index at path, the newest last.
+// They are valid until visit returns. It needs no memory for names. The file is used, and
+// trouble reported, as by Open; then ok is false.
+func Read(path string, warn func(what, hint string), visit func(cipher, plain []byte)) (ok bool) {
+	f := file{path: path, warn: warn}
+	if !f.open() {
+		return false
 	}
-	most := maxEqual
-	for i := len(cipher); i > 0; i = bytes.LastIndexByte(cipher, '/') {
-		cipher = cipher[:i]
-		hash := maphash.Bytes(x.seed, cipher)
-		if bytes.Equal(cipher, x.lastDir) || x.count(hash) >= most {
-			break // it is known, and so are its parents
+	f.each(func(text []byte, at int64) (ok bool) {
+		l, ok := parse(text)
+		if ok {
+			visit(l.cipher, l.plain)
 		}
-		x.insert(hash, at)
-		most = 1
-	}
-	x.lastDir = append(x.lastDir[:0], cipher...)
-}
-
-// insert takes note that the line at offset at gives the name of the path with this hash.
-func (x *Index) insert(hash uint64, at int64) {
-	if at+1 >= 1<<offsetBits {
-		return
-	}
-	if x.recent.used >= maxSlots/4*3 {
-		x.old, x.recent = x.recent, table{}
-	}
-	x.recent.insert(hash, at)
+		return ok
+	})
+	f.check()
+	return f.close()
 }

@@ -2,54 +2,98 @@ package index
 
 import (
 	"bytes"
+	"strings"
+
 	"gocryptfs-rsync-pretty/decode/escape"
 	"gocryptfs-rsync-pretty/decode/scan"
-	"slices"
-	"strings"
 )
 
 // maxName bounds a name, in bytes (NAME_MAX).
 const maxName = 255
 
-// prefixOf returns the plain path of cipher from the line of cipher or of a path
-// below it.
-func prefixOf(line []byte, cipher string) (plain string, ok bool) {
-	long, escaped, ok := splitLine(line)
-	rest, found := bytes.CutPrefix(long, []byte(cipher))
-	if !ok || !found || len(rest) > 0 && rest[0] != '/' {
-		return "", false
-	}
-	for range bytes.Count(rest, []byte("/")) {
-		escaped = escaped[:bytes.LastIndexByte(escaped, '/')]
-	}
-	plain = escape.Undo(escaped)
-	return plain, arePlain(plain, strings.Count(cipher, "/")+1)
+// A line is a cipher path and its plain path, still escaped.
+type line struct{ cipher, plain []byte }
+
+// parse returns the line without its newline. ok is false if that is not the line of a
+// file.
+func parse(text []byte) (l line, ok bool) {
+	l, ok = split(text)
+	return l, ok && isCipher(l.cipher) && isPlain(l.plain)
 }
 
-// splitLine returns the columns of a line, the second one still escaped, if they look
-// like the two paths of a file.
-func splitLine(line []byte) (cipher, plain []byte, ok bool) {
-	cipher, plain, ok = bytes.Cut(line, []byte("\t"))
-	if !ok || slices.ContainsFunc(plain, isControl) ||
-		bytes.Count(cipher, []byte("/")) != bytes.Count(plain, []byte("/")) {
-		return nil, nil, false
-	}
-	for name := range bytes.SplitSeq(cipher, []byte("/")) {
+// split returns the columns of a line if they may be paths of the same length. Where the
+// writing of a line was cut short, tabs follow it.
+func split(text []byte) (l line, ok bool) {
+	l.cipher, l.plain, ok = bytes.Cut(text, []byte("\t"))
+	return l, ok && bytes.IndexByte(l.plain, '\t') < 0 && bytes.IndexByte(l.plain, 0) < 0 &&
+		bytes.Count(l.cipher, []byte("/")) == bytes.Count(l.plain, []byte("/"))
+}
+
+// isTorn reports whether text is the beginning of a line, or what stands in its place
+// before it is written.
+func isTorn(text []byte) bool {
+	cipher, _, ok := bytes.Cut(text, []byte("\t"))
+	return ok && isCipher(cipher) || ok && len(bytes.Trim(text, "\t")) == 0
+}
+
+// isCipher reports whether path consists of encrypted names.
+func isCipher(path []byte) bool {
+	for name := range bytes.SplitSeq(path, []byte("/")) {
 		if !scan.IsEncrypted(name) {
-			return nil, nil, false
-		}
-	}
-	return cipher, plain, true
-}
-
-func isControl(c byte) bool { return c < ' ' || c == 0x7f }
-
-// arePlain reports whether path has n names that files can have.
-func arePlain(path string, n int) bool {
-	for name := range strings.SplitSeq(path, "/") {
-		if n--; name == "" || name == "." || name == ".." || len(name) > maxName || strings.Contains(name, "\x00") {
 			return false
 		}
 	}
-	return n == 0
+	return true
+}
+
+// isPlain reports whether path, which is escaped, consists of names that files can have.
+func isPlain(path []byte) bool {
+	for _, c := range path {
+		if c < ' ' || c == 0x7f {
+			return false
+		}
+	}
+	for name := range bytes.SplitSeq(path, []byte("/")) {
+		if len(name) > maxName || bytes.Contains(name, []byte(`\#`)) {
+			name = []byte(escape.Undo(name))
+		}
+		if len(name) == 0 || len(name) > maxName || string(name) == "." || string(name) == ".." ||
+			bytes.ContainsAny(name, "/\x00") {
+			return false
+		}
+	}
+	return true
+}
+
+// upTo returns the paths of the directory, or of the file, that the first end bytes of
+// the cipher path are.
+func (l line) upTo(end int) (cipher, plain string) {
+	p := l.plain
+	for range bytes.Count(l.cipher[end:], []byte("/")) {
+		p = p[:bytes.LastIndexByte(p, '/')]
+	}
+	return string(l.cipher[:end]), escape.Undo(p)
+}
+
+// endOf returns the end offset in path, a cipher path, of the last name of key, or 0 if
+// key does not stand in it. A key that begins with a slash stands at the beginning.
+func endOf(path []byte, key string) int {
+	if rooted, ok := strings.CutPrefix(key, "/"); ok {
+		if n := len(rooted); len(path) >= n && string(path[:n]) == rooted && (len(path) == n || path[n] == '/') {
+			return n
+		}
+		return 0
+	}
+	for from := 0; ; {
+		i := bytes.Index(path[from:], []byte(key))
+		if i < 0 {
+			return 0
+		}
+		start := from + i
+		end := start + len(key)
+		if (start == 0 || path[start-1] == '/') && (end == len(path) || path[end] == '/') {
+			return end
+		}
+		from = start + 1
+	}
 }
