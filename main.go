@@ -34,7 +34,7 @@ const (
 	exitOK        = 0 // all input was copied
 	exitFailed    = 1 // reading or writing failed, or there was trouble with the index
 	exitUsage     = 2 // wrong usage; nothing was read
-	exitEncrypted = 3 // with -strict: a name stayed encrypted
+	exitEncrypted = 3 // with -strict: a name stayed encrypted; with -encrypt-paths: one is not known
 )
 
 const (
@@ -45,6 +45,8 @@ const (
 const usage = `usage: rsync ... 2>&1 |
          gocryptfs-rsync-pretty [flags] CTLSOCK MOUNT
        gocryptfs-rsync-pretty [flags] -map FILE < rsync.log
+       gocryptfs-rsync-pretty -encrypt-paths [flags]
+         [CTLSOCK MOUNT] < plain-paths
 
 Show the real names where a gocryptfs-encrypted backup
 shows ciphertext. CTLSOCK is the socket given to gocryptfs
@@ -58,6 +60,10 @@ What is shown:
   -v           summary on stderr at the end
 
 How names are found:
+  -encrypt-paths
+               the way back: read plain paths, one a line,
+               and write encrypted ones, for rsync
+               --files-from; with -hide-meta the paths alone
   -map FILE    remember names: look them up in FILE first,
                append CIPHERPATH<tab>PLAINPATH for new ones
   -plain DIR   where the plain files are (default: from
@@ -70,7 +76,7 @@ How names are found:
   -h, -help    print this help
 
 Exit status: 0 input copied, 1 read or write failed,
-2 wrong usage, 3 -strict.
+2 wrong usage, 3 -strict or -encrypt-paths.
 `
 
 // version is set by the linker. If it is empty, versionString uses that of the module.
@@ -90,6 +96,7 @@ func main() {
 type config struct {
 	sock, mount string
 	indexOnly   bool // there are no operands
+	encrypt     bool // -encrypt-paths
 	color       string
 	hideMeta    bool
 	mapFile     string
@@ -118,6 +125,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if isTerminal(stdin) {
 		m.hint("reading from the terminal; usage: " + usageLine)
 	}
+	if c.encrypt {
+		return encryptPaths(c, stdin, stdout, m)
+	}
 	return filter(c, stdin, stdout, m)
 }
 
@@ -126,6 +136,7 @@ func newFlags(c *config) *flag.FlagSet {
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&c.color, "color", "auto", "")
+	flags.BoolVar(&c.encrypt, "encrypt-paths", false, "")
 	flags.BoolVar(&c.hideMeta, "hide-meta", false, "")
 	flags.StringVar(&c.mapFile, "map", "", "")
 	flags.StringVar(&c.plain, "plain", "", "")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +15,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"gocryptfs-rsync-pretty/decode/escape"
 )
 
 // The oracle runs a command over a plain tree, and over the encrypted view of that tree
@@ -87,6 +92,129 @@ func TestOracleShapes(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestWayBack restores the tree of every kind of file system from its encrypted side alone:
+// by plain paths and -encrypt-paths, which ask gocryptfs, an index or both.
+func TestWayBack(t *testing.T) {
+	forEachServer(t, func(t *testing.T, s server) {
+		for _, sh := range append([]shape{{name: "reverse"}, {name: "forward", forward: true}}, shapes...) {
+			t.Run(sh.name, func(t *testing.T) { newOracle(t, s, sh).restore(t, s) })
+		}
+	})
+}
+
+// restore fetches files from the encrypted side, by plain paths, and compares them with
+// those of the plain side.
+func (o *oracle) restore(t *testing.T, s server) {
+	t.Helper()
+	plaintext := o.index == ""
+	if !plaintext {
+		settle()
+		o.remember(t)
+	}
+	var paths []string
+	root := o.mount.Plain
+	filepath.WalkDir(root, func(path string, _ os.DirEntry, err error) error {
+		path, _ = filepath.Rel(root, path)
+		printable := utf8.ValidString(path) && !strings.ContainsFunc(path, unicode.IsControl)
+		if err == nil && path != "." && path != ".gocryptfs.reverse.conf" && (printable || !plaintext) {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	from := []string{"-map", o.index}
+	operands := []string{o.mount.Sock, o.mount.Dir}
+	if plaintext {
+		from = nil
+	}
+	text := ""
+	for _, path := range paths {
+		text += escape.String(path) + "\n"
+	}
+	alone := slices.Concat([]string{"-encrypt-paths", "-hide-meta"}, from, operands)
+	ciphers, _ := pretty(t, alone, []byte(text))
+	if !plaintext {
+		if again, _ := pretty(t, operands, []byte(ciphers)); again != text {
+			t.Errorf("there and back: got %s, want %s", again, text)
+		}
+		if indexed, _ := pretty(t, alone[:4], []byte(text)); indexed != ciphers {
+			t.Error("the index alone gives other paths")
+		}
+	}
+	o.fetch(t, s, slices.Concat([]string{"-encrypt-paths"}, from, operands), text, paths)
+	for _, i := range []int{0, len(paths) / 3, len(paths) - 1} {
+		o.fetch(t, s, slices.Concat([]string{"-encrypt-paths"}, from, operands), escape.String(paths[i])+"\n", paths[i:i+1])
+	}
+	all := strings.Split(ciphers, "\n")
+	for i, line := range strings.SplitAfter(text, "\n") {
+		if line == "" {
+			continue
+		}
+		want := []string{"gocryptfs.conf"}
+		for dir, rest := "", all[i]; rest != ""; {
+			if iv := dir + "gocryptfs.diriv"; exists(filepath.Join(o.mount.Dir, iv)) {
+				want = append(want, iv)
+			}
+			var name string
+			name, rest, _ = strings.Cut(rest, "/")
+			dir += name
+			if exists(filepath.Join(o.mount.Dir, dir+".name")) {
+				want = append(want, dir+".name")
+			}
+			dir += "/"
+		}
+		want = append(want, all[i])
+		got, _ := pretty(t, slices.Concat([]string{"-encrypt-paths"}, from, operands), []byte(line))
+		if got != strings.Join(want, "\n")+"\n" {
+			t.Errorf("%s: got\n%s\nwant\n%s", line, got, strings.Join(want, "\n"))
+		}
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// fetch fetches what -encrypt-paths prints for the lines of text, which stand for paths,
+// mounts it and compares the files.
+func (o *oracle) fetch(t *testing.T, s server, args []string, text string, paths []string) {
+	t.Helper()
+	list, _ := pretty(t, args, []byte(text))
+	dir := shortDir(t)
+	fetched, restored := filepath.Join(dir, "fetched"), filepath.Join(dir, "restored")
+	cmd := exec.Command("rsync", "-ar", "--files-from=-", o.mount.Dir+"/", fetched)
+	cmd.Stdin = strings.NewReader(list)
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Fatalf("rsync: %v\n%s", err, out)
+	}
+	m := mountForward(t, s, fetched, restored, "-ro")
+	defer m.unmount(t)
+	for _, path := range paths {
+		if want, got := describe(filepath.Join(o.mount.Plain, path)), describe(filepath.Join(restored, path)); got != want {
+			t.Errorf("%q is %q, want %q", path, got, want)
+		}
+	}
+}
+
+// describe returns the type and the content of a file, a directory or a link.
+func describe(path string) string {
+	fi, err := os.Lstat(path)
+	if err != nil {
+		return err.Error()
+	}
+	content := []byte{}
+	switch fi.Mode().Type() {
+	case 0:
+		syscall.ForkLock.RLock() // a new process would keep the file open and the mount busy
+		defer syscall.ForkLock.RUnlock()
+		content, err = os.ReadFile(path)
+	case os.ModeSymlink:
+		target, _ := os.Readlink(path)
+		content = []byte(target)
+	}
+	return fmt.Sprint(fi.Mode().Type(), len(content), err, sha256.Sum256(content))
 }
 
 // forEachServer runs a test for the two servers, side by side. It skips the test if

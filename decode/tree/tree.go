@@ -135,6 +135,9 @@ func (t *Tree) Deterministic() bool {
 	return !a.known || a.yes
 }
 
+// Plain returns the plain directory, empty if it is not known.
+func (t *Tree) Plain() string { return t.refreshedView().plain }
+
 // Exists reports whether the view has a file with this cipher path. It returns false
 // if the view is not known or does not answer.
 func (t *Tree) Exists(cipher string) bool {
