@@ -30,8 +30,10 @@ const (
 	// with 64 KiB, a replay of 100,000 names takes a tenth longer (2 cores).
 	readSize = 256 << 10
 
-	// pieceSize is the number of bytes that are decoded before they are written, plus
-	// the rest of the last line.
+	// pieceSize is the number of bytes that are decoded before they are written, plus the
+	// rest of the last record. Names appear while later ones of the same read are still
+	// being asked for. 1 KiB doubles the time for text without names (53 MB: 0.4 s of CPU
+	// instead of 0.2), and more than 4 KiB gains little.
 	pieceSize = 4 << 10
 
 	// maxContext bounds how much of a record is kept after it has been written, in

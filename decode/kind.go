@@ -155,7 +155,7 @@ func figuresLen(b []byte, final bool) (n int, open bool) {
 	if len(found) == 0 || n == len(line) && line[n-1] != ' ' && line[n-1] != ')' && (len(line) < len(b) || !final) {
 		return 0, false // it may be cut within the time
 	}
-	return n, !final && len(b) < maxHead && (n == len(b) || countsForm.Match(b[n:]))
+	return n, !final && (n == len(b) || len(b) < maxHead && countsForm.Match(b[n:]))
 }
 
 // isTotal reports whether progress is that of the whole run (--info=progress2) and

@@ -240,6 +240,12 @@ var hidden = []struct{ about, in, want string }{
 	{"names", "A\ngocryptfs.conf\nB\n", "A\nB\n"},
 	{"every form of them", "A\n" + strings.Join(meta, "\nB\n") + "\nC\n", "A\n" + strings.Repeat("B\n", len(meta)-1) + "C\n"},
 	{"all of it", "gocryptfs.conf\ngocryptfs.diriv\n", ""},
+	{"progress without blanks after it", "gocryptfs.conf\n1 1% 1:1:1\nA\ngocryptfs.conf\n1 1% 1:1:1\r\ngocryptfs.conf\n1 1% 1:1:1", "A\n"},
+	{"empty lines of CRLF", "gocryptfs.conf\r\n\r\n1 1% 1:1:1\r\n", "\n1 1% 1:1:1\r\n"},
+	{"no progress: a name follows, or something else", "gocryptfs.conf\n1 1% 1:1:1/A\ngocryptfs.conf\n1 1% 1:1:1 (A)\n", "1 1% 1:1:1/A\n(A)\n"},
+	{"many figures in a line", "gocryptfs.conf\n" + strings.Repeat("1 1% 1:1:1 ", 2000) + "A\n", "A\n"},
+	{"figures of any length", "gocryptfs.conf\n1 1% 1:1:1" + strings.Repeat(" ", 1014) + "\nA\n", "A\n"},
+	{"figures that are too long", "gocryptfs.conf\n1 1% 1:1:1" + strings.Repeat(" ", 1014) + " \nA\n", " \nA\n"},
 	{"without a last newline", "A\ngocryptfs.conf", "A\n"},
 	{"a last line", "gocryptfs.conf\nA", "A"},
 	{"progress", "A\n" + figures(10, 50) + figures(100, 100) + " (xfr#1, to-chk=1/3)\n" +
