@@ -179,7 +179,7 @@ var leafForm = regexp.MustCompile(`\.?gocryptfs\.(?:conf|diriv|longname\.[A-Za-z
 var metaForm = sync.OnceValue(func() *regexp.Regexp {
 	text := strings.Join([]string{
 		`ITEM REST(?: => REST)?`,
-		`\*?deleting +REST`,
+		`\*deleting +REST`,
 		`(?:/+[^/>:"'\x00]*[^/>:"'\s\x00])*/+LEAF`, // from the root
 
 		// rsync --list-only, ls -l, find -ls, tar -tv
@@ -187,26 +187,26 @@ var metaForm = sync.OnceValue(func() *regexp.Regexp {
 
 		// rsync -vv, rm -v
 		`PATH (?:is uptodate|exists(?: \([a-z ]+\))?|is newer|is over max-size|is under min-size)`,
-		`(?:not creating new file|sender removed|sender file already removed:|removed) ["']?PATH["']?`,
-		`backed up PATH to .*`,
+		`(?:deleting|not creating new file|sender removed|sender file already removed:|removed) ["']?PATH["']?`,
+		`backed up PATH to REST[^\s:]*`,
 		`\[[a-zA-Z]+\] (?:hiding|showing|protecting|risking) file PATH because of pattern .*`,
 
 		// rsync -vvv
-		`set (?:modtime|modtime, atime|uid|gid) of PATH (?:to|from) .*`,
-		`(?:\[[a-zA-Z]+\] )?(?:make_file|recv_file_name|recv_generator|recv_files|send_files|delete_item|hlink for \d+ )` +
-			`\((?:\d+, )?PATH[,)].*`,
+		`set (?:modtime|modtime, atime|uid|gid) of PATH (?:to \(|from )\d.*`,
+		`(?:\[[a-zA-Z]+\] )?(?:make_file|recv_file_name|recv_generator|recv_files|send_files|delete_item)\((?:\d+, )?PATH[,)][^:]*`,
+		`hlink for \d+ \(PATH,\d+\): .*`,
 		`(?:send_files mapped|calling match_sums|sender finished|recv mapped|gen mapped|finishing|renaming) ` +
 			`PATH(?: of size \d+| to PATH)?`,
 
 		// rsync's daemon; rsync --out-format, and lists of paths
 		`(?:send|recv|del\.) \S+ \[\S+\] \S* \(\S*\) PATH \d+`,
 		`SEP*(?:(?:ITEM|send|recv|del\.|\*deleting|[-bcdlps][-rwxsStT]{9}|[-.,:/T]*\d[-\d.,:/T]*[KMGTP]?|[0-9a-f]{32,128}` +
-			`|[A-Za-z_]+" *:|->|PATH)(?:SEP+|$))+`,
+			`|[A-Za-z_]+" *:|[-=]>|PATH|<PATH>)(?:SEP+|$))+`,
 	}, "|")
 	for _, word := range [][2]string{
 		{"ITEM", `[<>ch.][fdLDS][+.?cstTpogunabxf ]{7,11}`},
 		{"REST", `(?:[^>:"'\x00]*/)?LEAF`},
-		{"PATH", `(?:[^\x00` + breaks + `]*/)?LEAF`},
+		{"PATH", `(?:[^\x00<>=` + breaks + `]*/)?LEAF`},
 		{"SEP", "[" + breaks + "]"},
 		{"LEAF", `\x00`},
 	} {
@@ -217,7 +217,7 @@ var metaForm = sync.OnceValue(func() *regexp.Regexp {
 
 // breaks are the characters between the columns of a record, in a class of a regular
 // expression.
-const breaks = `\[\](){}<>"'|:;,=` + " \t`"
+const breaks = `\[\](){}"'|:;,` + " \t`"
 
 // isMeta reports whether a record is about a housekeeping file and nothing else. The path of
 // mount, or the end of it, may stand before the file, whatever it has in it.

@@ -208,7 +208,8 @@ func TestErrorsStay(t *testing.T) {
 			"ERROR : %s: Failed to copy: permission denied", "ERROR : Failed to copy %s", "Failed to copy: open %s: permission denied",
 			"E %s", "! %s", "? %s", "%s: open: [Errno 13] Permission denied: '%[1]s'", "error: read %s: input/output error", "Error reading %s",
 			"%s: Permission denied", "%s: Das Argument ist ungültig", "Kann %s nicht lesen", "Fehler beim Lesen von %s", "could not read %s",
-			"I/O error on %s", "open %s: no such file or directory", "Cannot open config file %s: permission denied", "unreadable: %s",
+			"I/O error on %s", "open %s: no such file or directory", "Cannot open config file %s: permission denied", "unreadable: %s", "deleting failed for %s", "< %s", "> %s", "- %s", "+ %s", "* %s",
+			"backed up %s to /b/gocryptfs.conf: No space left on device", "recv_generator(%s): failed", "sender removed %s: Permission denied",
 			`{"level":"error","msg":"open %s: permission denied"}`, `{"error":"Permission denied","path":"%s"}`, `{"path":"%s","error":{"code":13,"text":"denied"}}`,
 			`level=error msg="cannot read" path="%s"`, "<3>%s is damaged", "%s is not readable", "%s exists, but cannot be read", "*** %s ***",
 		} {
