@@ -57,7 +57,8 @@ What is shown:
                never (default: auto)
   -hide-meta   leave out housekeeping files and their
                progress lines
-  -v           summary on stderr at the end
+  -v           summary on stderr at the end: names, and
+               what the log reports
 
 How names are found:
   -encrypt-paths
