@@ -799,6 +799,54 @@ func TestTrustTwins(t *testing.T) {
 	})
 }
 
+// TestTrustLongNames has the storage exchange the files of long names in forward mode:
+// gocryptfs answers with the wrong name.
+func TestTrustLongNames(t *testing.T) {
+	for _, s := range servers(t) {
+		for _, dir := range []string{"dir", "b\xe4d"} {
+			for _, prefix := range []string{"", "\xff"} {
+				t.Run(fmt.Sprintf("%s %q", s.Name, dir+prefix), func(t *testing.T) { exchangeLongNames(t, s, dir, prefix) })
+			}
+		}
+	}
+}
+
+func exchangeLongNames(t *testing.T, s server, dir, prefix string) {
+	base := shortDir(t)
+	m := mountForward(t, s, filepath.Join(base, "cipher"), filepath.Join(base, "plain"))
+	var plain, ciphers []string
+	for _, name := range []string{"first ", "second "} {
+		name = dir + "/" + long(prefix+name, 200)
+		create(t, m.Plain, name+"/file", "file 1")
+		plain = append(plain, name, name+"/file")
+	}
+	for _, path := range plain {
+		ciphers = append(ciphers, m.cipherOf(t, path))
+	}
+	settle()
+	shown := func(names ...string) string { return text(names) }
+	escaped := func(i int) string { return escape.String(plain[i]) }
+	index := filepath.Join(base, "index")
+	first := filepath.Join(m.Dir, ciphers[0]+".name")
+	kept := read(t, first)
+	wrong := escape.String(dir) + "/" + path.Base(ciphers[0])
+	in, all := text(ciphers), shown(escaped(0), escaped(1), escaped(2), escaped(3))
+	if err := errors.Join(os.Chmod(first, 0o600), os.WriteFile(first, []byte(read(t, filepath.Join(m.Dir, ciphers[2]+".name"))), 0)); err != nil {
+		t.Fatal(err)
+	}
+	right, below := escaped(2), escaped(3)
+	if prefix != "" { // a name that is in the plain directory twice stays encrypted
+		right = escape.String(dir) + "/" + path.Base(ciphers[2])
+		below = right + "/" + path.Base(ciphers[3])
+	}
+	wantShown(t, "exchanged", in, shown(wrong, wrong+"/"+path.Base(ciphers[1]), right, below), "-map", index, m.Sock, m.Dir)
+	if err := os.WriteFile(first, []byte(kept), 0); err != nil {
+		t.Fatal(err)
+	}
+	settle()
+	wantShown(t, "repaired", in, all, "-map", index, m.Sock, m.Dir)
+}
+
 // TestTrustGlued has more glued to the target of a link: it is not that target then.
 func TestTrustGlued(t *testing.T) {
 	m := trustMount(t, filepath.Join(shortDir(t), "plain"), map[string]string{"link": "-> right"})

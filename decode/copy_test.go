@@ -45,6 +45,8 @@ func (r *recorder) Prepare(cipher string) bool {
 	return true
 }
 
+func (*recorder) Encrypt(string) (string, bool) { return "", false }
+
 func (r *recorder) Decrypt(cipher string) (string, bool) {
 	r.events = append(r.events, cipher)
 	if len(r.pending) > 0 && r.pending[0] == cipher {
@@ -92,8 +94,10 @@ func TestDoubt(t *testing.T) {
 type insideView string
 
 func (s insideView) Sub() string                                       { return string(s) }
+func (s insideView) Reverse() bool                                     { return true }
 func (s insideView) Deterministic() bool                               { panic("a look") }
 func (s insideView) Exists(string) bool                                { panic("a look") }
+func (s insideView) Same(string, string) bool                          { panic("a look") }
 func (s insideView) Spelling(string, string, bool) (string, int, bool) { panic("a look") }
 func (s insideView) Target(string, string, []byte) (string, bool)      { return "", false }
 

@@ -474,9 +474,15 @@ func (w *world) Decrypt(cipher string) (string, bool) {
 // Sub, Exists, Spelling and Target know the files of the lines. Any path may be a link.
 func (w *world) Sub() string { return w.sub }
 
+func (*world) Encrypt(string) (string, bool) { panic("a view in reverse mode needs no proof") }
+
+func (*world) Reverse() bool { return true }
+
 func (w *world) Deterministic() bool { return w.alike }
 
 func (w *world) Exists(cipher string) bool { return w.names[cipher] != "" }
+
+func (*world) Same(string, string) bool { panic("a view in reverse mode needs no proof") }
 
 func (*world) Spelling(string, string, bool) (string, int, bool) { return "", 0, false }
 

@@ -22,12 +22,16 @@ import (
 // A namesFunc is a server that answers as the function does.
 type namesFunc func(cipher string) (plain string, ok bool)
 
+func (namesFunc) Encrypt(string) (string, bool) { return "", false }
+
 func (namesFunc) Prepare(string) bool { return true }
 
 func (f namesFunc) Decrypt(cipher string) (string, bool) { return f(cipher) }
 
 // paths is a server that knows these plain paths by cipher path.
 type paths map[string]string
+
+func (paths) Encrypt(string) (string, bool) { return "", false }
 
 func (paths) Prepare(string) bool { return true }
 

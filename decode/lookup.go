@@ -2,6 +2,7 @@ package decode
 
 import (
 	"gocryptfs-rsync-pretty/decode/index"
+	"gocryptfs-rsync-pretty/decode/scan"
 	"strings"
 	"time"
 	"unicode"
@@ -21,6 +22,9 @@ type Names interface {
 	// U+FFFD in place of each byte that is not valid UTF-8. ok is false if there is no
 	// such name or nobody to ask.
 	Decrypt(cipher string) (plain string, ok bool)
+	// Encrypt returns the cipher path of a plain path. ok is false if there is none, if
+	// the path is not valid UTF-8, or if there is nobody to ask.
+	Encrypt(plain string) (cipher string, ok bool)
 }
 
 // Files are the files behind the names. Paths are relative to the roots of the encrypted
@@ -28,10 +32,15 @@ type Names interface {
 type Files interface {
 	// Sub returns the cipher path of MOUNT, empty if that is the root of the view.
 	Sub() string
+	// Reverse reports whether the view is known to be made of plain files.
+	Reverse() bool
 	// Deterministic reports whether a name may be the same in every directory.
 	Deterministic() bool
 	// Exists reports whether the view is known to have a file with this cipher path.
 	Exists(cipher string) bool
+	// Same reports whether a cipher path and an exact plain path are known to lead to the same
+	// file, which has no other name.
+	Same(cipher, plain string) bool
 	// Spelling returns the exact plain path of a cipher path whose last name is not
 	// UTF-8. plain has U+FFFD in that name, and only there. ok is false if the files do not
 	// prove the spelling, or if they would have to be looked at and may not. read is the
@@ -46,8 +55,10 @@ type Files interface {
 type noFiles struct{}
 
 func (noFiles) Sub() string                                       { return "" }
+func (noFiles) Reverse() bool                                     { return false }
 func (noFiles) Deterministic() bool                               { return false }
 func (noFiles) Exists(string) bool                                { return false }
+func (noFiles) Same(string, string) bool                          { return false }
 func (noFiles) Spelling(string, string, bool) (string, int, bool) { return "", 0, false }
 func (noFiles) Target(string, string, []byte) (string, bool)      { return "", false }
 
@@ -98,6 +109,7 @@ func (l *lookup) decrypt(dir, names string, implied int) (cipher, plain string, 
 		if plain, ok = l.names.Decrypt(cipher); ok && isDoubtful(plain) {
 			plain, ok = l.confirm(cipher, plain, implied)
 		}
+		ok = ok && l.isGenuine(cipher, plain)
 	}
 	if !ok {
 		l.budget.fail(cipher)
@@ -134,6 +146,27 @@ func (l *lookup) here(dir, names, cipher, plain string) (path string, ok bool) {
 	above := strings.TrimSuffix(dir, "/")
 	found, path, _ := l.decrypt("", above, 0)
 	return path + "/" + plain, found == above
+}
+
+// isGenuine reports whether a plain path encrypts to its cipher path. In forward mode,
+// gocryptfs reads a long name from the file beside it and does not compare it with the
+// hash: whoever writes the storage can exchange two of these files. A path that is not UTF-8
+// is encrypted by the file system, when its file is looked at.
+func (l *lookup) isGenuine(cipher, plain string) bool {
+	if !strings.Contains(cipher, scan.LongPrefix) || l.files.Reverse() {
+		return true
+	}
+	if utf8.ValidString(plain) {
+		back, ok := l.names.Encrypt(plain)
+		return ok && back == cipher
+	}
+	key := cipher + "\x00"
+	_, known := l.exact[key]
+	if known || !l.files.Same(cipher, plain) {
+		return known
+	}
+	l.remember(key, "")
+	return true
 }
 
 // isDoubtful reports whether an answer may be junk: one in 280 random words of the

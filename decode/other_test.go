@@ -97,6 +97,8 @@ type existing struct {
 	names paths
 }
 
+func (existing) Reverse() bool { return true }
+
 func (e existing) Exists(cipher string) bool { return e.names[cipher] != "" }
 
 // words translates each encrypted name in a text, wherever it stands. That is right

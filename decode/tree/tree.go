@@ -152,6 +152,20 @@ func (t *Tree) Exists(cipher string) bool {
 	return ok && err == nil
 }
 
+// Same reports whether a cipher path and a plain path lead to the same file, which has no
+// other name.
+func (t *Tree) Same(cipher, plain string) bool {
+	if !t.ready() {
+		return false
+	}
+	same, ok := prove(t, func() bool {
+		encrypted, err := lstat(t.view.dir, cipher)
+		clear, plainErr := lstat(t.view.plain, plain)
+		return err == nil && plainErr == nil && t.same(encrypted, clear) && isOnly(encrypted)
+	})
+	return ok && same
+}
+
 // Target returns the plain target of the symbolic link with the paths cipher and plain
 // if text is its encrypted target. ok is false if it is not, or if the files do not prove it.
 func (t *Tree) Target(cipher, plain string, text []byte) (target string, ok bool) {
