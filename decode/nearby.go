@@ -2,9 +2,29 @@ package decode
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 
 	"gocryptfs-rsync-pretty/decode/scan"
+)
+
+// maxHeading bounds what of the end of a record is searched for a colon, in bytes.
+const maxHeading = 128
+
+// A heading is a record that ends in a colon, perhaps with blanks, a color or the mark of a
+// line's end after it, and what a program that logs each line has put around it. If it is
+// the path of a directory, what follows lies in that.
+const (
+	sgr   = `\x1b\[[0-9;]*[mK]|\x1b\(B`
+	colon = `:(?:[ \t]|` + sgr + `)*(?:\^M)?(?:[\\$]|\\[rn][^\r\n]*)?`
+)
+
+var (
+	heading  = regexp.MustCompile(colon + `$`)
+	headings = regexp.MustCompile(colon + `[\r\n]`)
+
+	// afterDir is what follows the path: `:`, `/:`, `":`, `/":`, with colors between them.
+	afterDir = regexp.MustCompile(`^(?:` + sgr + `)*/?(?:` + sgr + ")*[\"'`]?(?:" + sgr + `)*` + colon + `$`)
 )
 
 // A nearby holds the directories that the text has named last. A name that is
@@ -13,7 +33,7 @@ import (
 //
 //	Only in 2KjA…Q/x0Q7…w: pB7j…A             the path before it
 //	{"path":"2KjA…Q/x0Q7…w","name":"x0Q7…w"}  its parent
-//	2KjA…Q/x0Q7…w:                            the last record that was a path and a colon
+//	2KjA…Q/x0Q7…w:                            the last heading
 type nearby struct {
 	// The last path of this record, as far as it decrypts; empty if there is none.
 	cipher, plain string
@@ -21,7 +41,7 @@ type nearby struct {
 	leaf          string // its last name, as it stands in the text
 	gap           int    // bytes of this record after it
 
-	header string // the cipher path of the last record that was a path and a colon
+	header string // the cipher path of the last heading
 }
 
 // dirs returns the cipher paths of the directories to try for a name, most likely
@@ -60,20 +80,19 @@ func (n *nearby) pass(b []byte, i, j int) {
 	}
 	n.gap += end
 	n.endRecord(b[:i+end])
-	if rest := b[i+end : j]; bytes.Contains(rest, []byte(":\n")) || bytes.Contains(rest, []byte(":\r")) {
+	if n.header != "" && headings.Match(b[i+end:j]) {
 		n.header = "" // this may be a directory outside the view
 	}
 }
 
 // endRecord takes note of the end of a record, at the end of b.
 func (n *nearby) endRecord(b []byte) {
-	header := n.header
-	if b, colon := bytes.CutSuffix(b, []byte(":")); colon {
-		header = ""
-		quoted := n.gap == 2 && scan.IsQuote(b[len(b)-1])
-		if n.whole && (n.gap == 1 || quoted) {
-			header = n.cipher
+	next := nearby{header: n.header}
+	if end := b[max(0, len(b)-maxHeading):]; bytes.IndexByte(end, ':') >= 0 && heading.Match(end) {
+		next.header = ""
+		if n.whole && n.gap <= len(end) && afterDir.Match(end[len(end)-n.gap:]) {
+			next.header = n.cipher
 		}
 	}
-	*n = nearby{header: header}
+	*n = next
 }
