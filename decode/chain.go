@@ -13,7 +13,7 @@ const maxStarts = 8
 
 // A match is the names[first:last] of a chain, decrypted. The zero value is none.
 type match struct {
-	names         []scan.Name // of the chain; the last one found may be shorter than in the text
+	names         []scan.Name // of the chain; others may have taken the place of those in the text
 	first, last   int
 	padded        bool   // the `=` after its names belong to them
 	base          string // the directory of the first name, empty or with a trailing slash
@@ -29,6 +29,16 @@ func (m match) toEnd() bool { return m.found() && m.last == len(m.names) }
 
 // whole reports whether all names of the chain decrypt.
 func (m match) whole() bool { return m.toEnd() && m.first == 0 }
+
+// leaf returns the last name as it stands in the text b.
+func (m match) leaf(b []byte, t scan.Token) string {
+	names := t.Names
+	if m.found() {
+		names = m.names
+	}
+	last := names[len(names)-1]
+	return string(b[last.Start:last.End])
+}
 
 // A chain is the names of b that are to be decrypted.
 type chain struct {
@@ -90,14 +100,15 @@ func (c chain) bases() []string {
 var root = []string{""}
 
 // grow decrypts the longest part from first on that lies in the directory base. It
-// tries all names, then one, and then halves. The name after the part may have a suffix.
-// unplaced means that the text does not place the names in base.
+// tries all names, then one, and then halves. Where a name ends the part, it tries the
+// others that its word may hold. unplaced means that the text does not place the names in
+// base.
 func (c chain) grow(base string, first int, unplaced bool) (best match) {
 	n := len(c.names)
 	// names[first:good] is known to decrypt, and names[first:bad] not to.
 	for good, bad := first, n+1; good < n && c.lookup.budget.more(); {
 		if good+1 == bad {
-			m := c.shorten(base, first, bad, unplaced)
+			m := c.replace(base, first, bad, unplaced)
 			if !m.found() {
 				break
 			}
@@ -123,12 +134,14 @@ func (c chain) grow(base string, first int, unplaced bool) (best match) {
 	return best
 }
 
-// shorten tries names[first:last] with shorter names in place of the last one, which
-// may have a suffix.
-func (c chain) shorten(base string, first, last int, unplaced bool) match {
+// replace tries names[first:last] with other names in place of the last one.
+func (c chain) replace(base string, first, last int, unplaced bool) match {
 	c.names = slices.Clone(c.names)
-	for short, ok := c.names[last-1].Shorter(c.b); ok && c.lookup.budget.more(); short, ok = short.Shorter(c.b) {
-		c.names[last-1] = short
+	for other := range c.names[last-1].Others(c.b) {
+		if !c.lookup.budget.more() {
+			break
+		}
+		c.names[last-1] = other
 		if m := c.try(base, first, last, unplaced); m.found() {
 			return m
 		}
@@ -164,11 +177,7 @@ func (c chain) cipher(first, last int, pad bool) string {
 		if i > 0 {
 			dst = append(dst, '/')
 		}
-		end := n.End
-		if pad {
-			end += n.Pad
-		}
-		dst = append(dst, c.b[n.Start:end]...)
+		dst = n.Append(dst, c.b, pad)
 	}
 	c.lookup.path = dst
 	return string(dst)

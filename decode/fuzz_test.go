@@ -85,6 +85,8 @@ var vocabulary = []string{
 	"(xfr#1, ir-chk=7/9)", "1 1% 1:1:1 ",
 	strings.Repeat(encA+"/", 50), strings.Repeat("abcdefgh", 40), strings.Repeat(".x/", 1000), strings.Repeat("Q", 8<<10),
 	strings.Repeat("1 1% 1:1:1 ", 1600),
+	`\n`, `\u000a`, `#012`, "%0A", "^M", "M-CM-<", `\u001b[32m`, "%1B%5B01%3B34m", ".f..t....x", "._", "%3D", "=3D", `\u003d`, "&#61;",
+	": \r\n", "/\":\n", "\x1b[0m:\n", `:\n"}` + "\n", ".name-", strings.Repeat("-", 300),
 }
 
 // seed is the input of a fuzz target that stands for a text.
@@ -179,6 +181,13 @@ var seeds = []string{
 	"1 1% 0:00:" + strings.Repeat("1", 42) + "0/" + encA + "\n1 1% 0:0:" + strings.Repeat("1", 300) + "x gocryptfs.conf\n",
 	"          4 100%    0.36kB/s    0:00:7" + strings.Repeat("B", 20) + "A/" + encA + "\n",
 	"rename \"" + strings.Repeat("C", 64) + "\" -> \"" + strings.Repeat("C", 64) + ".bak/" + encA + "/" + encB + "\"\n",
+	`"a\n` + encA + "/" + encB + `\u000a` + encA + `\u001b[32m` + encC + `"} #012` + encB + "%0A" + encC + "^M" + encA + "M-CM-<" + encB + "M-CM-<\n",
+	encA + "_" + encB + "/" + encC + "-" + encA + "_" + encA + "/" + encB + "/._" + encC + " .f..t....x" + encA + "%1B%5B01%3B34m" + encB + "\n",
+	encA + "%3D%3D/" + encB + "=3D=3D/" + encC + `\u003d=` + encA + "=3D" + encC + "&#61;%3D_" + encB + "=\n",
+	"_gocryptfs.longname.7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI_gocryptfs.longname.gocryptfs5DfCpwm4Myx-3TAimzeAOOgEnocI27OWHXA.name-" +
+		strings.Repeat("-", 300) + encA + "\n",
+	"gocryptfs.longname.gocryptfs-lo" + encA + "imze------gocryptfs.longname.gocryptfs-lo" + encA + "imzeAOOgA.name\n",
+	encA + "/\":\n" + encB + ": \r\n" + encC + "\x1b[0m:\n" + encB + `:\n"}` + "\n" + encC + "\n",
 }
 
 // FuzzPassThrough checks that nothing changes when nobody knows a name.

@@ -85,7 +85,7 @@ func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
 		w.lookup.budget.earn(t.End - from)
 		dst = append(dst, b[from:t.Start]...)
 		if w.near.repeatsLeaf(b, t) {
-			t.End, t.Names = t.Lead.End+t.Lead.Pad, []scan.Name{t.Lead}
+			t.Names = []scan.Name{t.Lead}
 		}
 		if t.IsTarget() {
 			dst, from = w.target(dst, b, t)
@@ -100,21 +100,32 @@ func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
 func (w *rewriter) chain(dst, b []byte, t scan.Token) ([]byte, int) {
 	m := chain{&w.lookup, b, t.Names}.decrypt(&w.near)
 	if !m.found() && len(t.Names) == 1 {
-		if target, ok := w.readLink(b[t.Start:t.WordEnd]); ok {
+		if target, ok := w.readLink(b[t.Start:t.End]); ok {
 			w.count.Decoded++
-			return escape.Append(dst, target), t.WordEnd
+			return escape.Append(dst, target), t.End
 		}
 	}
+	rest, more := scan.Token{}, false
+	if m.found() {
+		rest, more = w.scan.Rest(b, t, m.names[m.last-1])
+	}
+	if more {
+		m.names, t.End = m.names[:m.last], rest.Start
+	}
 	w.tally(b, t, m)
-	last := t.Names[len(t.Names)-1]
-	w.near.path(string(b[last.Start:last.End]), m.cipher, m.plain, m.toEnd())
+	w.near.path(m.leaf(b, t), m.cipher, m.plain, m.toEnd())
 	if !m.found() {
-		return w.appendEncrypted(dst, b, t.Start, t.End), t.End
+		dst = append(dst, b[t.Start:t.First()]...)
+		return w.appendEncrypted(dst, b, t.First(), t.End), t.End
 	}
 	if !m.fromIndex {
 		w.lookup.learn(m.cipher, m.plain)
 	}
-	return w.appendPlain(dst, b, t, m), t.End
+	dst = w.appendPlain(dst, b, t, m)
+	if more {
+		return w.chain(dst, b, rest)
+	}
+	return dst, t.End
 }
 
 // tally counts the token t of b, of which m decrypts.
@@ -124,7 +135,7 @@ func (w *rewriter) tally(b []byte, t scan.Token, m match) {
 		return
 	}
 	if w.count.Encrypted == 0 {
-		w.count.First = string(b[t.Start:t.End])
+		w.count.First = string(b[t.First():t.End])
 	}
 	w.count.Encrypted++
 	if m.found() {
@@ -146,14 +157,14 @@ func (w *rewriter) appendPlain(dst, b []byte, t scan.Token, m match) []byte {
 			dst = w.appendEncrypted(dst, b, n.Start, n.End)
 			continue
 		}
-		if n.IsHousekeeping(b) {
+		if n.Meta {
 			dst = append(dst, scan.LongPrefix...)
 		}
 		var s string
 		s, plain, _ = strings.Cut(plain, "/")
 		dst = escape.Append(dst, s)
 		if m.padded {
-			pos += n.Pad
+			pos = n.After
 		}
 	}
 	return append(dst, b[pos:t.End]...)
@@ -172,13 +183,13 @@ func (w *rewriter) appendEncrypted(dst, b []byte, i, j int) []byte {
 // target appends the word t of b and returns the offset after it. The word is decoded
 // if it is the target of the link before it.
 func (w *rewriter) target(dst, b []byte, t scan.Token) ([]byte, int) {
-	if target, ok := w.readLink(b[t.Start:t.WordEnd]); ok {
+	if target, ok := w.readLink(b[t.Start:t.End]); ok {
 		w.count.Decoded++
-		return escape.Append(dst, target), t.WordEnd
+		return escape.Append(dst, target), t.End
 	}
 	// Any long word is such a token, but few look encrypted: a name, and what stands after
 	// a path and an arrow.
-	if t.Arrow && (t.Lead.End+t.Lead.Pad == t.End || w.near.leaf != "" && t.LooksEncrypted(b)) {
+	if t.Arrow && (t.Lead.After == t.End || w.near.leaf != "" && t.LooksEncrypted(b)) {
 		w.tally(b, t, match{})
 		w.count.Targets++
 		return w.appendEncrypted(dst, b, t.Start, t.End), t.End

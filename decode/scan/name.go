@@ -3,12 +3,14 @@ package scan
 import (
 	"bytes"
 	"encoding/base64"
+	"iter"
 )
 
 const (
-	// maxName is the length in characters of the longest encrypted name: base64 of 11·16
-	// bytes, the most that fits into a file name of 255.
-	maxName = 235
+	// maxName is the length in characters of the longest encrypted name: base64 of
+	// maxBlocks·16 bytes, the most that fits into a file name of 255.
+	maxName   = 235
+	maxBlocks = 11
 
 	// maxComponent bounds a component of a path, in bytes (NAME_MAX).
 	maxComponent = 255
@@ -16,6 +18,7 @@ const (
 	// LongPrefix and a hash replace a name that would be too long. The name is stored in a
 	// file with longSuffix (gocryptfs internal/nametransform).
 	LongPrefix = "gocryptfs.longname."
+	longWord   = "gocryptfs" // the word that it begins with
 	longSuffix = ".name"
 	hashLen    = 43
 )
@@ -23,55 +26,69 @@ const (
 // A Name is the encrypted name b[Start:End].
 type Name struct {
 	Start, End int
-	Pad        int  // number of `=` after End that may belong to it
-	long       bool // including its prefix
+	Pad        int  // number of `=` after it that may belong to it
+	After      int  // offset after these, which may be spelled out
+	Meta       bool // it is part of `gocryptfs.longname.X.name`
+
+	long               bool // including its prefix
+	wordStart, wordEnd int  // of the word that holds it, without that prefix
 }
 
-// nameAt returns the name at the word b[start:end], which may be the hash of a long
-// name: the whole word or, if that is no name, the longest name before a suffix.
+// Append appends the name, which stands in b, to a path. With padded set, its padding
+// follows.
+func (n Name) Append(path, b []byte, padded bool) []byte {
+	path = append(path, b[n.Start:n.End]...)
+	if padded {
+		path = append(path, "=="[:n.Pad]...)
+	}
+	return path
+}
+
+// Others yields the other names that the word of n, in b, may hold: the longest ones
+// first, and of equally long ones the first in the text.
+func (n Name) Others(b []byte) iter.Seq[Name] {
+	return func(yield func(Name) bool) {
+		for other := range namesIn(b, n.wordStart, n.wordEnd) {
+			if (other.Start != n.Start || other.End != n.End) && !yield(other) {
+				return
+			}
+		}
+	}
+}
+
+// end returns the offset after the word that holds n, after its padding and `.name`.
+func (n Name) end() int {
+	if n.Meta {
+		return n.After + len(longSuffix)
+	}
+	return max(n.After, n.wordEnd)
+}
+
+// nameAt returns the name in the word b[start:end], which may be the hash of a long name:
+// the whole word or, if that is no name, the longest one that it may hold.
 func nameAt(b []byte, start, end int) (Name, bool) {
-	if isName(b[start:end]) {
-		if n := newName(b, start, end); !n.long || end-start == hashLen {
-			n.Pad = padding(b, end, end-start)
-			return n, true
-		}
+	if isName(b[start:end]) && (longStart(b, start) == start || end-start == hashLen) {
+		return newName(b, start, end, start, end), true
 	}
-	return nameBefore(b, start, end)
-}
-
-// Shorter returns the longest name that n begins with if the rest of n is a suffix,
-// as in `NAME-2026-11-23`.
-func (n Name) Shorter(b []byte) (Name, bool) {
-	start := n.Start
-	if n.long {
-		start += len(LongPrefix)
-	}
-	return nameBefore(b, start, n.End)
-}
-
-// nameBefore returns the longest name that begins at start and is followed by a `-`
-// or `_` before end.
-func nameBefore(b []byte, start, end int) (Name, bool) {
-	for stop := min(end-1, start+maxName); stop >= start+minName; stop-- {
-		if b[stop] != '-' && b[stop] != '_' || !isName(b[start:stop]) {
-			continue
-		}
-		if n := newName(b, start, stop); !n.long || stop-start == hashLen {
-			return n, true
-		}
+	for n := range namesIn(b, start, end) {
+		return n, true
 	}
 	return Name{}, false
 }
 
-// newName returns the name of the word b[start:end], with the prefix of a long name.
-func newName(b []byte, start, end int) Name {
+// newName returns the name b[start:end], with the prefix of a long name, in a word.
+func newName(b []byte, start, end, wordStart, wordEnd int) Name {
 	long := longStart(b, start)
-	return Name{Start: long, End: end, long: long < start}
+	n := Name{Start: long, End: end, long: long < start, After: end, wordStart: wordStart, wordEnd: wordEnd}
+	if end == wordEnd {
+		n.Pad, n.After = padding(b, end, end-start)
+	}
+	return n
 }
 
-// IsHousekeeping reports whether n is part of `gocryptfs.longname.X.name`.
-func (n Name) IsHousekeeping(b []byte) bool {
-	rest, ok := bytes.CutPrefix(b[n.End+n.Pad:], []byte(longSuffix))
+// isMeta reports whether n is part of `gocryptfs.longname.X.name`.
+func (n Name) isMeta(b []byte) bool {
+	rest, ok := bytes.CutPrefix(b[n.After:], []byte(longSuffix))
 	return n.long && ok && (len(rest) == 0 || !isWord(rest[0]) || rest[0] == '-' || rest[0] == '_')
 }
 
@@ -99,21 +116,11 @@ func IsEncrypted(part []byte) bool {
 	return isName(word) && (!long || len(word) == hashLen) && (len(word) == len(hash) || len(hash)%4 == 0)
 }
 
-// padding returns the number of `=` at end that pad a name of n characters to a
-// multiple of four, or 0 if they are not all there.
-func padding(b []byte, end, n int) int {
-	pad := -n & 3
-	if end+pad > len(b) || bytes.Count(b[end:end+pad], []byte("=")) < pad {
-		return 0
-	}
-	return pad
-}
-
-// containsName reports whether a word of b[i:end] is an encrypted name.
+// containsName reports whether a word of b[i:end] may hold an encrypted name.
 func containsName(b []byte, i, end int) bool {
 	b = b[:end]
-	for start, end := nextWord(b, wordEnd(b, i)); start < len(b); start, end = nextWord(b, end) {
-		if isName(b[start:end]) {
+	for start, end := nextWord(b, i); start < len(b); start, end = nextWord(b, end) {
+		if _, ok := nameAt(b, start, end); ok {
 			return true
 		}
 	}
@@ -123,8 +130,25 @@ func containsName(b []byte, i, end int) bool {
 // longStart returns the offset of the long name whose hash begins at start, or start
 // if there is no prefix before it.
 func longStart(b []byte, start int) int {
-	if i := start - len(LongPrefix); i >= 0 && string(b[i:start]) == LongPrefix && atBoundary(b, i) {
+	if i := start - len(LongPrefix); i >= 0 && string(b[i:start]) == LongPrefix && mayBegin(b, i) {
 		return i
 	}
 	return start
+}
+
+// beforeLong returns the offset of the long name whose prefix begins in the word
+// b[start:end], or end if there is none. If the prefix may follow, it is incomplete.
+func beforeLong(b []byte, start, end int, final bool) (stop int, incomplete bool) {
+	g := end - len(longWord)
+	if g < start || string(b[g:end]) != longWord || !mayBegin(b, g) {
+		return end, false
+	}
+	rest := b[g:min(len(b), g+len(LongPrefix))]
+	switch {
+	case string(rest) == LongPrefix:
+		return g, false
+	case string(rest) == LongPrefix[:len(rest)]:
+		return end, !final
+	}
+	return end, false
 }

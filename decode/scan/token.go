@@ -22,9 +22,8 @@ const (
 // A Token is a range of the text that may be ciphertext: a chain of names, or a
 // word that may be the target of a symbolic link.
 type Token struct {
-	Start, End int
+	Start, End int    // including the words that hold the first name and the last one
 	Names      []Name // of a chain, at least one; nil for a link target
-	WordEnd    int    // the end of the word at End, which may be longer than the last name
 	Arrow      bool   // it follows ` -> `
 	Lead       Name   // the name that a link target after an arrow begins with, if there is one
 
@@ -37,6 +36,14 @@ func (t *Token) IsTarget() bool { return t.Names == nil }
 // LooksEncrypted reports whether the link target t of b may have been made by gocryptfs.
 func (t *Token) LooksEncrypted(b []byte) bool {
 	return isBase64(bytes.TrimRight(b[t.Start:t.End], "="))
+}
+
+// First returns the offset of the first name, or of the link target.
+func (t *Token) First() int {
+	if t.IsTarget() {
+		return t.Start
+	}
+	return t.Names[0].Start
 }
 
 // A Scanner finds tokens by their shape alone. Its zero value is ready to use.
@@ -58,17 +65,19 @@ func (s *Scanner) All(dst []Token, b []byte, i int) []Token {
 //
 //	mount/2Kj…A/.~tmp~/x0Q…w/.pB7…g.Xa81bQ      one chain of three names
 func (s *Scanner) next(b []byte, i int, final bool) (t Token, ok bool) {
-	if !atBoundary(b, i) {
-		i = wordEnd(b, i) // skip the rest of a word that was too long, or of a suffix
+	if !atBoundary(b, i) && (tooLong(b, i) || !mayBegin(b, i)) {
+		i = wordEnd(b, i) // of a suffix, or of a word that has been passed over in part
 	}
 	for start, end := nextWord(b, i); start < len(b); start, end = nextWord(b, end) {
 		arrow := end-start <= MaxToken && afterArrow(b, start)
-		if !arrow && end-start > maxComponent {
+		if !arrow && end-start > maxWord {
 			continue
 		}
-		if end == len(b) && !final {
+		stop, incomplete := beforeLong(b, start, end, final)
+		if incomplete || end == len(b) && !final {
 			return Token{Start: longStart(b, start), incomplete: true}, true
 		}
+		end = stop
 		if arrow && end-start >= MinTarget && (end == len(b) || b[end] != '/') {
 			return target(b, start, end, final), true
 		}
@@ -90,8 +99,8 @@ func (s *Scanner) next(b []byte, i int, final bool) (t Token, ok bool) {
 func (s *Scanner) Settled(b []byte, from int) int {
 	s.names = s.names[:0]
 	i := len(b)
-	for i > from && isPath(b[i-1]) {
-		i-- // no token spans any other byte
+	for i > from && (isPath(b[i-1]) || b[i-1] == ';') {
+		i-- // no token spans any other byte; `&#61;` may be padding
 	}
 	for {
 		t, ok := s.next(b, i, false)
@@ -118,7 +127,7 @@ func lastWord(b []byte, from int) int {
 		start = longStart(b, afterSequence(b, i))
 	}
 	for k := len(LongPrefix); k > 0; k-- {
-		if i := len(b) - k; i >= from && string(b[i:]) == LongPrefix[:k] && atBoundary(b, i) {
+		if i := len(b) - k; i >= from && string(b[i:]) == LongPrefix[:k] && mayBegin(b, i) {
 			return min(i, start)
 		}
 	}
@@ -127,24 +136,39 @@ func lastWord(b []byte, from int) int {
 
 // chain returns the token of the path whose first encrypted name is n.
 func (s *Scanner) chain(b []byte, n Name, final bool) Token {
-	t := Token{Start: n.Start}
+	t := Token{Start: min(n.Start, n.wordStart)}
 	first := len(s.names)
-	s.names = append(s.names, n)
 	for {
-		t.End = n.End + n.Pad
-		next, found := s.follow(b, t.End, final)
-		// A chain of full length does not wait for more bytes.
-		if found == undecided && len(b)-t.Start <= MaxToken {
+		next, found := s.follow(b, n.After, final)
+		if !final && growsIntoPadding(b[n.End:]) {
+			found = undecided
+		}
+		// A chain of full length does not wait for more bytes than its last suffix takes.
+		if found == undecided && len(b)-t.Start <= MaxToken+2*maxComponent {
 			t.incomplete = true
 			return t
 		}
+		n.Meta = n.isMeta(b)
+		s.names = append(s.names, n)
 		if found != encrypted || next.End-t.Start > MaxToken {
-			t.Names, t.WordEnd = s.names[first:], wordEnd(b, t.End)
+			t.Names, t.End = s.names[first:], n.end()
 			return t
 		}
 		n = next
-		s.names = append(s.names, n)
 	}
+}
+
+// Rest returns the first token in the rest of the word that holds n, a name of the chain t
+// of b: two names may be joined by `-` or `_`.
+func (s *Scanner) Rest(b []byte, t Token, n Name) (Token, bool) {
+	if n.After >= n.wordEnd {
+		return Token{}, false
+	}
+	next, ok := nameAt(b[:t.End], n.After, n.wordEnd)
+	if !ok {
+		return Token{}, false
+	}
+	return s.chain(b[:t.End], next, true), true
 }
 
 // A place is what stands at an offset in a path.
@@ -182,7 +206,7 @@ func skipSuffix(b []byte, i int, final bool) (next int, found place) {
 	switch {
 	case end-i > maxComponent:
 		return i, other
-	case !final && (end == len(b) || string(b[end:]) == "="):
+	case end == len(b) && !final:
 		return i, undecided
 	case end == len(b) || b[end] != '/' || containsName(b, i, end):
 		return i, other
@@ -199,19 +223,21 @@ func component(b []byte, i int, final bool) (n Name, next int, found place) {
 	if start < len(b) && b[start] == '.' {
 		start++
 	}
-	hash := start
-	if rest := b[start:]; bytes.HasPrefix(rest, []byte(LongPrefix)) {
-		hash += len(LongPrefix)
-	} else if !final && len(rest) < len(LongPrefix) && string(rest) == LongPrefix[:len(rest)] {
-		return n, i, undecided
+	for more := true; more && start-i <= maxWord; start += len(LongPrefix) {
+		end := wordEnd(b, start)
+		if end == len(b) && !final && end-start <= maxWord {
+			return n, i, undecided
+		}
+		stop, incomplete := beforeLong(b, start, end, final)
+		if incomplete {
+			return n, i, undecided
+		}
+		if n, ok := nameAt(b, start, stop); ok {
+			return n, end, encrypted
+		}
+		start, more = stop, stop < end
 	}
-	end := wordEnd(b, hash)
-	if end == len(b) && !final && end-hash <= maxComponent {
-		return n, i, undecided
-	}
-	if n, ok := nameAt(b, hash, end); ok && n.Start == start {
-		return n, end, encrypted
-	}
+	var end int
 	for end = i; end < len(b) && end-i <= maxComponent && isPath(b[end]) && b[end] != '/'; end++ {
 	}
 	switch dir := b[i:end]; {
@@ -228,10 +254,14 @@ func component(b []byte, i int, final bool) (n Name, next int, found place) {
 // target returns the token of the word b[start:end], which may be a link target.
 func target(b []byte, start, end int, final bool) Token {
 	arrow := afterArrow(b, start)
-	for i := 0; i < 2 && end < len(b) && b[end] == '='; i++ {
-		end++ // padding of old file systems
+	padded := end
+	for i := 0; i < 2 && padded < len(b) && b[padded] == '='; i++ {
+		padded++ // on old file systems
 	}
-	t := Token{Start: start, End: end, WordEnd: wordEnd(b, end), Arrow: arrow, incomplete: end == len(b) && !final}
+	if padded == len(b) || !isWord(b[padded]) {
+		end = padded
+	}
+	t := Token{Start: start, End: end, Arrow: arrow, incomplete: end == len(b) && !final}
 	if arrow {
 		t.Lead, _ = nameAt(b, start, wordEnd(b, start))
 	}
@@ -242,10 +272,10 @@ func target(b []byte, start, end int, final bool) Token {
 // `NAME -> TEXT`.
 func afterArrow(b []byte, start int) bool {
 	b = bytes.TrimSuffix(b[:start], []byte(munged))
-	for i := 0; i < 2 && len(b) > 0 && IsQuote(b[len(b)-1]); i++ {
+	for i := 0; i < 2 && len(b) > 0 && isQuote(b[len(b)-1]); i++ {
 		b = b[:len(b)-1]
 	}
 	return bytes.HasSuffix(b, []byte(" -> "))
 }
 
-func IsQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
+func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }

@@ -7,6 +7,10 @@ const (
 	// bytes. Shorter words are passed over.
 	minName = 22
 
+	// maxWord bounds the words that are searched for names, in bytes: two names of the
+	// greatest length, and what joins them.
+	maxWord = 512
+
 	// maxSequence bounds a control sequence without its last byte, in bytes.
 	maxSequence = 32
 )
@@ -37,6 +41,15 @@ func wordEnd(b []byte, i int) int {
 		i++
 	}
 	return i
+}
+
+// tooLong reports whether the word at i is longer than maxWord.
+func tooLong(b []byte, i int) bool {
+	start := i
+	for start > 0 && isWord(b[start-1]) && i-start <= maxWord {
+		start--
+	}
+	return wordEnd(b, i)-start > maxWord
 }
 
 // atBoundary reports whether a word may begin at i.

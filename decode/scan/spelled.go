@@ -1,0 +1,109 @@
+package scan
+
+import (
+	"bytes"
+	"iter"
+	"regexp"
+	"strings"
+)
+
+// A word that is no name as a whole may hold one all the same. It begins where the word
+// begins or after glue, and it ends where the word ends or before what mayEnd lists. Of
+// several names the longest one that decrypts counts.
+var glue = regexp.MustCompile(`(?:` + strings.ReplaceAll(strings.Join([]string{
+	`[-_]`, // ._NAME  -NAME  2026-11-23_NAME
+	`[<>ch.*][fdLDS][.?+cstTpogunabxf]{5,11}`, // .f..t....xNAME      rsync --out-format=%i%n
+
+	// A byte that another program has spelled out.
+	"[\\\\`][A-Za-z]",    // \nNAME  `nNAME       C, JSON, Python, shells, SQL, YAML
+	`\\c[A-Z]`,           // \cJNAME              shells, Perl
+	`\\HEX{1,6}`,         // \012NAME  \27NAME    C; Lua, CSS, SQL
+	`\\[x']HEX{2}`,       // \x0aNAME  \'0aNAME   C; RTF
+	`[\\%]uHEX{4}`,       // \u000aNAME           JSON, JavaScript
+	`\\UHEX{8}`,          // \U0000000aNAME       Python, Go
+	`#HEX{2,3}`,          // #012NAME  #0ANAME    syslog, sudo, rsync; HAProxy
+	`[%=](?:25)*HEX{2}`,  // %2FNAME  =3DNAME     URL, perhaps encoded twice; quoted-printable
+	`\^[A-Z]`, `M-[!-~]`, // ^MNAME  M-CM-<NAME   cat -v
+
+	// The end of a control sequence whose ESC is spelled out in any way, or left out.
+	`(?:\[|%5B)(?:[0-9:;]|%3B)*[A-Za-z]`, // \u001b[32mNAME  ^[[32mNAME  %1B%5B32mNAME
+}, "|"), "HEX", "[0-9A-Fa-f]") + `)$`)
+
+// maxGlue bounds the glue that is recognized, in bytes.
+const maxGlue = maxSequence + 2
+
+// mayBegin reports whether a name may begin at i.
+func mayBegin(b []byte, i int) bool {
+	return atBoundary(b, i) || glue.Match(b[max(0, i-maxGlue):i])
+}
+
+// mayEnd reports whether a name may end at i, within a word.
+//
+//	NAME-2026-11-23  NAME_  NAMEM-bM-^@M-^Y
+func mayEnd(b []byte, i int) bool {
+	return b[i] == '-' || b[i] == '_' || bytes.HasPrefix(b[i:], []byte("M-"))
+}
+
+// namesIn yields the names that the word b[start:end] may hold, the longest ones first.
+func namesIn(b []byte, start, end int) iter.Seq[Name] {
+	return func(yield func(Name) bool) {
+		if end-start > maxWord {
+			return
+		}
+		long := longStart(b, start) < start
+		for blocks := maxBlocks; blocks > 0; blocks-- {
+			length := strict.EncodedLen(16 * blocks)
+			for i := start; i+length <= end; i++ {
+				stop := i + length
+				if stop < end && !mayEnd(b[:end], stop) || !isName(b[i:stop]) || !mayBegin(b, i) ||
+					long && (i > start || length != hashLen) {
+					continue
+				}
+				if !yield(newName(b, i, stop, start, end)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// equals are the ways in which `=`, the padding of a name, may be written: itself, and
+// spelled out in a URL, quoted-printable, JSON, C, syslog, and XML. Where one begins with
+// another one, it stands first.
+var equals = strings.Fields(`=3D = %3D %3d %253D \u003d \u003D \x3d \x3D \075 #075 #3D &#61; &#x3D; &#x3d; &equals;`)
+
+// cutEquals returns b without the `=` that it begins with.
+func cutEquals(b []byte) (rest []byte, ok bool) {
+	for _, e := range equals {
+		if bytes.HasPrefix(b, []byte(e)) {
+			return b[len(e):], true
+		}
+	}
+	return b, false
+}
+
+// padding returns the number of `=` after a name of n characters that pad it to a multiple
+// of four, and the offset after them. They may be spelled out. If they are not all there,
+// these are 0 and i.
+func padding(b []byte, i, n int) (pad, end int) {
+	rest, ok := b[i:], true
+	for pad = -n & 3; ok && pad > 0; pad-- {
+		rest, ok = cutEquals(rest)
+	}
+	if !ok {
+		return 0, i
+	}
+	return -n & 3, len(b) - len(rest)
+}
+
+// growsIntoPadding reports whether b, at the end of a text, may be the beginning of `==`.
+func growsIntoPadding(b []byte) bool {
+	for more := true; more; b, more = cutEquals(b) {
+		for _, e := range equals {
+			if len(b) < len(e) && e[:len(b)] == string(b) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,70 @@
+package decode
+
+import (
+	"strings"
+	"testing"
+)
+
+// glue is what may touch a name in front.
+var glue = []string{
+	"-", "_", "._", "__", "2026-01-01_", "2026-01-02T03-04-05-", "send-",
+	".f..t....x", ">fcstpoguax", "<f.st...a.x", ">f.....o", "cd+++++++++",
+	`\n`, `\t`, `\r\n`, `\\n`, `\0`, `\Z`, "`n", `\cJ`, `\012`, `\0012`, `\27`, `\00000a`, `\x0a`, `\x0A`, `\'0a`,
+	`\u000a`, `\u003c`, `\u00fc`, `\\u000a`, `%u000A`, `\U0000000a`, `\U0001f600`,
+	`#012`, `#011`, `\#012`, `#0A`, `%0A`, `%0a`, `%2F`, `%252F`, `%25252f`, `=0A`, `=3D`, `=C3=BC`,
+	`^M`, `^J`, `^@`, `M-CM-<`, `M-bM-^@M-^X`, `M-^J`, `M-a`,
+	`\u001b[32m`, `\x1b[0m`, `\e[0m\e[01;34m`, `\033[1m`, `\27[K`, `#033[32m`, `^[[32m`, `^[[0m^[[38;5;12m`, `M-^[[m`,
+	`&#27;[1m`, `[32m`, `%1B%5B32m`, `%1B%5B01%3B34m`, `=1B[1m`, `\u009b[1;2H`,
+	`&#10;`, `&quot;`, `&lt;br&gt;`, `\"`, `\/`, `""`, `''`, "\x1b[32m",
+}
+
+// tail is what may touch a name behind.
+var tail = []string{
+	"-", "_", "-2026-01-01", "_old", `\n`, `\012`, `\u001b[0m`, `#012`, `%0A`, `%2F`, `=0A`, `=\n`, `^M`, `^[[0m`,
+	"M-bM-^@M-^Y", `&quot;`, `\"`,
+}
+
+// Names that touch each other, and the lines above those of a directory.
+var joined = []string{
+	"{a}_{b}", "{dir/a}-{dir/b}", "{dir}/{dir|a}_{dir|b}", "{a}_{dir/b}", "{dir/b}_{dir/a}", "x-{a}_{b}_y",
+	"{dir}/._{dir|a}", "mount/{dir/sub}/._{dir/sub|a}", "{dir}/send-{dir|sub}/{dir/sub|a}", "_{dir}_/_{dir|sub}_/-{dir/sub|a}-",
+	"[-{a}-]{+{b}+}", "*_{a}_* ~~{b}~~ __{dir/a}__",
+	"backed up {dir/a} to {dir/a}-2026-11-22__17-24-40", "backed up {dir/sub/a} to {dir/sub/a}-backup-20261123-0310",
+	`{"stdout":"{dir}/\n{dir/a}\n{dir/sub}/\n{dir/sub/a}\n{a}"}`, "{dir}/#012{dir/a}#012{a}",
+	"http://host/?path={dir}%2F{dir|sub}%2F{dir/sub|a}", `"{dir}\/{dir|sub}\/{dir/sub|a}"`,
+	`"./{dir/sub}:\n{dir/sub|a}\n{dir/sub|b}\n\n./{dir}:\n{dir|a}"`,
+	"{dir/sub}/:\n{dir/sub|a}\n{dir/sub|b}\n\n{dir}/:\n{dir|a}", `"./{dir/sub}/":` + "\n" + `"{dir/sub|a}"` + "\n" + `"{dir/sub|b}"`,
+	"'{dir/sub}/':\n{dir/sub|a}", "{dir/sub}: \n{dir/sub|a}", "{dir/sub}:\r\n{dir/sub|a}\r\n{dir/sub|b}", "{dir/sub}/: \r\n{dir/sub|a}",
+	"\x1b[01;34m{dir/sub}\x1b[0m:\n{dir/sub|a}", "\x1b[34m{dir/sub}\x1b[0m/:\n{dir/sub|a}", "{dir/sub}:\x1b[0m\n{dir/sub|a}",
+	"\x1b[34m{dir/sub}:\x1b[0m\x1b[K \r\n{dir/sub|a}", "\x1b[34m\"{dir/sub}/\"\x1b(B\x1b[m:\n{dir/sub|a}",
+}
+
+// TestSpelled decodes names that touch other bytes, for all kinds of file systems, whole
+// and cut at every byte.
+func TestSpelled(t *testing.T) {
+	lines := joined
+	for _, g := range glue {
+		lines = append(lines, g+"{a}", "x: "+g+"{dir/a}")
+		if !strings.ContainsAny(g[:1], "2cMs") { // else it would be glued to a name
+			lines = append(lines, "{dir/a}"+g+"{dir/b}"+g)
+		}
+	}
+	for _, e := range tail {
+		lines = append(lines, "{a}"+e, "{dir/a}"+e+" {dir/b}"+e+` \n{dir/a}`+e)
+	}
+	for _, fs := range fileSystems {
+		t.Run(fs.name, func(t *testing.T) {
+			w := newWorld(t, fs)
+			for _, line := range lines {
+				w.add(line)
+				if w.alike && strings.Contains(line, "\n") {
+					continue // there, a name decodes in any place
+				}
+				w.check(t, "spelled", line, shown(line))
+			}
+			if w.cut || w.padded {
+				w.checkCut(t)
+			}
+		})
+	}
+}
