@@ -56,7 +56,7 @@ table() {
 record() { # COMMAND: in a shell, in /tmp/capture
 	local program
 	# shellcheck disable=SC2013 # it is to loop over words
-	for program in $(grep -oP '(?:^|\| |&& |; )\K[a-z0-9-]+' <<<"$1"); do
+	for program in $(grep -oP '(?:^|\| |&& )\K[a-z0-9._-]+' <<<"$1"); do
 		type -t "$program" >/dev/null || {
 			printf 'capture: %s is not in PATH: left out: %s\n' "$program" "$1" >&2
 			return
@@ -70,6 +70,31 @@ record() { # COMMAND: in a shell, in /tmp/capture
 		cat raw
 	} >>captures.txtar
 }
+
+in_syslog() { # prints what rsyslogd makes of standard input, as one message
+	printf '%s\n' 'module(load="imuxsock" SysSock.Use="off")' "input(type=\"imuxsock\" Socket=\"$PWD/socket\")" \
+		"action(type=\"omfile\" file=\"$PWD/syslog\")" >rsyslog.conf
+	rsyslogd -n -f "$PWD/rsyslog.conf" -i "$PWD/rsyslog.pid" &
+	until [ -S socket ]; do sleep 0.1; done
+	logger -u socket -t rsync -- "$(cat)"
+	until [ -s syslog ]; do sleep 0.1; done
+	kill $!
+	wait $!
+	cat syslog
+	rm -f socket syslog
+}
+
+in_journal() { # prints what journalctl makes of standard input, as one message
+	cat >text
+	{
+		printf '__REALTIME_TIMESTAMP=1767323045000000\nSYSLOG_IDENTIFIER=rsync\nMESSAGE\n'
+		printf '%016x' "$(stat -c %s text)" | tac -rs .. | sed 's/../\\x&/g' | xargs -0 printf %b
+		cat text
+		printf '\n\n'
+	} | /lib/systemd/systemd-journal-remote -o "$PWD/rsync.journal" - 2>/dev/null
+	journalctl -o json --file "$PWD/rsync.journal"
+}
+export -f in_syslog in_journal
 
 captures() {
 	while IFS= read -r command; do
@@ -154,11 +179,51 @@ getfacl -R mount
 getfattr -R -d -m - mount
 lsattr -R backup
 stow -nv -d . -t copied mount
+ls -R mount/
+ls --color=always mount/*/
+ls -Q mount/*/
+diff -u <(ls backup) <(ls mount)
+diff -u <(cd backup && find) <(cd mount && find)
+ls backup >old && ls mount >now && git diff --no-index --word-diff old now
+ls -R --color=always mount/ | cat -v
+du -a mount | cat -A
+find $(find mount -type d -printf '%p/nothing ') 2>&1 | cat -v
+ls --color=always mount | sed -n 'l 0'
+bash -xc 'list=$(find mount)'
+printf '%q\n' "$(find mount)"
+ls -R mount | jq -Rs .
+ls --color=always mount | jq -sRr @uri
+find mount -print0 | jq -Rs .
+rsync -rnv mount/ new/ | jq -Rsc '{stdout: ., lines: (. / "\n")}'
+rsync -aiv --dry-run mount/ new/ | jc --rsync
+du -a mount | jc --du -p
+python3 -c 'import subprocess; print(subprocess.run(["rsync", "-rnv", "mount/", "new"], capture_output=True, text=True))'
+ls -R --color=always mount/ | python3 -c 'import json, sys; [print(json.dumps({"log": line, "stream": "stdout"})) for line in sys.stdin]'
+rsync -rn --progress mount/ new/ | python3 -c 'import json, sys; print(json.dumps([1.0, "o", sys.stdin.read().replace("\n", "\r\n")]))'
+find mount -print0 | xargs -0 -I{} curl -sG --data-urlencode path={} -w '%{url_effective}\n' http://127.0.0.1:9/
+find mount -maxdepth 1 -printf 'name=%f\n' | python3 -m quopri
+ls mount | python3 -c 'import xml.etree.ElementTree as x, sys; print(x.tostring(x.Element("log", text=sys.stdin.read())).decode())'
+strace -s 9999 -e trace=write ls -R mount/ 2>&1 >/dev/null | grep mount
+find mount -print0 | xargs -0 -t -n 9 true
+perl -MData::Dumper -e '$Data::Dumper::Useqq = 1; print Dumper(`ls -R --color=always mount/`)'
+node -p '({stdout: require("child_process").execSync("find mount").toString()})'
+php -r 'echo json_encode(explode("\n", shell_exec("find mount")));'
+ruby -e 'p `ls -R --color=always mount/`'
+lua5.4 -e 'print(string.format("%q", io.popen("ls -R --color=always mount/"):read("a")))'
+ansible localhost -o -m shell -a 'rsync -rnv mount/ new/'
+printf -- '- hosts: localhost\n  gather_facts: false\n  tasks: [{command: ls -R mount/}]\n' >play && ansible-playbook -v play
+find mount | in_syslog
+ls --color=always mount | in_syslog
+find mount | in_journal
+rsync -aX --dry-run --out-format=%i%n backup/ attributes/
+(cd mount && find . -type f -printf '%h/._%f\n')
+find mount -printf '<p><i>%P</i></p>\n' | pandoc -f html -t asciidoc --wrap=none
+find mount -printf '* _%P_ __%f__\n' | pandoc -f gfm -t plain --wrap=none
 COMMANDS
 }
 
 begin
-mkdir me copied
+mkdir me copied new
 
 first_state
 mount_view
@@ -173,6 +238,8 @@ export RESTIC_REPOSITORY=$work/restic RESTIC_PASSWORD=capture BORG_UNKNOWN_UNENC
 	restic init
 	borg init -e none borg
 	cp -a backup dated
+	cp -a backup attributes
+	setfattr -n user.comment -v changed attributes/*
 } >/dev/null 2>&1
 unmount
 second_state
