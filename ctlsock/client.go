@@ -1,11 +1,11 @@
 // Package ctlsock asks a running gocryptfs for names over its control socket:
 // names in, names out. It knows nothing of text.
 //
-// Whatever the socket does, a question is answered or given up within the
-// timeout, an answer that cannot be right is not passed on, and memory is
-// bounded. After a question times out or cannot be asked at all, no other
-// question waits: all are given up at once until a probe in the background
-// gets an answer from gocryptfs again.
+// Whatever the socket does, a question is answered, or given up when the server has
+// answered nothing for the timeout; an answer that cannot be right is not passed on;
+// and memory is bounded. A server that answers nothing, cannot be reached or fails on
+// every question over a new connection is down. Then no question waits: all are given
+// up at once until a probe in the background gets an answer again.
 package ctlsock
 
 import "time"
@@ -14,12 +14,17 @@ import "time"
 // which proved too short on network file systems (gocryptfs ctlsock.ctlsockTimeout).
 const DefaultTimeout = 10 * time.Second
 
+// maxLost bounds the time that questions take which the server has no answer to although
+// it answers others. Then it counts as down.
+const maxLost = time.Second
+
 // A Client decrypts and encrypts paths. Only one goroutine may use it. Each question under way
 // has its own connection; connections are reused.
 type Client struct {
 	ahead ahead
 	cache cache
-	stats Stats // without Wait
+	stats Stats         // without Wait
+	lost  time.Duration // spent on questions that the server had no answer to
 }
 
 // Stats reports how the questions so far were answered.
@@ -30,11 +35,11 @@ type Stats struct {
 }
 
 // New returns a Client for the control socket at path. It does not connect yet.
-// A question waits at most for timeout. warn is called once for each different
+// Questions are given up when nothing is answered for timeout. warn is called once for each different
 // problem, with what is wrong and what to do about it.
 func New(path string, timeout time.Duration, warn func(what, hint string)) *Client {
 	cache := newCache()
-	c := &Client{cache: cache, ahead: ahead{cache: cache, waiting: map[question]bool{}, pool: pool{
+	c := &Client{cache: cache, ahead: ahead{cache: cache, waiting: map[question]bool{}, width: startWidth, pool: pool{
 		reporter: reporter{path: path, timeout: timeout, warn: warn, warned: map[string]bool{}},
 		retry:    retryEvery, maxConns: 2*window + 1}}}
 	c.ahead.pool.dial = c.ahead.pool.connect
@@ -115,33 +120,50 @@ func (c *Client) PrepareEncrypt(plain string) bool {
 
 // answer returns the answer to q. ok is false, too, if there is none.
 func (c *Client) answer(q question) (path string, ok bool) {
+	var failed error
 	if i := c.ahead.find(q); i >= 0 {
-		if a, ok := c.ahead.takeUpTo(i); ok {
+		var a answer
+		if a, failed = c.ahead.takeUpTo(i); failed == nil {
 			return a.path, a.ok
-		} // a pending question that failed is asked once more, alone
+		} // it is asked once more, alone
 	} else if a, known := c.cache.Get(q); known {
 		c.stats.Hits++
 		return a.path, a.ok
 	}
-	if !q.isAskable() || c.ahead.pool.isDown() {
+	if !q.isAskable() || c.ahead.pool.isDown(q) {
 		c.stats.Failed++
 		return "", false
 	}
-	a, err := c.ahead.ask(q)
+	start := time.Now()
+	a, err := c.ahead.ask(q, isFault(failed))
 	if err != nil {
 		c.stats.Failed++
-		c.ahead.pool.fail(err, q)
-		return "", false
+		c.fault(q, err, time.Since(start))
 	}
-	c.cache.learn(q, a)
 	return a.path, a.ok
+}
+
+// fault reports err, the fate of q over a new connection, and decides whose fault it is.
+// If the server answers the question that it has answered last, it is that of q, and other
+// questions go on. But they do not if such questions have cost more than maxLost.
+func (c *Client) fault(q question, err error, spent time.Duration) {
+	c.ahead.pool.report(err)
+	c.lost += spent
+	if isFault(err) && c.ahead.good != (question{}) && c.lost < maxLost {
+		if _, err = c.ahead.ask(c.ahead.good, true); err == nil {
+			c.cache.learn(q, answer{})
+			return
+		}
+	}
+	c.lost = 0
+	c.ahead.pool.fail(err, q)
 }
 
 func (c *Client) prepare(q question) bool {
 	if c.ahead.isFull() {
 		return false
 	}
-	if !c.ahead.waiting[q] && !c.cache.Contains(q) && q.isAskable() && !c.ahead.pool.isDown() {
+	if !c.ahead.waiting[q] && !c.cache.Contains(q) && q.isAskable() && !c.ahead.pool.isDown(q) {
 		c.ahead.add(q)
 	}
 	return true

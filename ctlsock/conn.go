@@ -2,7 +2,9 @@ package ctlsock
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"syscall"
 	"time"
@@ -20,12 +22,15 @@ import (
 // empty name without an error, and the rest of it as the answer to the next
 // question.
 type conn struct {
-	*os.File
-	fd      int           // of File; its Fd method does not work after Close
+	fd      int
 	timeout time.Duration // of reads, as set at the socket
-	buf     []byte        // a reply as it arrives
-	idle    bool          // has been idle, so the server may have closed it
+	buf     []byte        // buf[:n] has arrived of a reply
+	n       int
+	idle    bool // has been idle, so the server may have closed it
 }
+
+// errPending is returned by receive if the answer is not complete.
+var errPending = errors.New("no answer yet")
 
 // dial connects to the socket at path. Connecting and each later write take at most
 // the timeout.
@@ -41,19 +46,21 @@ func dial(path string, timeout time.Duration) (*conn, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	c := &conn{File: os.NewFile(uintptr(fd), path), fd: fd, buf: make([]byte, 1024)}
-	if err = c.limit(syscall.SO_SNDTIMEO, timeout); err == nil {
-		err = syscall.EINTR
-		for err == syscall.EINTR {
+	c := &conn{fd: fd, buf: make([]byte, 1024)}
+	err = syscall.EINTR
+	for deadline := time.Now().Add(timeout); err == syscall.EINTR; { // as after a stop
+		if err = c.limit(syscall.SO_SNDTIMEO, time.Until(deadline)); err == nil {
 			err = syscall.Connect(fd, &syscall.SockaddrUnix{Name: path})
 		}
 	}
 	if err != nil {
-		c.Close()
+		c.close()
 		return nil, os.NewSyscallError("connect", err)
 	}
 	return c, nil
 }
+
+func (c *conn) close() { syscall.Close(c.fd) }
 
 // limit sets a timeout: option is SO_RCVTIMEO or SO_SNDTIMEO.
 func (c *conn) limit(option int, d time.Duration) error {
@@ -64,42 +71,49 @@ func (c *conn) limit(option int, d time.Duration) error {
 // send asks a question, in a single write: the server takes the result of each
 // read(2) for a whole request.
 func (c *conn) send(q question) error {
-	_, err := c.Write(q.appendRequest(c.buf[:0]))
+	request := q.appendRequest(c.buf[:0])
+	n, err := syscall.Write(c.fd, request)
+	if err == nil && n < len(request) {
+		err = io.ErrShortWrite
+	}
 	return err
 }
 
-// receive waits for the answer to q: at most for wait until it begins to arrive, and
-// then until the deadline. After an error the connection may be out of step with the
-// server and must be closed.
-func (c *conn) receive(q question, wait time.Duration, deadline time.Time) (answer, error) {
-	n := 0
-	for {
-		if n == len(c.buf) {
-			if n >= maxReply {
-				return answer{}, fmt.Errorf("%w: longer than %d bytes", errBadReply, maxReply)
-			}
-			c.buf = append(c.buf, make([]byte, n)...)
-		}
-		if n > 0 {
-			if wait = time.Until(deadline); wait <= 0 {
-				return answer{}, os.ErrDeadlineExceeded
-			}
-		}
-		if c.timeout != wait {
-			if err := c.limit(syscall.SO_RCVTIMEO, wait); err != nil {
-				return answer{}, err
-			}
-			c.timeout = wait
-		}
-		m, err := c.Read(c.buf[n:])
-		if i := bytes.IndexByte(c.buf[n:n+max(m, 0)], '\n'); i >= 0 {
-			if i != m-1 { // what follows is no answer to q
-				return answer{}, fmt.Errorf("%w: more than one answer", errBadReply)
-			}
-			return q.parse(c.buf[:n+i])
-		}
-		if n += max(m, 0); err != nil {
+// receive reads once, and waits for that at most for timeout. If the answer to q is
+// complete then, it is returned; otherwise the error is errPending, and receive can be
+// called again. After another error the connection may be out of step with the server
+// and must be closed.
+func (c *conn) receive(q question, timeout time.Duration) (answer, error) {
+	if c.timeout != timeout {
+		if err := c.limit(syscall.SO_RCVTIMEO, timeout); err != nil {
 			return answer{}, err
 		}
+		c.timeout = timeout
 	}
+	if c.n == len(c.buf) {
+		if c.n >= maxReply {
+			return answer{}, fmt.Errorf("%w: longer than %d bytes", errBadReply, maxReply)
+		}
+		c.buf = append(c.buf, make([]byte, c.n)...)
+	}
+	start := c.n
+	m, err := syscall.Read(c.fd, c.buf[start:])
+	switch {
+	case err == syscall.EAGAIN, err == syscall.EINTR:
+		return answer{}, errPending
+	case err != nil:
+		return answer{}, err
+	case m == 0:
+		return answer{}, io.EOF
+	}
+	c.n += m
+	switch i := bytes.IndexByte(c.buf[start:c.n], '\n'); i {
+	case -1:
+		return answer{}, errPending
+	case m - 1:
+		reply := c.buf[:c.n-1]
+		c.n = 0
+		return q.parse(reply)
+	}
+	return answer{}, fmt.Errorf("%w: more than one answer", errBadReply) // the rest is none to q
 }

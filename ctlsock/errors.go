@@ -79,6 +79,10 @@ func isOther(path string) bool {
 	return err == nil && fi.Mode().Type() != fs.ModeSocket
 }
 
+// isFault reports whether the server had no answer to a question, and said so by closing
+// the connection or by nonsense.
+func isFault(err error) bool { return isHangup(err) || errors.Is(err, errBadReply) }
+
 // isHangup reports whether the other side closed the connection.
 func isHangup(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)

@@ -63,7 +63,7 @@ func (p *pool) connect() (*conn, error) {
 		err = strangerError(uid)
 	}
 	if err != nil {
-		cn.Close()
+		cn.close()
 		return nil, err
 	}
 	p.peer.Store(int64(pid))
@@ -84,20 +84,27 @@ func (p *pool) put(cn *conn) {
 // drop closes a connection that get has returned.
 func (p *pool) drop(cn *conn) {
 	p.busy--
-	cn.Close()
+	cn.close()
 }
 
-// fail reports err. Unless the server hung up or sent a bad reply, nothing else is
-// asked until a probe gets an answer to q.
+// dropIdle closes the idle connections.
+func (p *pool) dropIdle() {
+	for _, cn := range p.idle {
+		cn.close()
+	}
+	p.idle = p.idle[:0]
+}
+
+// fail reports err, the fate of q. Nothing else is asked until a probe gets an answer.
 func (p *pool) fail(err error, q question) {
 	p.report(err)
-	if p.probe == nil && !isHangup(err) && !errors.Is(err, errBadReply) {
+	if p.probe == nil {
 		p.probe = startProbe(p.dial, p.timeout, p.retry, q)
 	}
 }
 
-// isDown reports whether a probe is still waiting for the server.
-func (p *pool) isDown() bool {
+// isDown reports whether a probe is still waiting for the server, so that q is given up.
+func (p *pool) isDown(q question) bool {
 	if p.probe == nil {
 		return false
 	}
@@ -108,6 +115,7 @@ func (p *pool) isDown() bool {
 		p.probe = nil
 		return false
 	default:
+		p.probe.latest.Store(&q)
 		return true
 	}
 }
@@ -117,7 +125,5 @@ func (p *pool) close() {
 	if p.probe != nil {
 		p.probe.close()
 	}
-	for _, cn := range p.idle {
-		cn.Close()
-	}
+	p.dropIdle()
 }

@@ -2,38 +2,55 @@ package ctlsock
 
 import (
 	"context"
-	"syscall"
+	"os"
+	"sync/atomic"
 	"time"
 )
 
-// retryEvery is the interval at which a socket that failed is tried again.
-const retryEvery = time.Second
+const (
+	// retryEvery is the interval at which a socket that failed is tried again.
+	retryEvery = time.Second
+
+	// glance is how long a probe waits before it checks that it is still needed.
+	glance = 100 * time.Millisecond
+)
 
 // A probe checks repeatedly, in its own goroutine, whether a server that failed
 // answers again. A Client has at most one.
 type probe struct {
-	cancel context.CancelFunc
-	found  chan *conn // receives a connection that works, and is closed
+	close  context.CancelFunc // ends the probe, and does not wait for that
+	found  chan *conn         // receives a connection that works
+	latest atomic.Pointer[question]
 }
 
-// startProbe starts a probe that repeats q, the question that got no answer. A
-// simpler question may get an answer even if the file system hangs, and then the
-// next name would wait for the whole timeout again.
+// startProbe starts a probe. In turns it asks q, which got no answer, and the latest
+// question that was given up. A simpler question might get an answer even if the file
+// system hangs, and then the next name would wait for the whole timeout again. Only q
+// might get none although all others do.
 func startProbe(dial func() (*conn, error), timeout, every time.Duration, q question) *probe {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &probe{cancel: cancel, found: make(chan *conn, 1)}
+	p := &probe{close: cancel, found: make(chan *conn)}
 	go func() {
-		defer close(p.found)
-		for {
+		for even := false; ; even = !even {
 			select {
 			case <-ctx.Done():
 				return
 			case <-time.After(every):
 			}
-			if cn, err := tryOnce(ctx, dial, timeout, q); err == nil {
-				p.found <- cn
-				return
+			next := q
+			if latest := p.latest.Load(); even && latest != nil {
+				next = *latest
 			}
+			cn, err := tryOnce(ctx, dial, timeout, next)
+			if err != nil {
+				continue
+			}
+			select {
+			case <-ctx.Done():
+				cn.close()
+			case p.found <- cn:
+			}
+			return
 		}
 	}()
 	return p
@@ -46,24 +63,21 @@ func tryOnce(ctx context.Context, dial func() (*conn, error), timeout time.Durat
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { syscall.Shutdown(cn.fd, syscall.SHUT_RDWR) }) // ends a read
+	deadline := time.Now().Add(timeout)
 	if err = cn.send(q); err == nil {
-		_, err = cn.receive(q, timeout, time.Now().Add(timeout))
+		err = errPending
 	}
-	if !stop() && err == nil {
-		err = ctx.Err() // the probe is being closed
+	for err == errPending && ctx.Err() == nil {
+		left := time.Until(deadline)
+		if left <= 0 {
+			err = os.ErrDeadlineExceeded
+			break
+		}
+		_, err = cn.receive(q, min(left, glance))
 	}
 	if err != nil {
-		cn.Close()
+		cn.close()
 		return nil, err
 	}
 	return cn, nil
-}
-
-// close ends the probe and waits for its goroutine.
-func (p *probe) close() {
-	p.cancel()
-	if cn, ok := <-p.found; ok {
-		cn.Close()
-	}
 }

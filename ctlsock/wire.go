@@ -50,6 +50,17 @@ func (q question) isAskable() bool {
 	return longest*len(q.path) < maxRequest/2 || len(q.appendRequest(nil)) <= maxRequest
 }
 
+// weight is the share that a question has in the load of the server. In reverse mode,
+// gocryptfs looks for a long name in the whole directory: a deleted one takes 0.67 s of CPU
+// with 100,000 files. Eight at once are answered within a few seconds on two cores, but
+// 64 not within the timeout.
+func (q question) weight() int {
+	if !q.encrypt && strings.Contains(q.path, "gocryptfs.longname.") {
+		return 8
+	}
+	return 1
+}
+
 // appendRequest appends the request to dst.
 func (q question) appendRequest(dst []byte) []byte {
 	if q.encrypt {

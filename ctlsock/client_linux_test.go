@@ -6,6 +6,9 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
@@ -71,5 +74,71 @@ func TestStranger(t *testing.T) {
 		if path != "b" {
 			t.Errorf("asked for %q", path)
 		}
+	}
+}
+
+// fullBacklog returns a socket on which connecting waits.
+func fullBacklog(t *testing.T) string {
+	t.Helper()
+	path := ctlsocktest.Path(t)
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		t.Cleanup(func() { syscall.Close(fd) })
+		err = syscall.Bind(fd, &syscall.SockaddrUnix{Name: path})
+	}
+	if err == nil {
+		err = syscall.Listen(fd, 0)
+	}
+	for err == nil {
+		var cn *conn
+		if cn, err = dial(path, time.Millisecond); err == nil {
+			t.Cleanup(cn.close)
+		}
+	}
+	if !os.IsTimeout(err) {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A signal interrupts connecting and waiting, as SIGSTOP and SIGCONT do. It does not
+// prolong them.
+func TestInterrupted(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	thread, done := unix.Gettid(), make(chan bool)
+	defer close(done)
+	go func() {
+		tick := time.NewTicker(patience / 10)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				unix.Tgkill(os.Getpid(), thread, unix.SIGURG) // as the runtime does
+			case <-done:
+				return
+			}
+		}
+	}()
+	for _, path := range []string{ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Silence).Path, fullBacklog(t)} {
+		c, p := newClient(t, path, patience)
+		start := time.Now()
+		want(t, c, "a", "")
+		if d := time.Since(start); d > 5*patience {
+			t.Errorf("%v, want one timeout of %v", d, patience)
+		}
+		wantProblems(t, p, "did not answer within")
+	}
+}
+
+// Close does not wait for a probe that connects.
+func TestCloseWhileConnecting(t *testing.T) {
+	c, _ := newClient(t, fullBacklog(t), 10*patience)
+	want(t, c, "a", "")
+	time.Sleep(patience) // the probe starts in the meantime
+	start := time.Now()
+	c.Close()
+	if d := time.Since(start); d > 5*patience {
+		t.Errorf("Close took %v", d)
 	}
 }
