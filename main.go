@@ -50,7 +50,7 @@ const usage = `usage: rsync ... 2>&1 |
 
 Show the real names where a gocryptfs-encrypted backup
 shows ciphertext. CTLSOCK is the socket given to gocryptfs
--ctlsock, MOUNT the directory that rsync reads.
+-ctlsock, MOUNT the encrypted directory that rsync reads.
 
 What is shown:
   -color WHEN  color by kind of change: auto, always or
@@ -61,17 +61,21 @@ What is shown:
                what the log reports
 
 How names are found:
-  -encrypt-paths
-               the way back: read plain paths, one a line,
-               and write encrypted ones, for rsync
-               --files-from; with -hide-meta the paths alone
   -map FILE    remember names: look them up in FILE first,
                append CIPHERPATH<tab>PLAINPATH for new ones
   -plain DIR   where the plain files are (default: from
                the mount table)
+
+Limits and status:
   -strict      exit 3 if any name stayed encrypted
   -timeout DURATION
                longest wait for one answer (default: 10s)
+
+The way back:
+  -encrypt-paths
+               read plain paths, one a line, and write
+               encrypted ones for rsync --files-from;
+               with -hide-meta the paths alone
 
   -version     print the version
   -h, -help    print this help
@@ -123,11 +127,11 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case c.version:
 		return m.print(stdout, program+" "+versionString()+"\n")
 	}
-	if isTerminal(stdin) {
-		m.hint("reading from the terminal; usage: " + usageLine)
-	}
 	if c.encrypt {
 		return encryptPaths(c, stdin, stdout, m)
+	}
+	if isTerminal(stdin) {
+		m.hint("reading from the terminal; usage: " + usageLine)
 	}
 	return filter(c, stdin, stdout, m)
 }
@@ -176,6 +180,8 @@ func parse(args []string) (c config, err error) {
 		err = fmt.Errorf("-timeout is a duration such as 500ms, 10s or 1m, not %q", c.wait)
 	case c.color != "auto" && c.color != "always" && c.color != "never":
 		err = fmt.Errorf("-color is auto, always or never, not %q", c.color)
+	case empty(flags) != "":
+		err = errors.New("the value of " + empty(flags) + " is empty")
 	case n == 2:
 		c.sock, c.mount = operands[0], operands[1]
 	case n == 0 && c.mapFile != "":
@@ -188,6 +194,16 @@ func parse(args []string) (c config, err error) {
 		err = errors.New("too many operands: a log is read from standard input, as in < " + operands[2])
 	}
 	return c, err
+}
+
+// empty returns a flag that was given without a value, such as -map "$unset".
+func empty(flags *flag.FlagSet) (name string) {
+	flags.Visit(func(f *flag.Flag) {
+		if f.Value.String() == "" {
+			name = "-" + f.Name
+		}
+	})
+	return name
 }
 
 // filter copies stdin to stdout, decoded, and returns the exit status.
