@@ -583,6 +583,7 @@ func (b *bench) hostile(t *testing.T) {
 		{"below six of such directories", at(m.Dir), inTurn(list(bad))},
 		{"empty lines in color", at(m.Dir, "-color=always"), "\n"},
 		{"figures in a line", at(m.Dir, "-hide-meta", "-color=always"), "1 1% 1:1:1 "},
+		{"lists that are not hidden", at(m.Dir, "-hide-meta", "-v"), "-rw-r--r-- " + strings.Repeat("00:00 ", 1000) + "gocryptfs.conf x\n"},
 		{"words, MOUNT 1 deep", inside(1), words},
 		{"words, MOUNT 10 deep", inside(10), words},
 		{"words, MOUNT 40 deep", inside(40), words},
