@@ -221,6 +221,10 @@ func TestCount(t *testing.T) {
 		"Renaming local dir: '" + encA + "' -> '" + long + "'": {Decoded: 1, Encrypted: 1, Targets: 1, First: long},
 		"'a' -> '" + long + "'":                                {Encrypted: 1, Targets: 1, First: long},
 		encA + " -> " + target + "Q":                           {Decoded: 1}, // no base64
+		encA + "_" + other:                                     {Decoded: 1, Encrypted: 1, First: other},
+		other + "_" + encA:                                     {Decoded: 1, Encrypted: 1, First: other},
+		`list\n` + other + `\n` + encA:                         {Decoded: 1, Encrypted: 1, First: other},
+		"2026-11-23_" + encA:                                   {Decoded: 1},
 		"link -> " + target:                                    {},
 		encA + " " + target:                                    {Decoded: 1},
 		encA + "/" + other + " " + encA + " => " + other:       {Decoded: 1, Encrypted: 2, Partly: 1, First: encA + "/" + other},

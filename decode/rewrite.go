@@ -128,17 +128,21 @@ func (w *rewriter) chain(dst, b []byte, t scan.Token) ([]byte, int) {
 	return dst, t.End
 }
 
-// tally counts the token t of b, of which m decrypts.
+// tally counts the token t of b, of which m decrypts. Before the first name there may be
+// another one that does not, as in `A_B`.
 func (w *rewriter) tally(b []byte, t scan.Token, m match) {
+	stays := b[t.First():t.End]
 	if m.whole() {
 		w.count.Decoded++
-		return
+		if stays = b[t.Start:max(t.Start, m.names[0].Start-1)]; !scan.IsEncrypted(stays) {
+			return
+		}
 	}
 	if w.count.Encrypted == 0 {
-		w.count.First = string(b[t.First():t.End])
+		w.count.First = string(stays)
 	}
 	w.count.Encrypted++
-	if m.found() {
+	if m.found() && !m.whole() {
 		w.count.Partly++
 	}
 }
