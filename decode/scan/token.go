@@ -65,7 +65,7 @@ func (s *Scanner) All(dst []Token, b []byte, i int) []Token {
 //
 //	mount/2Kj…A/.~tmp~/x0Q…w/.pB7…g.Xa81bQ      one chain of three names
 func (s *Scanner) next(b []byte, i int, final bool) (t Token, ok bool) {
-	if !atBoundary(b, i) && (tooLong(b, i) || !mayBegin(b, i)) {
+	if i < len(b) && isWord(b[i]) && !atBoundary(b, i) && (tooLong(b, i) || !mayBegin(b, i)) {
 		i = wordEnd(b, i) // of a suffix, or of a word that has been passed over in part
 	}
 	for start, end := nextWord(b, i); start < len(b); start, end = nextWord(b, end) {
