@@ -401,7 +401,12 @@ type pair struct{ about, line, in, want string }
 // check decodes a line.
 func (w *world) check(t *testing.T, about, line, want string) {
 	t.Helper()
-	in := w.encrypted(line)
+	w.checkText(t, about, line, w.encrypted(line), want)
+}
+
+// checkText decodes in, which a line stands for.
+func (w *world) checkText(t *testing.T, about, line, in, want string) {
+	t.Helper()
 	if got := w.decode(t, strings.NewReader(in)); got != want {
 		t.Errorf("%s: %s\ngot  %q\nwant %q", about, line, got, want)
 		return

@@ -1,8 +1,12 @@
 package decode
 
 import (
+	"encoding/base64"
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // glue is what may touch a name in front.
@@ -39,6 +43,9 @@ var joined = []string{
 	"\x1b[34m{dir/sub}:\x1b[0m\x1b[K \r\n{dir/sub|a}", "\x1b[34m\"{dir/sub}/\"\x1b(B\x1b[m:\n{dir/sub|a}",
 }
 
+// equals are ways to spell `=`.
+var equals = []string{"=3D", "%3D", "%3d", "%253D", `\u003d`, `\x3D`, `\075`, "#075", "#3D", "&#61;", "&#x3D;", "&equals;"}
+
 // TestSpelled decodes names that touch other bytes, for all kinds of file systems, whole
 // and cut at every byte.
 func TestSpelled(t *testing.T) {
@@ -62,9 +69,67 @@ func TestSpelled(t *testing.T) {
 				}
 				w.check(t, "spelled", line, shown(line))
 			}
+			if w.padded { // the padding is spelled out, too
+				for _, e := range equals {
+					w.checkText(t, "padding", e, strings.ReplaceAll(w.encrypted("{a}"), "=", e)+" x"+strings.ReplaceAll(w.encrypted(`\n{dir/a}`), "=", e)+"%0A", "a x\\ndir/a%0A")
+				}
+			}
 			if w.cut || w.padded {
 				w.checkCut(t)
 			}
 		})
+	}
+}
+
+// TestMetaWithSuffix checks that a long run of word characters after `.name` changes nothing,
+// wherever it is cut.
+func TestMetaWithSuffix(t *testing.T) {
+	meta := "gocryptfs.longname." + strings.Repeat("x", 42) + "A.name"
+	names := namesFunc(func(string) (string, bool) { return "a", true })
+	for n := range 300 {
+		for _, sep := range []string{"-", "_", "x"} {
+			text := meta + sep + strings.Repeat("y", n+230) + ":\n"
+			want := copyAll(t, strings.NewReader(text), Options{Names: names})
+			for _, cuts := range [][]byte{{1}, {200}, {255, 1}} {
+				if got := copyAll(t, &cutReader{data: []byte(text), cuts: cuts}, Options{Names: names}); got != want {
+					t.Fatalf("%d after %q, cut into %v:\ngot  %q\nwant %q", n, sep, cuts, got, want)
+				}
+			}
+		}
+	}
+}
+
+// TestOneQuestion checks that a path that decrypts takes one question, also if something
+// touches it, unless the word is as long as another name.
+func TestOneQuestion(t *testing.T) {
+	w := newWorld(t, fileSystems[0])
+	for _, g := range append([]string{""}, glue...) {
+		for _, line := range []string{"{dir/a}", "x " + "{dir/sub/b}/ y"} {
+			line = strings.Replace(line, "{", g+"{", 1)
+			w.add(line)
+			asked := 0
+			count := namesFunc(func(cipher string) (string, bool) { asked++; return w.Decrypt(cipher) })
+			if copyAll(t, strings.NewReader(w.encrypted(line)), Options{Names: count}); asked != 1 {
+				t.Errorf("%s: %d questions", line, asked)
+			}
+		}
+	}
+}
+
+// TestTwoNames decodes names joined by `-` or `_`, of all pairs of lengths. Some of the
+// words hold what has the shape of a third one.
+func TestTwoNames(t *testing.T) {
+	names := paths{}
+	var text, want strings.Builder
+	for i := range 3000 {
+		for j, n := range []int{16 * (1 + i%4), 16 * (1 + i/4%4), 16} {
+			cipher, plain := base64.RawURLEncoding.EncodeToString(random(fmt.Sprint(i, j), n)), fmt.Sprintf("<%d, %d>", i, j)
+			names[cipher] = plain
+			text.WriteString(cipher + "_-\n"[j:j+1])
+			want.WriteString(plain + "_-\n"[j:j+1])
+		}
+	}
+	if diff := cmp.Diff(want.String(), copyAll(t, strings.NewReader(text.String()), Options{Names: names})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -44,8 +44,8 @@ func (n Name) Append(path, b []byte, padded bool) []byte {
 	return path
 }
 
-// Others yields the other names that the word of n, in b, may hold: the longest ones
-// first, and of equally long ones the first in the text.
+// Others yields the other names that the word of n, in b, may hold: the first ones first, and
+// of those that begin at the same place the longest one.
 func (n Name) Others(b []byte) iter.Seq[Name] {
 	return func(yield func(Name) bool) {
 		for other := range namesIn(b, n.wordStart, n.wordEnd) {
@@ -65,7 +65,7 @@ func (n Name) end() int {
 }
 
 // nameAt returns the name in the word b[start:end], which may be the hash of a long name:
-// the whole word or, if that is no name, the longest one that it may hold.
+// the whole word or, if that is no name, the first one that it may hold.
 func nameAt(b []byte, start, end int) (Name, bool) {
 	if isName(b[start:end]) && (longStart(b, start) == start || end-start == hashLen) {
 		return newName(b, start, end, start, end), true

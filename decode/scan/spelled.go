@@ -8,8 +8,7 @@ import (
 )
 
 // A word that is no name as a whole may hold one all the same. It begins where the word
-// begins or after glue, and it ends where the word ends or before what mayEnd lists. Of
-// several names the longest one that decrypts counts.
+// begins or after glue, and it ends where the word ends or before what mayEnd lists.
 var glue = regexp.MustCompile(`(?:` + strings.ReplaceAll(strings.Join([]string{
 	`[-_]`, // ._NAME  -NAME  2026-11-23_NAME
 	`[<>ch.*][fdLDS][.?+cstTpogunabxf]{5,11}`, // .f..t....xNAME      rsync --out-format=%i%n
@@ -60,22 +59,21 @@ func mayEnd(b []byte, i int) bool {
 	return b[i] == '-' || b[i] == '_' || bytes.HasPrefix(b[i:], []byte("M-"))
 }
 
-// namesIn yields the names that the word b[start:end] may hold, the longest ones first.
+// namesIn yields the names that the word b[start:end] may hold: the first ones first, and
+// of those that begin at the same place the longest one.
 func namesIn(b []byte, start, end int) iter.Seq[Name] {
 	return func(yield func(Name) bool) {
 		if end-start > maxWord {
 			return
 		}
 		long := longStart(b, start) < start
-		for blocks := maxBlocks; blocks > 0; blocks-- {
-			length := strict.EncodedLen(16 * blocks)
-			for i := start; i+length <= end; i++ {
-				stop := i + length
-				if stop < end && !mayEnd(b[:end], stop) || !isName(b[i:stop]) || !mayBegin(b, i) ||
-					long && (i > start || length != hashLen) {
+		for i := start; i+minName <= end && (i == start || !long); i++ {
+			for blocks := maxBlocks; blocks > 0; blocks-- {
+				stop := i + strict.EncodedLen(16*blocks)
+				if stop > end || stop < end && !mayEnd(b[:end], stop) || long && stop-i != hashLen {
 					continue
 				}
-				if !yield(newName(b, i, stop, start, end)) {
+				if isName(b[i:stop]) && mayBegin(b, i) && !yield(newName(b, i, stop, start, end)) {
 					return
 				}
 			}
@@ -102,7 +100,7 @@ func cutEquals(b []byte) (rest []byte, ok bool) {
 // of four, and the offset after them. They may be spelled out. If they are not all there,
 // these are 0 and i.
 func padding(b []byte, i, n int) (pad, end int) {
-	rest, ok := b[i:], true
+	rest, ok := b[i:], i < len(b) && strings.IndexByte(`=%\#&`, b[i]) >= 0
 	for pad = -n & 3; ok && pad > 0; pad-- {
 		rest, ok = cutEquals(rest)
 	}
