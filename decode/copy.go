@@ -30,12 +30,6 @@ const (
 	// with 64 KiB, a replay of 100,000 names takes a tenth longer (2 cores).
 	readSize = 256 << 10
 
-	// pieceSize is the number of bytes that are decoded before they are written, plus the
-	// rest of the last record. Names appear while later ones of the same read are still
-	// being asked for. 1 KiB doubles the time for text without names (53 MB: 0.4 s of CPU
-	// instead of 0.2), and more than 4 KiB gains little.
-	pieceSize = 4 << 10
-
 	// maxContext bounds how much of a record is kept after it has been written, in
 	// bytes: a link's own path of scan.MaxToken, the arrow, and some more.
 	maxContext = 2 * scan.MaxToken
@@ -73,7 +67,7 @@ func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 		dst:      dst,
 		buf:      make([]byte, 0, maxContext+2*scan.MaxToken+readSize),
 		rewriter: rewriter{lookup: newLookup(o.Names, o.Files, o.Index, o.Timeout)},
-		style:    newStyle(o),
+		style:    newStyle(o.Color, o.HideMeta, o.Report, o.Mount),
 	}
 	defect, err := c.copy(src)
 	if defect != nil {
@@ -174,14 +168,6 @@ func (c *copier) paint(dst, b []byte, p piece) []byte {
 		p.start = stop
 	}
 	return w.rewrite(dst, b, p.start)
-}
-
-// lineEnd returns the end offset of the first line in b[i:], including its newline.
-func lineEnd(b []byte, i int) int {
-	if n := bytes.IndexByte(b[i:], '\n'); n >= 0 {
-		return i + n + 1
-	}
-	return len(b)
 }
 
 // lastRecord returns the offset in b of the record that has not ended yet.

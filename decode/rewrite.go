@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"strings"
 
 	"gocryptfs-rsync-pretty/decode/escape"
@@ -209,4 +210,13 @@ func (w *rewriter) readLink(word []byte) (target string, ok bool) {
 		return "", false
 	}
 	return w.lookup.target(w.near.cipher, w.near.plain, word)
+}
+
+// inString reports whether a control string of a terminal, such as a title or the target of
+// a hyperlink, is open at the end of b (ECMA-48, 5.6).
+func inString(b []byte) bool {
+	const most = 2 << 10 // bytes before a name, so that hostile text costs little
+	b = b[max(0, len(b)-most):]
+	i := bytes.LastIndexByte(b, 0x1b)
+	return i >= 0 && len(b) > i+1 && bytes.IndexByte([]byte("]PX^_"), b[i+1]) >= 0 && !bytes.ContainsAny(b[i:], "\a\r\n")
 }
