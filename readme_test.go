@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -26,7 +27,7 @@ func TestReadme(t *testing.T) {
 	}
 	r := newReader(t)
 	scripts, lines := fenced(text, "bash"), fenced(text, "sh")
-	if len(scripts) != 2 || len(lines) != 5 {
+	if len(scripts) != 1 || len(lines) != 7 {
 		t.Fatalf("%d scripts, %d examples for a prompt", len(scripts), len(lines))
 	}
 	backup := strings.ReplaceAll(scripts[0], "/usr/local/bin", r.home+"/local bin")
@@ -72,20 +73,33 @@ func TestReadme(t *testing.T) {
 		r.write(t, ".backup-password", "secret\n")
 	})
 	t.Run("timemachine", func(t *testing.T) {
-		script := regexp.MustCompile(`(?m)^rsync -ai .*\n`).ReplaceAllLiteralString(backup, scripts[1])
-		script = strings.Replace(script, "=backuphost:documents", "=backuphost:machine", 1)
+		m := regexp.MustCompile("replace\n`(rsync .*)` by\n`(timemachine .*)`").FindStringSubmatch(text)
+		script := strings.NewReplacer(m[1], m[2], "=backuphost:documents", "=backuphost:machine").Replace(backup)
 		os.Mkdir(r.home+"/machine", 0o755)
 		has(t, r.sh("bash", script).out, "view/Straße.txt", "view/taxes 2025/taxes.pdf", "100%")
 	})
-	for _, shell := range []string{"bash", "dash", "zsh"} {
+	shells := []string{"bash", "dash", "zsh"}
+	for _, shell := range shells {
 		t.Run(shell, func(t *testing.T) {
 			need(t, shell)
 			r.testPrompt(t, shell, lines[0], lines[1], lines[2])
-			t.Setenv("PATH", os.Getenv("PATH")+":"+sftpServer)
-			need(t, "sshfs", "sftp-server")
-			r.testRestore(t, shell, lines[3], lines[4])
 		})
 	}
+	t.Run("lost laptop", func(t *testing.T) {
+		need(t, shells...)
+		lost := newHome(t, r.home)
+		lost.write(t, "names.tsv", read(t, r.home+"/names.tsv"))
+		for _, shell := range shells {
+			t.Run("everything "+shell, func(t *testing.T) { lost.testEverything(t, shell, lines[3], lines[4]) })
+		}
+		head, tail, _ := strings.Cut(lines[3], "sshfs -o ro backuphost:documents ~/fetched\n")
+		for i, path := range []string{"taxes 2025/taxes.pdf", "taxes 2025", longTaxes, quoted} {
+			for j, fetch := range lines[5:] {
+				fetch = head + strings.Replace(fetch, "taxes 2025/taxes.pdf", path, 1)
+				lost.testPath(t, shells[(i+j)%3], path, fetch, tail, lines[4]+"fusermount -u view")
+			}
+		}
+	})
 	if left := r.sh("sh", "ls -d tmp.*; mount | grep ~").out; !strings.HasPrefix(left, "ls: ") || strings.Count(left, "\n") > 1 {
 		t.Errorf("left behind:\n%s", left)
 	}
@@ -138,9 +152,11 @@ func (r *reader) testPrompt(t *testing.T, shell, forward, prompt, index string) 
 	}
 }
 
-// testRestore restores everything by the lines of README: with a wrong password, then with
-// the right one, and once more.
-func (r *reader) testRestore(t *testing.T, shell, restore, unmount string) {
+// testEverything restores everything: with a wrong password, then with the right one, and
+// once more.
+func (r *reader) testEverything(t *testing.T, shell, restore, unmount string) {
+	t.Setenv("PATH", os.Getenv("PATH")+":"+sftpServer)
+	need(t, "sshfs", "sftp-server")
 	r.sh("sh", "rm -rf fetched decrypted Restored")
 	defer r.write(t, ".backup-password", "secret\n")
 	for _, password := range []string{"wrong\n", "secret\n", "secret\n"} {
@@ -157,6 +173,19 @@ func (r *reader) testRestore(t *testing.T, shell, restore, unmount string) {
 	}
 }
 
+// testPath restores a path by the lines of README, and checks that it alone comes.
+func (r *reader) testPath(t *testing.T, shell, path string, lines ...string) {
+	t.Helper()
+	out := []result{r.sh("sh", "rm -rf fetched decrypted Restored")}
+	for _, l := range lines {
+		out = append(out, r.sh(shell, l)) // each with the password on standard input
+	}
+	got := r.sh("sh", "cd Restored && find . -type f -exec cat {} +")
+	if want := "content of " + strings.Replace(path+"|", "2025|", "2025/taxes.pdf|", 1); got.out+"|" != want {
+		t.Errorf("%s, %s: got %q, want %q, %v", shell, path, got.out, want, out)
+	}
+}
+
 // fenced returns the examples in a text that are marked as lang.
 func fenced(text, lang string) (examples []string) {
 	for _, m := range regexp.MustCompile("(?s)```"+lang+"\n(.*?)```").FindAllStringSubmatch(text, -1) {
@@ -168,8 +197,11 @@ func fenced(text, lang string) (examples []string) {
 // sftpServer are the directories in which distributions have it.
 const sftpServer = "/usr/lib/openssh:/usr/libexec/openssh:/usr/lib/ssh"
 
-// longTaxes is a path that gocryptfs stores as a long name.
-var longTaxes = strings.Repeat("long ", 40) + "taxes.pdf"
+// longTaxes is a path that gocryptfs stores as a long name; quoted requires care in a shell.
+var (
+	longTaxes = strings.Repeat("long ", 40) + "taxes.pdf"
+	quoted    = "-Grandma's pie.txt"
+)
 
 // A reader has a home directory, in which all examples run.
 type reader struct {
@@ -177,15 +209,27 @@ type reader struct {
 	env  []string
 }
 
+// newReader returns a reader who has files to back up. The backup host has the same home.
 func newReader(t *testing.T) *reader {
 	t.Helper()
-	r := &reader{home: shortDir(t)}
-	r.env = programEnv("LC_ALL=C.UTF-8", "HOME="+r.home, "TMPDIR="+r.home, "RSYNC_RSH=ssh",
-		"PATH="+r.home+"/bin:/usr/bin:/bin:"+r.home+"/local bin")
-	r.write(t, ".backup-password", "secret\n")
-	for _, path := range []string{"Straße.txt", "taxes 2025/taxes.pdf", longTaxes, "-Grandma's \"pie\".txt"} {
+	r := newHome(t, "")
+	for _, path := range []string{"Straße.txt", "taxes 2025/taxes.pdf", longTaxes, quoted} {
 		r.write(t, "Documents/"+path, "content of "+path)
 	}
+	if out := r.sh("sh", "gocryptfs -q -init -reverse -scryptn 10 -passfile ~/.backup-password ~/Documents"); out.status != 0 {
+		t.Fatal(out)
+	}
+	return r
+}
+
+// newHome returns a reader who has nothing but a password, and a backup host with the home
+// directory host.
+func newHome(t *testing.T, host string) *reader {
+	t.Helper()
+	r := &reader{home: shortDir(t)}
+	r.env = programEnv("LC_ALL=C.UTF-8", "HOME="+r.home, "TMPDIR="+r.home, "RSYNC_RSH=ssh", "HOST="+cmp.Or(host, r.home),
+		"PATH="+r.home+"/bin:/usr/bin:/bin:"+r.home+"/local bin")
+	r.write(t, ".backup-password", "secret\n")
 	bin, err := exec.LookPath(program)
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +237,7 @@ func newReader(t *testing.T) *reader {
 	r.write(t, "local bin/"+program, "#!/bin/sh\nexec '"+bin+"' \"$@\"\n")
 	// What rsync and sshfs run, with options, a host and a command.
 	r.write(t, "bin/ssh", `#!/bin/sh
-cd
+cd "$HOST"
 case $* in *" sftp") PATH=`+sftpServer+` exec sftp-server ;; esac
 while [ "$1" != backuphost ]; do shift; done
 shift
@@ -207,9 +251,6 @@ rsync --recursive --perms --owner --group --times --links --delete --delete-excl
 	--partial-dir=.partial "$@" "$src" "$dest/.inprogress"
 ln -sfn .inprogress "$HOME/${dest#*:}/current"
 `)
-	if out := r.sh("sh", "gocryptfs -q -init -reverse -scryptn 10 -passfile ~/.backup-password ~/Documents"); out.status != 0 {
-		t.Fatal(out)
-	}
 	return r
 }
 
