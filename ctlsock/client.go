@@ -21,10 +21,12 @@ const maxLost = time.Second
 // A Client decrypts and encrypts paths. Only one goroutine may use it. Each question under way
 // has its own connection; connections are reused.
 type Client struct {
-	ahead ahead
-	cache cache
-	stats Stats         // without Wait
-	lost  time.Duration // spent on questions that the server had no answer to
+	pool    *pool
+	cache   cache
+	traffic *traffic
+	ahead   ahead
+	stats   Stats         // without Wait
+	lost    time.Duration // spent on questions that the server had no answer to
 }
 
 // Stats reports how the questions so far were answered.
@@ -38,47 +40,48 @@ type Stats struct {
 // Questions are given up when nothing is answered for timeout. warn is called once for each different
 // problem, with what is wrong and what to do about it.
 func New(path string, timeout time.Duration, warn func(what, hint string)) *Client {
-	cache := newCache()
-	c := &Client{cache: cache, ahead: ahead{cache: cache, waiting: map[question]bool{}, width: startWidth, pool: pool{
-		reporter: reporter{path: path, timeout: timeout, warn: warn, warned: map[string]bool{}},
-		retry:    retryEvery, maxConns: 2*window + 1}}}
-	c.ahead.pool.dial = c.ahead.pool.connect
-	c.ahead.pool.trusted.Store(-1)
+	p := &pool{reporter: reporter{path: path, timeout: timeout, warn: warn, warned: map[string]bool{}},
+		retry: retryEvery, maxConns: maxWidth + 1}
+	p.dial = p.connect
+	p.trusted.Store(-1)
+	t := &traffic{pool: p, cache: newCache(), width: startWidth}
+	c := &Client{pool: p, cache: t.cache, traffic: t, ahead: ahead{traffic: t, waiting: map[question]bool{}}}
+	t.more = c.ahead.send
 	return c
 }
 
 // Trust adds a user whose socket may be asked, besides those of root and of the user who
 // runs the program. It replaces the user added before. A Client that has found a socket
 // of that user before tries it again within a second.
-func (c *Client) Trust(uid uint32) { c.ahead.pool.trusted.Store(int64(uid)) }
+func (c *Client) Trust(uid uint32) { c.pool.trusted.Store(int64(uid)) }
 
 // Peer returns the process number of the gocryptfs that the last connection was made to.
 // ok is false before the first connection, if it is in another PID namespace, and on other
 // systems than Linux.
 func (c *Client) Peer() (pid int, ok bool) {
-	pid = int(c.ahead.pool.peer.Load())
+	pid = int(c.pool.peer.Load())
 	return pid, pid != 0
 }
 
 // Connect makes a first connection. A failure is reported at once, and Connect
 // keeps trying in the background. It reports whether it has connected.
 func (c *Client) Connect() (ok bool) {
-	cn, err := c.ahead.connection()
+	cn, err := c.pool.get()
 	if err != nil {
-		c.ahead.pool.fail(err, question{}) // gocryptfs replies that the input is empty
+		c.pool.fail(err, question{}) // gocryptfs replies that the input is empty
 		return false
 	}
-	c.ahead.pool.put(cn)
+	c.pool.put(cn)
 	return true
 }
 
 // Close ends the probe and closes all connections.
-func (c *Client) Close() { c.ahead.close() }
+func (c *Client) Close() { c.traffic.close() }
 
 // Stats returns the counts so far.
 func (c *Client) Stats() Stats {
 	s := c.stats
-	s.Wait = c.ahead.waited
+	s.Wait = c.traffic.waited
 	return s
 }
 
@@ -130,12 +133,12 @@ func (c *Client) answer(q question) (path string, ok bool) {
 		c.stats.Hits++
 		return a.path, a.ok
 	}
-	if !q.isAskable() || c.ahead.pool.isDown(q) {
+	if !q.isAskable() || c.pool.isDown(q) {
 		c.stats.Failed++
 		return "", false
 	}
 	start := time.Now()
-	a, err := c.ahead.ask(q, isFault(failed))
+	a, err := c.traffic.ask(q, isFault(failed))
 	if err != nil {
 		c.stats.Failed++
 		c.fault(q, err, time.Since(start))
@@ -147,23 +150,23 @@ func (c *Client) answer(q question) (path string, ok bool) {
 // If the server answers the question that it has answered last, it is that of q, and other
 // questions go on. But they do not if such questions have cost more than maxLost.
 func (c *Client) fault(q question, err error, spent time.Duration) {
-	c.ahead.pool.report(err)
+	c.pool.report(err)
 	c.lost += spent
-	if isFault(err) && c.ahead.good != (question{}) && c.lost < maxLost {
-		if _, err = c.ahead.ask(c.ahead.good, true); err == nil {
+	if isFault(err) && c.traffic.good != (question{}) && c.lost < maxLost {
+		if _, err = c.traffic.ask(c.traffic.good, true); err == nil {
 			c.cache.learn(q, answer{})
 			return
 		}
 	}
 	c.lost = 0
-	c.ahead.pool.fail(err, q)
+	c.pool.fail(err, q)
 }
 
 func (c *Client) prepare(q question) bool {
 	if c.ahead.isFull() {
 		return false
 	}
-	if !c.ahead.waiting[q] && !c.cache.Contains(q) && q.isAskable() && !c.ahead.pool.isDown(q) {
+	if !c.ahead.waiting[q] && !c.cache.Contains(q) && q.isAskable() && !c.pool.isDown(q) {
 		c.ahead.add(q)
 	}
 	return true

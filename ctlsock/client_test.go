@@ -37,7 +37,7 @@ func newClient(tb testing.TB, path string, timeout time.Duration) (*Client, *pro
 	ctlsocktest.NoLeak(tb)
 	var p problems
 	c := New(path, timeout, p.warn)
-	c.ahead.pool.retry = 5 * time.Millisecond
+	c.pool.retry = 5 * time.Millisecond
 	tb.Cleanup(c.Close)
 	return c, &p
 }
@@ -278,7 +278,7 @@ func TestFaults(t *testing.T) {
 				}
 			})
 			c, p := newClient(t, s.Path, limit)
-			c.ahead.pool.retry = limit
+			c.pool.retry = limit
 			start := time.Now()
 			for _, prepare := range []bool{true, false} {
 				for i := range 100 {
@@ -606,8 +606,8 @@ func TestSlow(t *testing.T) {
 			want(t, c, path, upper(path))
 		}
 		wantProblems(t, p)
-		if n := highest.Load(); n > most || c.ahead.width > 3*window/2 {
-			t.Errorf("%s: %d at a time, want at most %d, and then at most %d", name, n, most, c.ahead.width)
+		if n := highest.Load(); n > most || c.traffic.width > 3*window/2 {
+			t.Errorf("%s: %d at a time, want at most %d, and then at most %d", name, n, most, c.traffic.width)
 		}
 	}
 }
@@ -644,7 +644,7 @@ func TestTooFewDescriptors(t *testing.T) {
 	for most, kept := range map[int]int{10: 5, 1: 1, 0: 0} {
 		s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
 		c, p := newClient(t, s.Path, limit)
-		pool := &c.ahead.pool
+		pool := c.pool
 		real, refused := pool.dial, 0
 		pool.dial = func() (*conn, error) {
 			if pool.busy >= most {
@@ -711,7 +711,7 @@ func TestCloseEndsTheProbe(t *testing.T) {
 	c.Close()
 
 	c, _ = newClient(t, path+"x", limit)
-	c.ahead.pool.retry = limit
+	c.pool.retry = limit
 	want(t, c, "a", "")
 	c.Close()
 	if d := time.Since(start); d > limit/2 {

@@ -115,7 +115,8 @@ func (p *pool) isDown(q question) bool {
 		p.probe = nil
 		return false
 	default:
-		p.probe.latest.Store(&q)
+		latest := q // only a copy escapes to the heap
+		p.probe.latest.Store(&latest)
 		return true
 	}
 }
