@@ -101,9 +101,6 @@ func (f *file) trouble(what, hint string) {
 	}
 }
 
-// isUsable reports whether there is a file.
-func (f *file) isUsable() bool { return f.data != nil }
-
 // drop closes the file, which is not used any more.
 func (f *file) drop() {
 	f.data.Close() // an error would come too late: all data has been written
@@ -127,7 +124,7 @@ func (f *file) check() {
 
 // close closes the file. ok is false if there has been trouble.
 func (f *file) close() (ok bool) {
-	if f.isUsable() && f.writable {
+	if f.data != nil && f.writable {
 		opened, err := f.data.Stat()
 		named, nameErr := os.Stat(f.path)
 		if err != nil || nameErr != nil || !os.SameFile(opened, named) {
@@ -145,7 +142,7 @@ func (f *file) becameShorter() bool {
 		return false
 	}
 	f.trouble(f.path+" was truncated while in use", "names of this run may be missing in it")
-	f.end = 0
+	f.end, f.other = 0, 0
 	return true
 }
 
@@ -170,31 +167,31 @@ func (f *file) append(lines []byte) {
 	}
 }
 
-// each calls visit with each line that has been appended since the last call, without its
-// newline, and with its offset. visit reports whether it is the line of an index.
-func (f *file) each(visit func(text []byte, at int64) (ok bool)) {
+// each calls visit with each line that has been appended since the last call, and with its
+// offset.
+func (f *file) each(visit func(l line, at int64)) {
 	f.reader.Reset(io.NewSectionReader(f.data, f.end, math.MaxInt64))
 	long := 0 // bytes that have been read of a line that is too long
 	for f.other <= maxOther {
 		text, err := f.reader.ReadSlice('\n')
 		f.other += int64(len(text))
-		switch {
-		case err == bufio.ErrBufferFull:
+		if err == bufio.ErrBufferFull {
 			long += len(text)
-		case err != nil:
+			continue
+		}
+		text = bytes.TrimSuffix(text, []byte("\n"))
+		f.isIndex = f.isIndex || isTorn(text)
+		if err != nil {
 			if err != io.EOF {
 				f.trouble(err.Error(), "names that could not be read are looked up elsewhere")
 			}
-			f.isIndex = f.isIndex || isTorn(text)
 			return
-		default:
-			if text := text[:len(text)-1]; long == 0 && visit(text, f.end) {
-				f.isIndex, f.other = true, 0
-			} else if !f.isIndex {
-				f.isIndex = isTorn(text)
-			}
-			f.end += int64(long + len(text))
-			long = 0
 		}
+		if l, ok := parse(text); ok && long == 0 {
+			visit(l, f.end)
+			f.other = 0
+		}
+		f.end += int64(long + len(text) + 1)
+		long = 0
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 
 // find returns the plain path of exactly this cipher path.
 func (x *Index) find(cipher string) (plain string, ok bool) {
-	found, plain, _ := x.Find("", cipher, 100)
+	found, plain, _ := x.Find("", cipher, 1_000_000)
 	return plain, found == cipher
 }
 
@@ -109,49 +110,6 @@ func TestIndexLines(t *testing.T) {
 	}
 }
 
-// TestIndexRepeated loads a file that has the same path over and over.
-func TestIndexRepeated(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "index")
-	if err := os.WriteFile(path, bytes.Repeat([]byte(encA+"/"+encB+"\ta/b\n"), 1_000_000), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	x, _ := openIndex(t, path, false)
-	defer x.Close()
-	if n := x.tables[0].used; n != 2 {
-		t.Errorf("%d slots", n)
-	}
-	for cipher, plain := range map[string]string{encA: "a", encA + "/" + encB: "a/b"} {
-		if got, _ := x.find(cipher); got != plain {
-			t.Errorf("%s is %q", cipher, got)
-		}
-	}
-}
-
-// TestIndexTorn checks that a part of a name is never taken for the whole name.
-func TestIndexTorn(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "index")
-	if err := os.WriteFile(path, []byte(encA+"\ta\n"+encB+"\tbro"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		x, q := openIndex(t, path, true)
-		if got, ok := x.find(encB); ok {
-			t.Errorf("torn: %q", got)
-		}
-		if _, ok := x.find(encA); !ok {
-			t.Error("lost what is whole")
-		}
-		x.Add(encC, "c")
-		x.Flush()
-		if got, _ := x.find(encC); got != "c" {
-			t.Errorf("new: %q", got)
-		}
-		if !x.Close() {
-			t.Error(*q)
-		}
-	}
-}
-
 // TestIndexTrouble checks that trouble is reported once and the text goes on.
 func TestIndexTrouble(t *testing.T) {
 	for about, spoil := range map[string]func(path string) error{
@@ -223,27 +181,229 @@ func TestIndexShared(t *testing.T) {
 
 func encryptedName(i int) string { return fmt.Sprintf("%021dA", i) }
 
-// TestIndexNewest checks that the newest lines are remembered.
-func TestIndexNewest(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "index")
-	var b []byte
-	const n = 2_000_000
-	for i := range n {
-		b = fmt.Appendf(b, "%s\t%d\n", encryptedName(i), i)
-	}
-	if err := os.WriteFile(path, b, 0o600); err != nil {
+// write writes an index.
+func write(t *testing.T, lines string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "index")
+	if err := os.WriteFile(path, []byte(lines), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	x, _ := openIndex(t, path, false)
+	return path
+}
+
+// TestFind asks for paths, also from inside the view, and for names alone.
+func TestFind(t *testing.T) {
+	x, _ := openIndex(t, write(t, encA+"/"+encB+"\ta/b\n"+encC+"/"+encB+"/"+encA+"\tc/b/a\n"), true)
 	defer x.Close()
-	for i := max(0, n-2*maxUsed); i < n; i += 997 {
-		if got, _ := x.find(encryptedName(i)); got != fmt.Sprint(i) {
-			t.Fatalf("%d is %q", i, got)
+	x.Add(encC+"/"+encC, "c/c")
+	for _, tt := range []struct{ dir, names, cipher, plain string }{
+		{"", encB, encA + "/" + encB, "a/b"},
+		{encC + "/", encB, encC + "/" + encB, "c/b"},
+		{encB + "/", encB, encA + "/" + encB, "a/b"},
+		{"", encB + "/" + encA, encC + "/" + encB + "/" + encA, "c/b/a"},
+		{"", encA, encA, "a"},
+		{encB + "/", encA, encA, "a"},
+		{"", encC + "/" + encC, encC + "/" + encC, "c/c"},
+		{"", encC, encC, "c"},
+		{encC + "/", encC, encC + "/" + encC, "c/c"},
+		{"", encB + "/" + encC, "", ""},                                                        // the end of no path
+		{"", encA + "/" + encC, "", ""},                                                        // names of different lines
+		{"", encA + "/" + encB + "/" + encA, "", ""},                                           // likewise
+		{"", encA[1:], "", ""}, {"", encB + "/", "", ""}, {"", encB[:21] + "/" + encA, "", ""}, // parts of a name
+	} {
+		if cipher, plain, _ := x.Find(tt.dir, tt.names, 100); cipher != tt.cipher || plain != tt.plain {
+			t.Errorf("%q in %q is %q, %q; want %q, %q", tt.names, tt.dir, cipher, plain, tt.cipher, tt.plain)
 		}
+	}
+}
+
+// trees are lines of different kinds of trees. Their plain paths are those in which each
+// name is the number in its encrypted name.
+func trees(size int) map[string][]string {
+	kinds := map[string][]string{}
+	for i := range size {
+		n := func(i int) string { return encryptedName(i + 1) }
+		kinds["one directory"] = append(kinds["one directory"], n(0)+"/"+n(i+1))
+		kinds["a name in each"] = append(kinds["a name in each"], n(i+1)+"/"+n(0), n(i+1)+"/"+n(0)+"/"+n(0))
+		kinds["renamed"] = append(kinds["renamed"], n(i%3)+"/"+n(3)+"/"+n(4+i/3))
+		kinds["repeated"] = append(kinds["repeated"], n(0)+"/"+n(1))
+		kinds["scattered"] = append(kinds["scattered"], n(i%7)+"/"+n(10+i%11)+"/"+n(100+i))
+		if i < size/10 {
+			deep := n(i)
+			for j := range 90 {
+				deep += "/" + n(100*i+j)
+			}
+			kinds["deep"] = append(kinds["deep"], deep)
+		}
+	}
+	return kinds
+}
+
+func plainOf(cipher string) string {
+	names := strings.Split(cipher, "/")
+	for i, name := range names {
+		names[i] = strings.TrimLeft(strings.TrimSuffix(name, "A"), "0")
+	}
+	return strings.Join(names, "/")
+}
+
+// check looks for each path and directory of the lines, and for each end of them.
+func check(t *testing.T, x *Index, lines []string, step int) {
+	t.Helper()
+	for i := 0; i < len(lines); i += step {
+		path := lines[i]
+		for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '/') {
+			path := path[:end]
+			if plain, ok := x.find(path); !ok || plain != plainOf(path) {
+				t.Fatalf("%s is %q", path, plain)
+			}
+			_, rest, more := strings.Cut(path, "/")
+			if !more {
+				break
+			}
+			if cipher, plain, _ := x.Find("", rest, 1_000_000); !strings.HasSuffix("/"+cipher, "/"+rest) || plain != plainOf(cipher) {
+				t.Fatalf("%s is %q, %q", rest, cipher, plain)
+			}
+		}
+	}
+}
+
+// TestEqualHashes checks that names are found even if all hashes are alike.
+func TestEqualHashes(t *testing.T) {
+	for kind, lines := range trees(60) {
+		for _, mask := range []uint64{0, 1 << offsetBits, 1<<64 - 1} {
+			x, _ := openIndex(t, write(t, ""), true)
+			good := x.hash
+			x.hash = func(key []byte) uint64 { return good(key) & mask }
+			for i, line := range lines {
+				x.Add(line, plainOf(line))
+				if i%50 == 0 {
+					x.Flush()
+				}
+			}
+			check(t, x, lines, 1)
+			x.Flush()
+			check(t, x, lines, 1)
+			if n := x.tables[0].used; kind == "repeated" && n > 2 {
+				t.Errorf("%d slots for two paths", n)
+			}
+			if !x.Close() {
+				t.Error(kind, mask)
+			}
+		}
+	}
+}
+
+// TestBounds loads two million lines: as many names are found as the tables are meant to
+// hold, and every directory.
+func TestBounds(t *testing.T) {
+	const size = 2_000_000
+	var b []byte
+	path := func(i int) string { return encA + "/" + encryptedName(i+1) }
+	for i := range size {
+		b = fmt.Appendf(b, "%s\t%s\n", path(i), plainOf(path(i)))
+	}
+	x, _ := openIndex(t, write(t, string(b)), false)
+	defer x.Close()
+	for i := 0; i < size; i += 997 {
+		if plain, ok := x.find(path(i)); !ok || plain != plainOf(path(i)) {
+			t.Fatalf("%d is %q", i, plain)
+		}
+	}
+	if plain, _ := x.find(encA); plain != plainOf(encA) {
+		t.Errorf("the directory is %q", plain)
 	}
 	for _, table := range x.tables {
 		if len(table.slots) > maxSlots {
 			t.Errorf("%d slots", len(table.slots))
+		}
+	}
+	lines := trees(30_000)
+	for _, kind := range []string{"deep", "a name in each"} {
+		var b strings.Builder
+		for _, line := range lines[kind] {
+			fmt.Fprintf(&b, "%s\t%s\n", line, plainOf(line))
+		}
+		x, _ := openIndex(t, write(t, b.String()), false)
+		check(t, x, lines[kind], 100)
+		if _, _, read := x.Find("", encryptedName(1), 100); read > 2*len(x.tables) {
+			t.Errorf("%s: %d lines read for a name alone", kind, read)
+		}
+		x.Close()
+	}
+}
+
+// TestTorn cuts the last write at each byte and appends a newline: no part of a name is
+// taken for the whole, and no whole line is lost.
+func TestTorn(t *testing.T) {
+	const first, second = encA + "\ta\n", encB + "\tb/\n"
+	x, _ := openIndex(t, write(t, first), true)
+	x.Add(encB, "broken")
+	x.Add(encC, "c")
+	whole := string(x.text)
+	for cut := range whole {
+		x.file.data.Truncate(int64(len(first)))
+		x.file.append([]byte(whole))
+		at := int64(len(first) + cut)
+		x.file.data.WriteAt([]byte(strings.Repeat("\t", len(whole)-cut-1)), at) // what is not written yet
+		b, _ := os.ReadFile(x.file.path)
+		again, q := openIndex(t, write(t, string(b)+encA+"/"+encC+"\ta/c\n"), true)
+		if plain, ok := again.find(encB); ok && plain != "broken" {
+			t.Fatalf("cut at %d: %q", cut, plain)
+		}
+		for cipher, want := range map[string]string{encA: "a", encA + "/" + encC: "a/c"} {
+			if plain, _ := again.find(cipher); plain != want {
+				t.Errorf("cut at %d: %s is %q", cut, cipher, plain)
+			}
+		}
+		if !again.Close() {
+			t.Error(*q)
+		}
+	}
+	// The end of the file is torn, by another program. It is sealed at once.
+	path := write(t, first+encB+"\tbro")
+	for range 2 {
+		x, q := openIndex(t, path, true)
+		if !x.Close() {
+			t.Error(*q)
+		}
+	}
+	if b, _ := os.ReadFile(path); string(b) != first+encB+"\tbro\t\n" {
+		t.Errorf("%q", b)
+	}
+}
+
+// TestOther checks that a file is used only if it is an index.
+func TestOther(t *testing.T) {
+	good := encA + "\ta\n"
+	for text, ok := range map[string]bool{
+		"dear diary\n": false, "dear\tdiary\n": false, "\n": false, "\tdear\n": false, "dear diary": false,
+		"": true, good: true, "\t\n": true, "\t\t\t": true, encA + "\tb": true, "dear diary\n" + good: true,
+	} {
+		path := write(t, text)
+		x, q := openIndex(t, path, true)
+		x.Add(encC, "c")
+		x.Flush()
+		if _, found := x.find(encC); found != ok || x.Close() != ok || ok == (len(*q) == 1) {
+			t.Errorf("%q: %v, %q", text, found, *q)
+		}
+		if b, _ := os.ReadFile(path); ok == (string(b) == text) {
+			t.Errorf("%q became %q", text, b)
+		}
+	}
+	path := write(t, good)
+	if err := os.Truncate(path, 2<<30); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if x, q := openIndex(t, path, true); x.Close() || len(*q) != 1 || time.Since(start) > 5*time.Second {
+		t.Errorf("2 GiB without a line: %v, %q", time.Since(start), *q)
+	}
+	if os.Geteuid() == 0 {
+		os.WriteFile(path, []byte(good), 0o600)
+		os.Chown(path, 65534, 65534)
+		if x, q := openIndex(t, path, true); x.Close() || len(*q) != 1 {
+			t.Error("another user's file is used")
 		}
 	}
 }

@@ -2,7 +2,6 @@ package index
 
 import (
 	"bytes"
-	"strings"
 
 	"gocryptfs-rsync-pretty/decode/escape"
 	"gocryptfs-rsync-pretty/decode/scan"
@@ -77,23 +76,17 @@ func (l line) upTo(end int) (cipher, plain string) {
 
 // endOf returns the end offset in path, a cipher path, of the last name of key, or 0 if
 // key does not stand in it. A key that begins with a slash stands at the beginning.
-func endOf(path []byte, key string) int {
-	if rooted, ok := strings.CutPrefix(key, "/"); ok {
-		if n := len(rooted); len(path) >= n && string(path[:n]) == rooted && (len(path) == n || path[n] == '/') {
-			return n
-		}
-		return 0
-	}
-	for from := 0; ; {
-		i := bytes.Index(path[from:], []byte(key))
-		if i < 0 {
+func endOf(path, key []byte) int {
+	key, rooted := bytes.CutPrefix(key, []byte("/"))
+	for from := 0; ; from++ {
+		i := bytes.Index(path[from:], key)
+		from += i
+		end := from + len(key)
+		switch {
+		case i < 0 || rooted && from > 0:
 			return 0
-		}
-		start := from + i
-		end := start + len(key)
-		if (start == 0 || path[start-1] == '/') && (end == len(path) || path[end] == '/') {
+		case (from == 0 || path[from-1] == '/') && (end == len(path) || path[end] == '/'):
 			return end
 		}
-		from = start + 1
 	}
 }
