@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 
 	"gocryptfs-rsync-pretty/decode/escape"
@@ -177,7 +178,7 @@ func (w *rewriter) appendPlain(dst, b []byte, t scan.Token, m match) []byte {
 
 // appendEncrypted appends b[i:j], which stays as it is.
 func (w *rewriter) appendEncrypted(dst, b []byte, i, j int) []byte {
-	if w.markOn == "" || inString(b[:i]) {
+	if w.markOn == "" || inString(b[:i]) || len(openSequence(b[:i])) > 0 {
 		return append(dst, b[i:j]...)
 	}
 	dst = append(dst, w.markOn...)
@@ -220,3 +221,15 @@ func inString(b []byte) bool {
 	i := bytes.LastIndexByte(b, 0x1b)
 	return i >= 0 && len(b) > i+1 && bytes.IndexByte([]byte("]PX^_"), b[i+1]) >= 0 && !bytes.ContainsAny(b[i:], "\a\r\n")
 }
+
+// openForm matches a control sequence of a terminal without its last byte. Another one
+// must not be put into it.
+var openForm = regexp.MustCompile(`(?:\x1b|(?:\x1b\[|\x{9b})[0-?]*)[ -/]*$`)
+
+// openSequence returns the control sequence at the end of b that is not complete.
+func openSequence(b []byte) []byte {
+	return openForm.Find(b[max(0, len(b)-maxOpen):])
+}
+
+// maxOpen bounds a control sequence that is not complete, in bytes.
+const maxOpen = 32

@@ -2,7 +2,6 @@ package decode
 
 import (
 	"bytes"
-	"regexp"
 
 	"gocryptfs-rsync-pretty/decode/scan"
 )
@@ -191,18 +190,6 @@ func (s *style) add(p piece) {
 	}
 	s.pieces = append(s.pieces, p)
 }
-
-// openForm matches a control sequence of a terminal without its last byte. Another one
-// must not be put into it.
-var openForm = regexp.MustCompile(`(?:\x1b|(?:\x1b\[|\x{9b})[0-?]*)[ -/]*$`)
-
-// openSequence returns the control sequence at the end of b that is not complete.
-func openSequence(b []byte) []byte {
-	return openForm.Find(b[max(0, len(b)-maxOpen):])
-}
-
-// maxOpen bounds a control sequence that is not complete, in bytes.
-const maxOpen = 32
 
 // lineEnd returns the end offset of the first line in b[i:], including its newline.
 func lineEnd(b []byte, i int) int {

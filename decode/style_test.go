@@ -246,6 +246,8 @@ var hidden = []struct{ about, in, want string }{
 	{"no progress: a name follows, or something else", "gocryptfs.conf\n1 1% 1:1:1/A\ngocryptfs.conf\n1 1% 1:1:1 (A)\n", "1 1% 1:1:1/A\n(A)\n"},
 	{"many figures in a line", "gocryptfs.conf\n" + strings.Repeat("1 1% 1:1:1 ", 2000) + "A\n", "A\n"},
 	{"figures of any length", "gocryptfs.conf\n1 1% 1:1:1" + strings.Repeat(" ", 1014) + "\nA\n", "A\n"},
+	{"figures of full length and a record", "1 1% 1:1:1" + strings.Repeat(" ", 1014) + "gocryptfs.conf\nA\n",
+		"1 1% 1:1:1" + strings.Repeat(" ", 1014) + "A\n"},
 	{"figures that are too long", "gocryptfs.conf\n1 1% 1:1:1" + strings.Repeat(" ", 1014) + " \nA\n", " \nA\n"},
 	{"without a last newline", "A\ngocryptfs.conf", "A\n"},
 	{"a last line", "gocryptfs.conf\nA", "A"},
@@ -375,6 +377,7 @@ func TestColorLong(t *testing.T) {
 func TestColorInString(t *testing.T) {
 	for _, text := range []string{
 		"\x1b]8;;file://host/" + encName + "\x1b\\|" + encName + "|\x1b]8;;\x1b\\|", "\x1b]0;" + encName + "\a|" + encName + "|", "\x1b]0;\n|" + encName + "|",
+		"\x1b-" + encLong,
 	} {
 		mark := colors.reset + colors.dim + encName + colors.reset
 		want := strings.ReplaceAll(text, "|"+encName+"|", "|"+mark+"|")
