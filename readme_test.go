@@ -99,6 +99,19 @@ func TestReadme(t *testing.T) {
 				lost.testPath(t, shells[(i+j)%3], path, fetch, tail, lines[4]+"fusermount -u view")
 			}
 		}
+		lost.write(t, "old.log", read(t, r.home+"/rsync.log"))
+		manual := manualRestore(t)
+		for i, path := range []string{"taxes 2025/taxes.pdf", "taxes 2025"} {
+			fetch := strings.Replace(manual[1+i], `\.pdf$`, "^taxes.*pdf$", 1)
+			lost.testPath(t, shells[i], path, fetch, head+tail, lines[4])
+		}
+	})
+	t.Run("exclude", func(t *testing.T) {
+		exclude := strings.NewReplacer("big videos", "taxes 2025", ".iso", ".pdf", "/mnt/enc", "view", "documents", "others").Replace(manualRestore(t)[3])
+		out := r.sh("sh", strings.Split(lines[1], "\n")[1]+"\n"+exclude+" | gocryptfs-rsync-pretty -map names.tsv; fusermount -u view")
+		if has(t, out.out, " Straße.txt\n"); strings.Contains(out.out, "taxes") {
+			t.Errorf("not left out:\n%s", out.out)
+		}
 	})
 	if left := r.sh("sh", "ls -d tmp.*; mount | grep ~").out; !strings.HasPrefix(left, "ls: ") || strings.Count(left, "\n") > 1 {
 		t.Errorf("left behind:\n%s", left)
@@ -196,6 +209,20 @@ func fenced(text, lang string) (examples []string) {
 
 // sftpServer are the directories in which distributions have it.
 const sftpServer = "/usr/lib/openssh:/usr/libexec/openssh:/usr/lib/ssh"
+
+// manualRestore returns the examples of the manual for a restore.
+func manualRestore(t *testing.T) (examples []string) {
+	t.Helper()
+	_, text, _ := strings.Cut(read(t, program+".1"), ".Ss Restore\n")
+	text = strings.NewReplacer(`\e`, `\`, "host:backup", "backuphost:documents").Replace(text)
+	for _, m := range regexp.MustCompile(`(?s)\.Bd .*?\n(.*?)\n\.Ed`).FindAllStringSubmatch(text, -1) {
+		examples = append(examples, m[1])
+	}
+	if len(examples) != 4 {
+		t.Fatalf("%d examples of a restore", len(examples))
+	}
+	return examples
+}
 
 // longTaxes is a path that gocryptfs stores as a long name; quoted requires care in a shell.
 var (

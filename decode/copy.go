@@ -75,7 +75,7 @@ func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 			_, err = io.Copy(dst, src)
 		}
 		if err == nil {
-			err = fmt.Errorf("a defect stopped the decoding (%v); the rest passed unchanged", defect)
+			err = fmt.Errorf("internal error: decoding stopped (%v); the rest passed unchanged", defect)
 		}
 	}
 	stats, counts := c.rewriter.count, c.style.counts
