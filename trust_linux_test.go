@@ -1045,8 +1045,9 @@ func TestRandomWordsBelow(t *testing.T) {
 }
 
 // TestSoak runs filters over and over, with input in random pieces, while the tree
-// changes and gocryptfs hangs or is mounted again. Half of the filters share an index.
-// Each line that comes out must be right or have stayed encrypted.
+// changes, and gocryptfs hangs or is mounted again, in turn with another plain directory that
+// has the same names and other links. Half of the filters share an index. Each line that comes
+// out must be right or have stayed encrypted.
 func TestSoak(t *testing.T) {
 	limit, err := time.ParseDuration(os.Getenv("SOAKTIME"))
 	if err != nil {
@@ -1054,38 +1055,60 @@ func TestSoak(t *testing.T) {
 	}
 	base := shortDir(t)
 	s := servers(t)[0]
-	plain, view := filepath.Join(base, "plain"), filepath.Join(base, "view")
-	m := mountReverse(t, s, plain, view)
+	plains, view := []string{filepath.Join(base, "one"), filepath.Join(base, "two")}, filepath.Join(base, "view")
 	sock := filepath.Join(base, "sock") // the same one for each mount
-	use := func() {
+	truth := map[string]string{}        // by line
+	var m *mount
+	use := func(plain string) {
+		m = mountReverse(t, s, plain, view)
 		os.Remove(sock)
 		if err := os.Symlink(m.Sock, sock); err != nil {
 			t.Fatal(err)
 		}
 	}
-	use()
-	truth := soakNames(t, m)
-	ciphers := slices.Sorted(maps.Keys(truth))
+	use(plains[1])
+	soakNames(t, m, truth)
+	m.unmount(t)
+	const conf = "/.gocryptfs.reverse.conf"
+	create(t, plains[0], "dir 0/file", "file 1")
+	if err := os.WriteFile(plains[0]+conf, []byte(read(t, plains[1]+conf)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	use(plains[0])
+	soakNames(t, m, truth)
+	asked := slices.Sorted(maps.Keys(truth))
 
 	end := time.Now().Add(limit)
 	var group sync.WaitGroup
-	group.Go(func() { // the tree changes
+	group.Go(func() { // the trees change
 		random := rand.New(rand.NewPCG(1, 1))
-		for time.Now().Before(end) {
-			path := filepath.Join(plain, truth[ciphers[random.IntN(len(ciphers))]])
+		some := func() (path, target string) {
+			path, target, _ = strings.Cut(truth[asked[random.IntN(len(asked))]], " -> ")
+			return filepath.Join(plains[random.IntN(2)], path), target
+		}
+		for n := 0; time.Now().Before(end); n++ {
+			path, target := some()
+			other, _ := some()
 			switch random.IntN(4) {
 			case 0:
 				os.RemoveAll(path)
 			case 1:
-				os.Rename(path, filepath.Join(plain, truth[ciphers[random.IntN(len(ciphers))]]))
+				os.Rename(path, other)
 			default:
 				os.MkdirAll(filepath.Dir(path), 0o755)
-				os.WriteFile(path, nil, 0o644)
+				if target == "" {
+					os.WriteFile(path, nil, 0o644)
+				} else {
+					os.Symlink(target, path)
+				}
 			}
 			time.Sleep(time.Millisecond)
+			if n%200 == 0 { // the kernel remembers a change time for a second
+				time.Sleep(1500 * time.Millisecond)
+			}
 		}
 	})
-	var lines, decoded, runs atomic.Int64
+	var lines, decoded, targets, runs atomic.Int64
 	for i := range 4 {
 		group.Go(func() {
 			random := rand.New(rand.NewPCG(2, uint64(i)))
@@ -1094,13 +1117,14 @@ func TestSoak(t *testing.T) {
 				if i%2 == 0 {
 					args = append([]string{"-map", filepath.Join(base, "index")}, args...)
 				}
-				n, d, err := soakRun(random, args, truth, ciphers)
+				n, d, links, err := soakRun(random, args, truth, asked)
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				lines.Add(int64(n))
 				decoded.Add(int64(d))
+				targets.Add(int64(links))
 				runs.Add(1)
 			}
 		})
@@ -1110,14 +1134,15 @@ func TestSoak(t *testing.T) {
 		m.signal(t, syscall.SIGSTOP)
 		time.Sleep(time.Second)
 		m.signal(t, syscall.SIGCONT)
-		if turn%5 == 4 {
+		if turn%3 == 2 {
 			time.Sleep(2 * time.Second)
 			ctlsocktest.Eventually(t, "the view is unmounted", func() bool { // not while it is looked at
 				return exec.Command("fusermount3", "-u", m.at).Run() == nil
 			})
-			time.Sleep(time.Second)
-			m = mountReverse(t, s, plain, view)
-			use()
+			if turn%2 == 0 {
+				time.Sleep(time.Second)
+			}
+			use(plains[turn/3%2])
 		}
 	}
 	group.Wait()
@@ -1130,18 +1155,18 @@ func TestSoak(t *testing.T) {
 		known[cipher] = true
 	}
 	t.Logf("%d names in the index", len(known))
-	t.Logf("%d runs, %d lines, %d decoded; wrong names 0, lost bytes 0 unless said above",
-		runs.Load(), lines.Load(), decoded.Load())
-	if decoded.Load() < lines.Load()/4 {
+	t.Logf("%d runs, %d lines, %d decoded, %d targets of links; wrong names 0, wrong targets 0, lost bytes 0 unless said above",
+		runs.Load(), lines.Load(), decoded.Load(), targets.Load())
+	if decoded.Load() < lines.Load()/4 || targets.Load() < lines.Load()/100 {
 		t.Error("too few lines were decoded to tell anything")
 	}
 }
 
-// soakNames makes files and returns their plain paths by cipher path. There are usual
-// names, long names, names with control characters, and names that are not valid UTF-8.
-func soakNames(t *testing.T, m *mount) map[string]string {
+// soakNames makes files and adds the lines for them to truth, with what they are in plain.
+// There are usual names, long names, names with control characters, names that are not
+// valid UTF-8, and links.
+func soakNames(t *testing.T, m *mount, truth map[string]string) {
 	t.Helper()
-	truth := map[string]string{}
 	for d := range 4 {
 		for f := range 20 {
 			for _, name := range []string{fmt.Sprintf("file %d", f), fmt.Sprintf("tab\t%d\n", f),
@@ -1150,20 +1175,23 @@ func soakNames(t *testing.T, m *mount) map[string]string {
 				create(t, m.Plain, path, "file 1")
 				truth[m.cipherOf(t, path)] = path
 			}
+			path, target := fmt.Sprintf("dir %d/link %d", d, f), fmt.Sprintf("file %d of %s", f, path.Base(m.Plain))
+			create(t, m.Plain, path, "-> "+target)
+			cipher := m.encrypt(t, path)
+			truth[cipher+" -> "+m.target(t, cipher)] = path + " -> " + target
 		}
 	}
-	return truth
 }
 
 // soakRun runs one filter over some thousand lines. It returns the number of lines that
-// came out, and of those that are decoded.
-func soakRun(random *rand.Rand, args []string, truth map[string]string, ciphers []string) (n, decoded int, err error) {
+// came out, of those that are decoded, and of targets of links.
+func soakRun(random *rand.Rand, args []string, truth map[string]string, all []string) (n, decoded, links int, err error) {
 	var in bytes.Buffer
 	var asked []string
 	for range 2000 {
-		cipher := ciphers[random.IntN(len(ciphers))]
-		asked = append(asked, cipher)
-		fmt.Fprintf(&in, "*deleting   %s\n", cipher)
+		line := all[random.IntN(len(all))]
+		asked = append(asked, line)
+		fmt.Fprintf(&in, "*deleting   %s\n", line)
 	}
 	cmd := exec.Command(program, args...)
 	cmd.Env = programEnv()
@@ -1171,37 +1199,41 @@ func soakRun(random *rand.Rand, args []string, truth map[string]string, ciphers 
 	cmd.Stdout = &out
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	if err := cmd.Start(); err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	for rest := in.Bytes(); len(rest) > 0; {
 		k := min(len(rest), 1+random.IntN(8000))
 		if _, err := stdin.Write(rest[:k]); err != nil {
-			return 0, 0, err
+			return 0, 0, 0, err
 		}
 		rest = rest[k:]
 		time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
 	}
 	stdin.Close()
 	if err := cmd.Wait(); err != nil {
-		return 0, 0, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+		return 0, 0, 0, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
 	}
 	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 	if len(lines) != len(asked) {
-		return 0, 0, fmt.Errorf("%d lines came out of %d", len(lines), len(asked))
+		return 0, 0, 0, fmt.Errorf("%d lines came out of %d", len(lines), len(asked))
 	}
 	for i, line := range lines {
 		line, _ = strings.CutPrefix(line, "*deleting   ")
-		cipher, plain := asked[i], escape.String(truth[asked[i]])
-		switch line {
-		case plain:
+		name, target, _ := strings.Cut(line, " -> ")
+		cipher, text, _ := strings.Cut(asked[i], " -> ")
+		plain, want, _ := strings.Cut(escape.String(truth[asked[i]]), " -> ")
+		switch {
+		case name != plain && name != cipher && name != path.Dir(plain)+"/"+path.Base(cipher), target != want && target != text:
+			return 0, 0, 0, fmt.Errorf("line %d is %q, want %q or %q", i, line, truth[asked[i]], asked[i])
+		case name == plain:
 			decoded++
-		case cipher, path.Dir(plain) + "/" + path.Base(cipher):
-		default:
-			return 0, 0, fmt.Errorf("line %d is %q, want %q or %q", i, line, plain, cipher)
+		}
+		if want != "" && target == want {
+			links++
 		}
 	}
-	return len(lines), decoded, nil
+	return len(lines), decoded, links, nil
 }
