@@ -79,7 +79,7 @@ func (t *Tree) readListing(cipherDir, dir string) (l *listing, entries int) {
 	add := func(bytes int) bool {
 		entries++
 		l.size += bytes
-		return l.size <= listingBytes
+		return l.size <= t.maxListed
 	}
 	ok = t.each(t.view.plain, dir+".", func(s string) bool {
 		// JSON replaces every byte that is not UTF-8 by U+FFFD, as []rune does.
@@ -105,7 +105,7 @@ func (t *Tree) readListing(cipherDir, dir string) (l *listing, entries int) {
 		clear, plainErr := lstat(t.view.plain, path.Clean(dir))
 		l.same = err == nil && plainErr == nil && t.same(encrypted, clear)
 	}
-	if t.listed += l.size; t.listed > listingBytes {
+	if t.listed += l.size; t.listed > t.maxListed {
 		t.listings, t.listed = map[string]*listing{}, l.size
 	}
 	t.listings[strings.Clone(dir)] = l

@@ -3,8 +3,6 @@
 package tree
 
 import (
-	"errors"
-	"fmt"
 	"hash/maphash"
 	"io/fs"
 	"os"
@@ -69,6 +67,8 @@ type Tree struct {
 	listed   int                 // bytes in listings, about
 	seed     maphash.Seed
 
+	maxListed int // listingBytes, except in tests
+
 	// sameFile and readLinks, except in tests, where files change meanwhile.
 	same  func(encrypted, plain fs.FileInfo) bool
 	links func(cipher string, dir *os.Root, name string) (encrypted, target string, err error)
@@ -104,7 +104,7 @@ func New(mount, plain string, timeout time.Duration, server Server) *Tree {
 }
 
 func newTree(mount, plainFlag string, timeout time.Duration) *Tree {
-	return &Tree{mount: mount, plainFlag: plainFlag, timeout: timeout, server: noServer{}, listings: map[string]*listing{},
+	return &Tree{mount: mount, plainFlag: plainFlag, timeout: timeout, server: noServer{}, maxListed: listingBytes, listings: map[string]*listing{},
 		seed: maphash.MakeSeed(), same: sameFile, links: readLinks}
 }
 
@@ -173,17 +173,23 @@ func (t *Tree) Target(cipher, plain string, text []byte) (target string, ok bool
 		return "", false
 	}
 	encrypted := string(text) // text may change while a look hangs
-	before, proved := prove(t, func() trail {
-		before, ok := t.trail(cipher, plain)
-		if !ok || before.encrypted != encrypted {
-			return trail{}
+	found, ok := prove(t, func() *string {
+		trail, ok := t.descend(cipher, plain)
+		defer trail.close()
+		if !ok {
+			return nil
 		}
-		if after, ok := t.trail(cipher, plain); !ok || after != before {
-			return trail{}
+		leaf := trail[len(trail)-1]
+		read, target, err := t.links(leaf.cipher, leaf.dir, leaf.name)
+		if err != nil || read != encrypted || !t.isStill(trail) {
+			return nil
 		}
-		return before
+		return &target
 	})
-	return before.target, proved && before.encrypted != ""
+	if !ok || found == nil {
+		return "", false
+	}
+	return *found, true
 }
 
 // Spelling returns the exact plain path of a cipher path whose last name is not
@@ -220,56 +226,4 @@ func (t *Tree) Spelling(cipher, plain string, may bool) (exact string, read int,
 		return spelled{name, read}
 	})
 	return dir + s.name, s.read, ok && s.name != ""
-}
-
-// A trail describes a link and the directories above it, from the roots down. If two
-// trails are equal, nothing was moved between them.
-type trail struct {
-	files             string
-	encrypted, target string // what the link reads on both sides
-}
-
-// trail goes down to the link at both paths. ok is false if the two sides are not the same
-// files, or have changed too recently, or are no links.
-//
-// In the view, it gives the kernel whole paths, up to PATH_MAX, because gocryptfs has to
-// open and close a directory that is opened: with that, a link ten deep takes twice as
-// long.
-func (t *Tree) trail(cipher, plain string) (found trail, ok bool) {
-	at := t.view.dir
-	dir, err := os.OpenRoot(t.view.plain)
-	if err != nil {
-		return found, false
-	}
-	defer func() { dir.Close() }()
-	for {
-		name, cipherRest, more := strings.Cut(cipher, "/")
-		plainName, plainRest, plainMore := strings.Cut(plain, "/")
-		at += "/" + name
-		encrypted, err := os.Lstat(at)
-		clear, plainErr := dir.Lstat(plainName)
-		if err != nil || plainErr != nil || more != plainMore || more != encrypted.IsDir() ||
-			!t.same(encrypted, clear) || isRecent(changeTime(clear)) {
-			return found, false
-		}
-		found.files += fmt.Sprintln(inode(clear), changeTime(clear).UnixNano())
-		if !more {
-			found.encrypted, found.target, err = t.links(at, dir, plainName)
-			return found, err == nil
-		}
-		below, err := dir.OpenRoot(plainName)
-		if err != nil {
-			return found, false
-		}
-		dir.Close()
-		dir = below
-		cipher, plain = cipherRest, plainRest
-	}
-}
-
-// readLinks returns the targets of a link, the encrypted one read last.
-func readLinks(cipher string, dir *os.Root, name string) (encrypted, target string, err error) {
-	target, err = dir.Readlink(name)
-	encrypted, encryptedErr := os.Readlink(cipher)
-	return encrypted, target, errors.Join(err, encryptedErr)
 }
