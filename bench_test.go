@@ -92,19 +92,13 @@ func (b *bench) build(t *testing.T) {
 // mountTree makes the plain tree, with names as people give them, and mounts it.
 func (b *bench) mountTree(t *testing.T) {
 	t.Helper()
-	if err := os.Mkdir(filepath.Join(b.dir, "dst"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Mkdir(filepath.Join(b.dir, "dst"), 0o755))
 	plain := filepath.Join(b.dir, "plain")
 	for d := range benchDirs {
 		dir := filepath.Join(plain, fmt.Sprintf("Projects %d", d/100), fmt.Sprintf("%04d Photos of the summer", d))
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.MkdirAll(dir, 0o755))
 		for f := range benchFiles {
-			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("IMG_%04d at the sea.jpg", f)), nil, 0o644); err != nil {
-				t.Fatal(err)
-			}
+			check(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("IMG_%04d at the sea.jpg", f)), nil, 0o644))
 		}
 	}
 	// Without -fg, gocryptfs has its own session, and so its own share of the cores on
@@ -112,9 +106,7 @@ func (b *bench) mountTree(t *testing.T) {
 	// its clients.
 	daemon := filepath.Join(b.dir, "gocryptfs")
 	script := fmt.Sprintf("#!/bin/sh\nexec setsid %s \"$@\"\n", pinned(t))
-	if err := os.WriteFile(daemon, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(daemon, []byte(script), 0o755))
 	b.mount = mountReverse(t, server{"2.6.1", daemon}, plain, filepath.Join(b.dir, "view"))
 }
 
@@ -127,13 +119,9 @@ func (b *bench) rsyncCommand() string {
 func (b *bench) capture(t *testing.T) {
 	t.Helper()
 	out, err := exec.Command("sh", "-c", b.rsyncCommand()).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	b.log = filepath.Join(b.dir, "log")
-	if err := os.WriteFile(b.log, out, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(b.log, out, 0o644))
 	for line := range strings.Lines(string(out)) {
 		path := strings.TrimSuffix(strings.TrimSpace(line[min(len(line), 12):]), "/")
 		if base := filepath.Base(path); path != "" && path != "." && !strings.HasPrefix(base, "gocryptfs.") {
@@ -200,9 +188,7 @@ func quantile[T any](list []T, q float64, f func(T) time.Duration) time.Duration
 func command(t *testing.T, input, name string, args ...string) cost {
 	t.Helper()
 	in, err := os.Open(input)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	defer in.Close()
 	cmd := exec.Command(name, args...)
 	cmd.Stdin, cmd.Stderr = in, os.Stderr
@@ -217,9 +203,7 @@ func command(t *testing.T, input, name string, args ...string) cost {
 // names. The faster of the wire clients is the limit.
 func (b *bench) names(t *testing.T) {
 	paths := filepath.Join(b.dir, "paths")
-	if err := os.WriteFile(paths, []byte(text(b.paths)), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(paths, []byte(text(b.paths)), 0o644))
 	const filter, indexed, xray = "filter", "index", "xray"
 	b.index = filepath.Join(b.dir, "index")
 	command(t, b.log, b.bin, "-map", b.index, b.mount.Sock, b.mount.Dir)
@@ -326,9 +310,7 @@ func (b *bench) passThrough(t *testing.T) {
 	whole := plainText(benchBytes)
 	write := func(name string, text []byte) string {
 		file := filepath.Join(b.dir, name)
-		if err := os.WriteFile(file, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(file, text, 0o644))
 		return file
 	}
 	all, part := write("plain-text", whole), write("part", whole[:len(whole)/share])
@@ -418,16 +400,10 @@ func (b *bench) echoTimes(t *testing.T, order []int, name string, args ...string
 func pipes(t *testing.T, cmd *exec.Cmd) (in io.WriteCloser, out io.Reader) {
 	t.Helper()
 	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	out, err = cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
+	check(t, cmd.Start())
 	return in, out
 }
 
@@ -480,9 +456,7 @@ func (b *bench) million(t *testing.T) {
 	fmt.Fprintln(&one, fakeName(0))
 	file, log := filepath.Join(b.dir, "million"), filepath.Join(b.dir, "one")
 	for name, text := range map[string][]byte{file: index.Bytes(), log: one.Bytes()} {
-		if err := os.WriteFile(name, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(name, text, 0o600))
 	}
 	m := compare(t, []contender{{"million", func(t *testing.T) cost { return command(t, log, b.bin, "-map", file) }}})
 	wall := m["million"].wall
@@ -518,9 +492,7 @@ func (b *bench) hostile(t *testing.T) {
 	// list returns the cipher paths in a directory.
 	list := func(dir string) (paths []string) {
 		entries, err := os.ReadDir(filepath.Join(m.Dir, dir))
-		if err != nil {
-			t.Fatal(err)
-		}
+		check(t, err)
 		for _, e := range entries {
 			if len(e.Name()) >= 22 {
 				paths = append(paths, dir+"/"+e.Name())
@@ -631,9 +603,7 @@ func (b *bench) peak(t *testing.T, write func(io.Writer) error, args ...string) 
 		defer close(done)
 		skipTo(out, []byte(end))
 	}()
-	if err := write(in); err != nil {
-		t.Fatal(err)
-	}
+	check(t, write(in))
 	io.WriteString(in, end)
 	<-done
 	// The filter is still waiting for input, so that the file in /proc exists.

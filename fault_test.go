@@ -35,19 +35,13 @@ func TestFaultPermission(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
 	tr := fakeTranscript(1000)
 	bin, err := exec.LookPath(program)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	// Another user may not read the file of the program either.
 	dir := shortDir(t)
 	other := filepath.Join(dir, program)
-	if err := os.WriteFile(other, []byte(read(t, bin)), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(other, []byte(read(t, bin)), 0o755))
 	cover := filepath.Join(dir, "cover") // for go test -cover
-	if err := errors.Join(os.Mkdir(cover, 0o755), os.Chown(cover, 65534, 65534)); err != nil {
-		t.Fatal(err)
-	}
+	check(t, errors.Join(os.Mkdir(cover, 0o755), os.Chown(cover, 65534, 65534)))
 	cmd := exec.Command(other, s.Path, dir)
 	cmd.Env = programEnv("GOCOVERDIR=" + cover)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
@@ -65,9 +59,7 @@ func TestFaultKilled(t *testing.T) {
 		f := startFilter(t, m.Sock, m.Dir)
 		f.send(tr.part(0, 500).input())
 		f.shows(tr.part(0, 500).output())
-		if err := m.process.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
+		check(t, m.process.Process.Kill())
 		err := <-m.done
 		m.done <- err // as unmount expects
 		f.send(tr.part(500, 1000).input())
@@ -175,9 +167,7 @@ func onServers(t *testing.T, f func(t *testing.T, m *mount)) {
 		t.Run(s.Name, func(t *testing.T) {
 			dir := shortDir(t)
 			plain := filepath.Join(dir, "plain")
-			if err := os.MkdirAll(filepath.Join(plain, "dir 0"), 0o755); err != nil {
-				t.Fatal(err)
-			}
+			check(t, os.MkdirAll(filepath.Join(plain, "dir 0"), 0o755))
 			f(t, mountReverse(t, s, plain, filepath.Join(dir, "view")))
 		})
 	}

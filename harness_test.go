@@ -67,6 +67,14 @@ func need(t testing.TB, things ...string) {
 	}
 }
 
+// check ends the test if there is an error.
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // missing returns the reason why thing cannot be used here, or "".
 func missing(thing string) string {
 	switch thing {
@@ -156,17 +164,13 @@ func shortDir(t testing.TB) string {
 	if err != nil {
 		dir, err = os.MkdirTemp("", "gp")
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	t.Cleanup(func() {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}
 	})
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Chmod(dir, 0o755))
 	return dir
 }
 
@@ -207,13 +211,9 @@ func (m *mount) start(t testing.TB, s server, conf, source string, opts []string
 	dir := shortDir(t)
 	m.Sock = filepath.Join(dir, "sock")
 	pass := filepath.Join(dir, "pass")
-	if err := os.WriteFile(pass, []byte("secret\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(pass, []byte("secret\n"), 0o600))
 	for _, d := range []string{source, m.at} {
-		if err := os.MkdirAll(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.MkdirAll(d, 0o755))
 	}
 	initOpts, mountOpts := splitOptions(opts)
 	if _, err := os.Stat(filepath.Join(source, conf)); err != nil {
@@ -249,15 +249,11 @@ func splitOptions(opts []string) (initOpts, mountOpts []string) {
 func (m *mount) serve(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
 	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	cmd.Stdout, cmd.Stderr = w, w
 	err = cmd.Start()
 	w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	m.process, m.done = cmd, make(chan error, 1)
 	t.Cleanup(func() { m.unmount(t) })
 	ready := make(chan string, 1)
@@ -342,15 +338,11 @@ func (m *mount) signal(t *testing.T, s syscall.Signal) {
 func (m *mount) encrypt(t testing.TB, plain string) string {
 	t.Helper()
 	conn, err := net.Dial("unix", m.Sock)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(startLimit))
 	question, err := json.Marshal(ctlsock.RequestStruct{EncryptPath: plain})
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	if _, err := conn.Write(question); err != nil {
 		t.Fatal(err)
 	}
@@ -372,9 +364,7 @@ func (m *mount) cipherOf(t *testing.T, path string) string {
 		return m.encrypt(t, path)
 	}
 	inode := func(fi os.FileInfo, err error) uint64 {
-		if err != nil {
-			t.Fatal(err)
-		}
+		check(t, err)
 		return fi.Sys().(*syscall.Stat_t).Ino
 	}
 	want := inode(os.Lstat(filepath.Join(m.Plain, path)))
@@ -383,9 +373,7 @@ func (m *mount) cipherOf(t *testing.T, path string) string {
 		dir = m.cipherOf(t, d)
 	}
 	entries, err := os.ReadDir(filepath.Join(m.Dir, dir))
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	for _, e := range entries {
 		if inode(e.Info()) == want {
 			return filepath.Join(dir, e.Name())
@@ -399,9 +387,7 @@ func (m *mount) cipherOf(t *testing.T, path string) string {
 func (m *mount) target(t *testing.T, cipher string) string {
 	t.Helper()
 	text, err := os.Readlink(filepath.Join(m.Dir, cipher))
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	return text
 }
 
@@ -634,14 +620,10 @@ func startProcess(t *testing.T, cmd *exec.Cmd) *running {
 	t.Helper()
 	ctlsocktest.NoLeak(t)
 	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	f := &running{t: t, in: in, out: newWatched(), errs: newWatched(), status: make(chan int, 1)}
 	cmd.Stdout, cmd.Stderr = f.out, f.errs
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, cmd.Start())
 	f.process = cmd.Process
 	t.Cleanup(func() { cmd.Process.Kill() })
 	go func() {
@@ -662,9 +644,7 @@ func exitStatus(s *os.ProcessState) int {
 func read(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	return string(b)
 }
 

@@ -294,9 +294,7 @@ func TestDemo(t *testing.T) {
 	})
 	t.Run("cannot unmount", func(t *testing.T) {
 		bin := t.TempDir()
-		if err := os.WriteFile(filepath.Join(bin, "fusermount3"), []byte("#!/bin/sh\nexit 1\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(filepath.Join(bin, "fusermount3"), []byte("#!/bin/sh\nexit 1\n"), 0o755))
 		cmd, dir, errs := demo("PATH=" + bin + ":" + os.Getenv("PATH"))
 		err := cmd.Run()
 		views, _ := filepath.Glob(dir + "/*/view")
@@ -351,9 +349,7 @@ func TestColorIsOptional(t *testing.T) {
 func onTerminal(t *testing.T, env, args []string, stdin string) (shown, stderr string) {
 	t.Helper()
 	ptmx, tty, err := pty.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	defer ptmx.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
 	defer cancel()
@@ -363,9 +359,7 @@ func onTerminal(t *testing.T, env, args []string, stdin string) (shown, stderr s
 	cmd.Env = programEnv(append([]string{"TERM=xterm-256color", "NO_COLOR="}, env...)...)
 	err = cmd.Start()
 	tty.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	// Linux: the other side is closed (drivers/tty/pty.c).
 	if _, err := out.ReadFrom(ptmx); err != nil && !errors.Is(err, syscall.EIO) {
 		t.Error(err)

@@ -496,9 +496,7 @@ func changeTree(t testing.TB, root string, rows []row) {
 		if r.was == "" || r.is != "" {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(root, r.path)); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.RemoveAll(filepath.Join(root, r.path)))
 		removeEmpty(root, filepath.Dir(r.path))
 	}
 	for _, r := range rows {
@@ -527,34 +525,29 @@ func removeEmpty(root, dir string) {
 func create(t testing.TB, root, path, state string) {
 	t.Helper()
 	full := filepath.Join(root, path)
-	err := os.MkdirAll(filepath.Dir(full), 0o755)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.MkdirAll(filepath.Dir(full), 0o755))
 	kind, rest, _ := strings.Cut(state, " ")
 	if info, err := os.Lstat(full); err == nil && !stays(info, kind) {
 		os.Remove(full)
 	}
 	switch kind {
 	case "dir":
-		if err = os.MkdirAll(full, 0o755); err == nil && rest != "" {
-			err = os.Chmod(full, parseMode(t, rest))
+		check(t, os.MkdirAll(full, 0o755))
+		if rest != "" {
+			check(t, os.Chmod(full, parseMode(t, rest)))
 		}
 	case "pipe":
-		err = syscall.Mkfifo(full, 0o644)
+		check(t, syscall.Mkfifo(full, 0o644))
 	case "->":
-		err = os.Symlink(rest, full)
+		check(t, os.Symlink(rest, full))
 	case "=":
-		err = os.Link(filepath.Join(root, rest), full)
+		check(t, os.Link(filepath.Join(root, rest), full))
 	case "file":
 		writeFile(t, full, path+"\n", strings.Fields(rest))
 	case "big":
 		writeFile(t, full, strings.Repeat(path, 1+20_000/len(path)), strings.Fields(rest))
 	default:
 		t.Fatalf("%q: unknown state %q", path, state)
-	}
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -587,25 +580,17 @@ func writeFile(t testing.TB, full, content string, fields []string) {
 	content = version + " " + content
 	// In a forward file system, what is written again is encrypted again.
 	if old, err := os.ReadFile(full); err != nil || string(old) != content {
-		if err := os.WriteFile(full, []byte(content), mode); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(full, []byte(content), mode))
 	}
-	if err := os.Chmod(full, mode); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chtimes(full, date, date); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Chmod(full, mode))
+	check(t, os.Chtimes(full, date, date))
 }
 
 // parseMode parses the mode in a state.
 func parseMode(t testing.TB, octal string) os.FileMode {
 	t.Helper()
 	bits, err := strconv.ParseUint(octal, 8, 32)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	return os.FileMode(bits)
 }
 
@@ -619,16 +604,10 @@ func dateDirs(t testing.TB, root string, date func(dir string) time.Time) {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	for _, dir := range slices.Backward(dirs) {
 		rel, err := filepath.Rel(root, dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(dir, date(rel), date(rel)); err != nil {
-			t.Fatal(err)
-		}
+		check(t, err)
+		check(t, os.Chtimes(dir, date(rel), date(rel)))
 	}
 }

@@ -236,9 +236,7 @@ func newOracle(t *testing.T, s server, sh shape) *oracle {
 	t.Helper()
 	o := &oracle{forward: sh.forward, base: filepath.Join(shortDir(t), "all backups", lookalike)}
 	o.remount(t, s, sh)
-	if err := os.MkdirAll(filepath.Join(o.mount.Plain, hardDir), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.MkdirAll(filepath.Join(o.mount.Plain, hardDir), 0o755))
 	rows := nastyTree(hardNames(t, o.mount))
 	buildTree(t, o.mount.Plain, rows)
 	o.remount(t, s, sh)
@@ -263,9 +261,7 @@ func newOracle(t *testing.T, s server, sh shape) *oracle {
 func (o *oracle) remember(t *testing.T) {
 	t.Helper()
 	list, err := o.sh("E", "find src -mindepth 1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	o.index = filepath.Join(shortDir(t), "index")
 	pretty(t, []string{"-map", o.index, o.mount.Sock, o.mount.Dir}, list)
 }
@@ -279,9 +275,7 @@ func encryptedNames(t *testing.T, root string) (names []string) {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	return names
 }
 
@@ -317,9 +311,7 @@ func (o *oracle) writeTools(t *testing.T) {
 		files[side+"/rsyncd.conf"] = fmt.Sprintf(daemonConf, filepath.Join(o.base, side))
 	}
 	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(o.base, name), []byte(content), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		check(t, os.WriteFile(filepath.Join(o.base, name), []byte(content), 0o755))
 	}
 }
 
@@ -428,9 +420,7 @@ func (o *oracle) deletedLongName(t *testing.T) {
 	path := spaceDir + "/" + long("deleted ", 200)
 	create(t, o.mount.Plain, path, "file 1")
 	o.remember(t)
-	if err := os.Remove(filepath.Join(o.mount.Plain, path)); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Remove(filepath.Join(o.mount.Plain, path)))
 	_, raw := o.runBoth(t, comparison{sh: "touch dst/{" + path + "}; rsync -av --delete src/ dst/"})
 	cipher := spaceDir + "/" + filepath.Base(o.mount.encrypt(t, path))
 	for flags, name := range map[string]string{"": cipher, "-map " + o.index: path} {
@@ -499,16 +489,12 @@ func (o *oracle) clean(t *testing.T, side string) {
 	t.Helper()
 	dir := filepath.Join(o.base, side)
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	for _, e := range entries {
 		switch e.Name() {
 		case "src", "old", "rsyncd.conf":
 		default:
-			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
-				t.Fatal(err)
-			}
+			check(t, os.RemoveAll(filepath.Join(dir, e.Name())))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"gocryptfs-rsync-pretty/decode/tree"
@@ -242,3 +243,31 @@ func TestCount(t *testing.T) {
 
 // encryptedLong returns an encrypted name of 64 characters.
 func encryptedLong(i int) string { return fmt.Sprintf("%064d", i) }
+
+// TestCopyPlainAllocs checks that passing a record allocates nothing: all allocations
+// are for the run and its buffers.
+func TestCopyPlainAllocs(t *testing.T) {
+	allocs := func(text []byte) float64 {
+		return testing.AllocsPerRun(3, func() {
+			if _, err := Copy(io.Discard, bytes.NewReader(text), Options{Names: nobody}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	text := plainRecords(4 << 20)
+	records := bytes.Count(text, []byte("\n")) + bytes.Count(text, []byte("\r"))
+	more := allocs(text) - allocs(text[:1<<18])
+	if more > float64(records)/100 {
+		t.Errorf("%.0f allocations for %d records", more, records)
+	}
+}
+
+// plainRecords returns about n bytes of lines and progress, without a name.
+func plainRecords(n int) []byte {
+	var b []byte
+	for i := 0; len(b) < n; i++ {
+		b = fmt.Appendf(b, "docs/2026/report number %d.txt\n\r%15d %3d%%  %7.2fMB/s    0:00:%02d ", i, i<<15, i%101, float64(i%900)/9, i%60)
+		b = fmt.Appendf(b, "\r%15d 100%%  %7.2fMB/s    0:00:%02d (xfr#%d, to-chk=%d/%d)\n", i<<16, float64(i%800)/8, i%60, i, i%300, i+300)
+	}
+	return b
+}

@@ -300,6 +300,10 @@ func TestDashInTarget(t *testing.T) {
 		line := "{" + link + "}: updating symlink: {@" + link + "}"
 		w.add(line)
 		w.check(t, "a dash in a target", line, link+": updating symlink: "+plainTarget(link))
+		count, err := Copy(io.Discard, strings.NewReader(w.encrypted(line)), Options{Names: w, Files: w})
+		if want := (Stats{Decoded: 2}); err != nil || count != want {
+			t.Errorf("%+v, %v, want %+v", count, err, want)
+		}
 		return
 	}
 	t.Fatal("no such target")
