@@ -133,12 +133,12 @@ func TestInterrupted(t *testing.T) {
 
 // Close does not wait for a probe that connects.
 func TestCloseWhileConnecting(t *testing.T) {
-	c, _ := newClient(t, fullBacklog(t), 10*patience)
+	c, _ := newClient(t, fullBacklog(t), 5*patience)
 	want(t, c, "a", "")
 	time.Sleep(patience) // the probe starts in the meantime
 	start := time.Now()
 	c.Close()
-	if d := time.Since(start); d > 5*patience {
+	if d := time.Since(start); d > 2*patience {
 		t.Errorf("Close took %v", d)
 	}
 }
