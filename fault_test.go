@@ -211,7 +211,7 @@ func TestStreamsAtOnce(t *testing.T) {
 			{"<" + name + ">", "<" + plain + ">"},
 			{"(" + name + "/", "("},
 			{fakeName(2) + ")", fakePlain(name+"/"+fakeName(2)) + ")"},
-			{strings.Repeat("x", 300), strings.Repeat("x", 300)}, // too long for a name
+			{strings.Repeat("x", 1000), strings.Repeat("x", 1000)}, // too long for a name
 		},
 		"-hide-meta": {
 			{name + "\ngocryptfs.conf\n", plain + "\n"},

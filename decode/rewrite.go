@@ -224,7 +224,7 @@ func inString(b []byte) bool {
 
 // openForm matches a control sequence of a terminal without its last byte. Another one
 // must not be put into it.
-var openForm = regexp.MustCompile(`(?:\x1b|(?:\x1b\[|\x{9b})[0-?]*)[ -/]*$`)
+var openForm = regexp.MustCompile(`(?:(?:\x1b|(?:\x1b\[|\x{9b})[0-?]*)[ -/]*)+$`)
 
 // openSequence returns the control sequence at the end of b that is not complete.
 func openSequence(b []byte) []byte {
