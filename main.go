@@ -272,7 +272,7 @@ func (m messages) encrypted(stats decode.Stats, strict, reached bool, failed int
 	case left == 0:
 		hint = "the target of a link is read from the plain directory, unless that is missing or the link has changed"
 	default:
-		hint = "a name that is gone can be read if -map knows it; the manual lists the others"
+		hint = "-map shows names that are gone; the manual says what else stays encrypted"
 	}
 	if strict {
 		m.error(fmt.Sprintf("%s stayed encrypted, the first of them %s", names(stats.Encrypted), stats.First), hint)
