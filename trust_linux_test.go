@@ -848,6 +848,33 @@ func exchangeLongNames(t *testing.T, s server, dir, prefix string) {
 	wantShown(t, "repaired", in, all, "-map", index, m.Sock, m.Dir)
 }
 
+// TestTrustMessages says what is wrong with MOUNT or -plain, and what to do about it.
+func TestTrustMessages(t *testing.T) {
+	base := shortDir(t)
+	victim, theirs := filepath.Join(base, "victim"), filepath.Join(base, "theirs")
+	create(t, victim, "link", "-> x")
+	create(t, victim, "M\xfcller", "file 1")
+	mountForeign(t, victim, "fuse.gocryptfs-reverse", victim, theirs, false, true)
+	m := trustMount(t, filepath.Join(base, "plain"), map[string]string{"gocryptfs.conf": "file 1", "link": "-> right"})
+	link := m.encrypt(t, "link")
+	line := link + " -> " + m.target(t, link)
+	settle()
+	for _, tt := range []struct {
+		args           []string
+		shown, message string
+	}{
+		{[]string{m.Sock, theirs}, "link -> " + m.target(t, link), "permission denied\n" + program + ": hint: run as the user who mounted it, or mount it with -allow_other"},
+		{[]string{m.Sock, ""}, "link -> " + m.target(t, link), "MOUNT is empty"},
+		{[]string{"-plain", m.Plain, m.Sock, m.Dir}, "link -> right", ""},
+		{[]string{"-plain", m.Dir, m.Sock, m.Dir}, "link -> " + m.target(t, link), "is the encrypted side"},
+	} {
+		shown, said := pretty(t, tt.args, []byte(line))
+		if shown != tt.shown || !strings.Contains(said, tt.message) || (said == "") != (tt.message == "") {
+			t.Errorf("%q: shown as %q, stderr: %s, want %q, %s", tt.args, shown, said, tt.shown, tt.message)
+		}
+	}
+}
+
 // TestTrustGlued has more glued to the target of a link: it is not that target then.
 func TestTrustGlued(t *testing.T) {
 	m := trustMount(t, filepath.Join(shortDir(t), "plain"), map[string]string{"link": "-> right"})

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/moby/sys/mountinfo"
 )
@@ -252,17 +251,4 @@ func (s *search) forward(dir string, here location) (fits []view, side *problem)
 		}
 	}
 	return fits, side
-}
-
-// sameRoot reports whether the roots of a view and of a plain directory have the same
-// change time. After a recent change the kernel may not know it yet.
-func (s *search) sameRoot(view, plain string) bool {
-	viewInfo, err := os.Stat(view)
-	plainInfo, plainErr := os.Stat(plain)
-	if err != nil || plainErr != nil {
-		return false
-	}
-	x, y := changeTime(viewInfo), changeTime(plainInfo)
-	s.passing = s.passing || time.Since(x) < entryTimeout || time.Since(y) < entryTimeout
-	return x.Equal(y)
 }

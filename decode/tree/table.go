@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/moby/sys/mountinfo"
 )
@@ -164,4 +165,17 @@ func sameDir(a, b string) bool {
 	x, err := os.Stat(a)
 	y, err2 := os.Stat(b)
 	return err == nil && err2 == nil && os.SameFile(x, y)
+}
+
+// sameRoot reports whether the roots of a view and of a plain directory have the same
+// change time. After a recent change the kernel may not know it yet.
+func (s *search) sameRoot(view, plain string) bool {
+	viewInfo, err := os.Stat(view)
+	plainInfo, plainErr := os.Stat(plain)
+	if err != nil || plainErr != nil {
+		return false
+	}
+	x, y := changeTime(viewInfo), changeTime(plainInfo)
+	s.passing = s.passing || time.Since(x) < entryTimeout || time.Since(y) < entryTimeout
+	return x.Equal(y)
 }
