@@ -447,20 +447,34 @@ func (b *bench) memory(t *testing.T) {
 	}
 }
 
-// million measures a text of one line with an index of a million lines.
+// million measures a text of one line, a log of lone names, and the way back, with an
+// index of a million lines.
 func (b *bench) million(t *testing.T) {
-	var index, one bytes.Buffer
+	var index, one, alone, plain bytes.Buffer
+	for i := range 100_000 {
+		fmt.Fprintln(&alone, fakeName(7919*i%1_000_000))
+		fmt.Fprintf(&plain, "dir %d/IMG_%04d at the sea.jpg\n", i/1000, i%1000)
+	}
 	for i := range 1_000_000 {
 		fmt.Fprintf(&index, "%s/%s\tdir %d/IMG_%04d at the sea.jpg\n", fakeName(i/1000), fakeName(i), i/1000, i%1000)
 	}
 	fmt.Fprintln(&one, fakeName(0))
 	file, log := filepath.Join(b.dir, "million"), filepath.Join(b.dir, "one")
-	for name, text := range map[string][]byte{file: index.Bytes(), log: one.Bytes()} {
+	names, paths := filepath.Join(b.dir, "alone"), filepath.Join(b.dir, "plain")
+	for name, text := range map[string][]byte{file: index.Bytes(), log: one.Bytes(), names: alone.Bytes(), paths: plain.Bytes()} {
 		check(t, os.WriteFile(name, text, 0o600))
 	}
-	m := compare(t, []contender{{"million", func(t *testing.T) cost { return command(t, log, b.bin, "-map", file) }}})
-	wall := m["million"].wall
-	b.row("loading an index of a million lines", fmt.Sprintf("%.2f s", wall.Seconds()), "< 1 s", wall < time.Second)
+	m := compare(t, []contender{
+		{"load", func(t *testing.T) cost { return command(t, log, b.bin, "-map", file) }},
+		{"alone", func(t *testing.T) cost { return command(t, names, b.bin, "-map", file) }},
+		{"back", func(t *testing.T) cost { return command(t, paths, b.bin, "-encrypt-paths", "-map", file) }},
+		{"ask", func(t *testing.T) cost { return command(t, paths, b.bin, "-encrypt-paths", b.mount.Sock, b.mount.Dir) }},
+	})
+	load, lone, back, ask := m["load"].wall, m["alone"].wall, m["back"].wall, m["ask"].wall
+	b.row("loading an index of a million lines", fmt.Sprintf("%.2f s", load.Seconds()), "< 1 s", load < time.Second)
+	b.row("100,000 lone names with it", fmt.Sprintf("%.2f s", lone.Seconds()), "< 2 s", lone < 2*time.Second)
+	b.row("-encrypt-paths of 100,000 paths from it", fmt.Sprintf("%.2f s", back.Seconds()), "< 3 s", back < 3*time.Second)
+	b.row("-encrypt-paths of 100,000 paths from gocryptfs", fmt.Sprintf("%.2f s", ask.Seconds()), "", "")
 	peak, _ := b.peak(t, func(w io.Writer) error { _, err := w.Write(one.Bytes()); return err }, "-map", file)
 	b.row("memory at most, with it", fmt.Sprintf("%.1f MiB", float64(peak)/1024), "≤ 40 MiB", peak <= 40<<10)
 }

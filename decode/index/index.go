@@ -23,7 +23,7 @@ import (
 
 const (
 	// maxKeys bounds the keys of a path.
-	maxKeys = 32
+	maxKeys = 16
 
 	// exactKeys is the number of keys for which a line is read when a path is inserted.
 	// Trees with the same names in thousands of places would take too long otherwise. After

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"gocryptfs-rsync-pretty/decode/scan"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -407,5 +408,30 @@ func TestOther(t *testing.T) {
 		if x, q := openIndex(t, path, true); x.Close() || len(*q) != 1 {
 			t.Error("another user's file is used")
 		}
+	}
+}
+
+// TestReadOnly looks up names in an index that cannot be written.
+func TestReadOnly(t *testing.T) {
+	dir := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "none", dir).CombinedOutput(); err != nil {
+		t.Skipf("mount: %v %s", err, out)
+	}
+	defer exec.Command("umount", dir).Run()
+	path := filepath.Join(dir, "index")
+	if err := os.WriteFile(path, []byte(encA+"\ta\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("mount", "-o", "remount,ro", dir).CombinedOutput(); err != nil {
+		t.Fatalf("mount: %v %s", err, out)
+	}
+	x, q := openIndex(t, path, true)
+	x.Add(encB, "b")
+	x.Flush()
+	if plain, _ := x.find(encA); plain != "a" {
+		t.Errorf("got %q", plain)
+	}
+	if x.Close() || len(*q) != 1 || !strings.Contains((*q)[0], "read-only file system; names are looked up there") {
+		t.Errorf("%q", *q)
 	}
 }
