@@ -2,12 +2,14 @@ package decode
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"gocryptfs-rsync-pretty/decode/index"
 )
@@ -106,5 +108,24 @@ func TestIndexedWords(t *testing.T) {
 	stats, err := Copy(&out, strings.NewReader(string(words)), Options{Index: openIndex(t, string(b))})
 	if err != nil || out.String() != string(words) || stats.Indexed > 0 {
 		t.Errorf("%v, %d answers", err, stats.Indexed)
+	}
+}
+
+// TestIndexedOdd decodes text whose names lead to long lines of an index, of which most are
+// broken. It took 5 to 200 s for a megabyte.
+func TestIndexedOdd(t *testing.T) {
+	var b, text strings.Builder
+	dirs, plain := strings.Repeat(encA+"/", 110), strings.Repeat(strings.Repeat(`\#012`, 45)+"/", 110)
+	for i := range 8 {
+		fmt.Fprintf(&b, "%s%s\t%s%s\n%s%021dA\t%sgood\n", dirs, encB, plain, strings.Repeat("x", 300), dirs, i, plain)
+	}
+	b.WriteString(encC + "\tc\n")
+	for text.Len() < 1<<18 {
+		fmt.Fprintf(&text, "%s %s %s/%s\n", encA, encB, encA, encB)
+	}
+	start := time.Now()
+	stats, err := Copy(io.Discard, strings.NewReader(text.String()), Options{Index: openIndex(t, b.String())})
+	if spent := time.Since(start); err != nil || spent > 10*time.Second || stats.Indexed == 0 {
+		t.Errorf("%v, %v, %d answers", err, spent, stats.Indexed)
 	}
 }
