@@ -34,6 +34,10 @@ func encryptPaths(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 		o.NoIVs = files.Exists(".") && files.Deterministic()
 		if o.Sub = files.Sub(); o.Sub != "" {
 			o.PlainSub, _ = client.Decrypt(o.Sub)
+			if back, _ := client.Encrypt(o.PlainSub); back != o.Sub {
+				m.error("the plain path of MOUNT is not known", "give the root of the view, and paths from there")
+				return exitFailed
+			}
 		}
 	}
 	indexed := true

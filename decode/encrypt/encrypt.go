@@ -211,8 +211,11 @@ func (o *Options) write(out *bufio.Writer, batch []request) {
 		if r.why == nil && r.cipher == "" && r.plain != "" {
 			r.why = errUnknown
 		}
-		if strings.ContainsFunc(r.cipher, unicode.IsControl) {
+		switch {
+		case strings.ContainsFunc(r.cipher, unicode.IsControl):
 			r.why = errControl // of -plaintextnames
+		case r.cipher != "" && o.Sub != "" && !strings.HasPrefix(r.cipher+"/", o.Sub+"/"):
+			r.why = errOutside // a directory that had the same name
 		}
 		if r.why != nil {
 			o.Fail(escape.Undo([]byte(r.line)), r.why)
