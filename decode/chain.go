@@ -161,6 +161,9 @@ func (c chain) try(base string, first, last int, unplaced bool) match {
 		if pad && !padded {
 			continue
 		}
+		if !pad && padded && !c.lookup.budget.more() {
+			break
+		}
 		names := c.cipher(first, last, pad)
 		if cipher, plain, fromIndex := c.lookup.decrypt(base, names, implied); cipher != "" {
 			return match{names: c.names, first: first, last: last, padded: pad,

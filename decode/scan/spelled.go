@@ -9,8 +9,7 @@ import (
 
 // A word that is no name as a whole may hold one all the same. It begins where the word
 // begins or after glue, and it ends where the word ends or before what mayEnd lists.
-var glue = regexp.MustCompile(`(?:` + strings.ReplaceAll(strings.Join([]string{
-	`[-_]`, // ._NAME  -NAME  2026-11-23_NAME
+var glue = regexp.MustCompile(`^(?:` + strings.ReplaceAll(strings.Join([]string{
 	`[<>ch.*][fdLDS][.?+cstTpogunabxf]{5,11}`, // .f..t....xNAME      rsync --out-format=%i%n
 
 	// A byte that another program has spelled out.
@@ -29,27 +28,23 @@ var glue = regexp.MustCompile(`(?:` + strings.ReplaceAll(strings.Join([]string{
 }, "|"), "HEX", "[0-9A-Fa-f]") + `)$`)
 
 const (
-	// maxGlue bounds the glue that is recognized, in bytes, and gluedWord its last word,
-	// other than a prefix.
-	maxGlue   = maxSequence + 2
-	gluedWord = 12
-
-	// beforeGluedWord has the bytes that stand before that word. They spare most words the
-	// search for glue, which takes 20 times as long.
-	beforeGluedWord = "\\`'#%=^[:;<>*.?+"
+	maxGlue    = maxSequence + 2   // in bytes
+	glueStarts = "\\`#%=^[<>ch.*M" // the bytes that glue begins with
 )
 
 // mayBegin reports whether a name may begin at i.
+//
+//	2026-11-23_NAME  ._NAME  -NAME
 func mayBegin(b []byte, i int) bool {
 	if atBoundary(b, i) || b[i-1] == '-' || b[i-1] == '_' {
 		return true
 	}
-	word := i
-	for word > 0 && isWord(b[word-1]) && i-word <= gluedWord {
-		word--
+	for start := i - 2; start >= max(0, i-maxGlue); start-- {
+		if strings.IndexByte(glueStarts, b[start]) >= 0 && glue.Match(b[start:i]) {
+			return true
+		}
 	}
-	spelled := word > 0 && strings.IndexByte(beforeGluedWord, b[word-1]) >= 0
-	return (spelled || bytes.HasPrefix(b[max(0, i-3):], []byte("M-"))) && glue.Match(b[max(0, i-maxGlue):i])
+	return false
 }
 
 // mayEnd reports whether a name may end at i, within a word.
