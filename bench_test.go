@@ -548,6 +548,11 @@ func (b *bench) hostile(t *testing.T) {
 		fmt.Fprintln(&same, alike.encrypt(t, fmt.Sprint("file ", i)))
 	}
 	create(t, alike.Plain, "d", "dir")
+	var glued, joined strings.Builder
+	for i := range 40_000 {
+		fmt.Fprintf(&glued, "%s%s ", []string{`\n`, "x-", `\u001b[32m`, "%0A", "=3D"}[i%5], fakeName(i))
+		fmt.Fprintf(&joined, "%s%c", fakeName(i), "_-_-_-_-_ "[i%10])
+	}
 	const size = 1 << 20
 	for _, tt := range []struct {
 		name string
@@ -563,6 +568,8 @@ func (b *bench) hostile(t *testing.T) {
 		{"8 KB of names", at(m.Dir), junk(356) + "\n"},
 		{"foreign names, MOUNT 20 deep", at(twenty), foreign},
 		{"suffixes below a directory", at(m.Dir), path + ": " + strings.Repeat(fakeName(1)+"-", 11) + "\n"},
+		{"words after escapes and prefixes", at(m.Dir), glued.String()},
+		{"joined words", at(m.Dir), joined.String()},
 		{"words below a header", at(m.Dir), path + ":\n" + strings.Repeat(fakeName(1)+" ", 50) + "\n"},
 		{"names that are not UTF-8, in turn", at(m.Dir), inTurn(list(m.encrypt(t, "one")), list(m.encrypt(t, "two")))},
 		{"the same in four huge directories", at(m.Dir), inTurn(hugeDirs...)},

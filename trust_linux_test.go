@@ -1045,8 +1045,9 @@ func TestRandomWords(t *testing.T) {
 	}
 }
 
-// TestRandomWordsBelow gives 200,000 words with and without suffixes to a real server,
-// each after the path of a directory in which it could lie.
+// TestRandomWordsBelow gives 200,000 words to a real server, with and without suffixes,
+// prefixes and spelled-out bytes before them, each after the path of a directory in which it
+// could lie. It is asked for at the root, too.
 func TestRandomWordsBelow(t *testing.T) {
 	const n = 200_000
 	dir := shortDir(t)
@@ -1055,10 +1056,11 @@ func TestRandomWordsBelow(t *testing.T) {
 		t.Fatal(err)
 	}
 	below := m.encrypt(t, "a dir/below")
-	var in, want bytes.Buffer
+	prefixes := []string{"", "-", "._", "2026-01-01_", `\n`, `\x0a`, "#012", "%2F", "=3D", "^M", `\u001b[32m`, ".f..t....x"}
 	suffixes := []string{"", "-2026-11-23", "_bak", "-old", "~"}
+	var in, want bytes.Buffer
 	for i, line := range strings.Split(strings.TrimSuffix(wordLines(n), "\n"), "\n") {
-		word := strings.Fields(strings.TrimPrefix(line, "Commit "))[0] + suffixes[i%len(suffixes)]
+		word := prefixes[i%len(prefixes)] + strings.Fields(strings.TrimPrefix(line, "Commit "))[0] + suffixes[i%len(suffixes)]
 		fmt.Fprintf(&in, "Only in %s: %s\n", below, word)
 		fmt.Fprintf(&want, "Only in a dir/below: %s\n", word)
 	}
