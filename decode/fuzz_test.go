@@ -177,6 +177,7 @@ var seeds = []string{
 	"gocryptfs.conf\n" + strings.Repeat("1 1% 1:1:1 ", 1600) + "gocryptfs.conf is uptodate\r" + strings.Repeat(" ", 2000) + "\n",
 	"2026/11/22 17:29:36 [123] deleting ö\n\x1b[01;34m\xc3\nNov 23 03:10:00 host backup[123]: rsync: \xc3\x1b[\n" +
 		"openrsync(12): [ERROR] " + strings.Repeat("ö", 9000) + encA + "\n",
+	encB + "=3D=3D" + encC,
 	"rsync: \x1b\x1b[\nrsync: \x1b\x1b-" + encA + "\n",
 	"deleting in .f          gocryptfs.conf\ndeleting " + encA + "\nrsync: \"/home/jörg/" + encB + "\": Permission denied",
 	"1 1% 0:00:" + strings.Repeat("1", 42) + "0/" + encA + "\n1 1% 0:0:" + strings.Repeat("1", 300) + "x gocryptfs.conf\n",

@@ -123,7 +123,7 @@ func lastWord(b []byte, from int) int {
 		i--
 	}
 	start := len(b) // next has checked longer words
-	if atBoundary(b, i) && len(b)-i < minName+maxSequence {
+	if mayBegin(b, i) && len(b)-i < minName+maxSequence {
 		start = longStart(b, afterSequence(b, i))
 	}
 	for k := len(LongPrefix); k > 0; k-- {
