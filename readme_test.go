@@ -55,10 +55,15 @@ func TestReadme(t *testing.T) {
 	})
 	t.Run("SIGTERM", func(t *testing.T) { r.testSignal(t, backup, cron) })
 	t.Run("status", func(t *testing.T) {
-		want := r.sh("sh", "rsync -a Documents/ /dev/null/x")
-		got := r.sh("bash", strings.Replace(backup, "=backuphost:documents", "=/dev/null/x", 1))
-		if want.status == 0 || got.status != want.status {
-			t.Errorf("%v, want the status of rsync, %d", got, want.status)
+		want := r.sh("sh", "rsync -a Documents/ /dev/null/x").status
+		fails := strings.Replace(backup, "=backuphost:documents", "=/dev/null/x", 1)
+		before, _, _ := strings.Cut(fails, "&\nwait")
+		m := regexp.MustCompile("replace `&` and all that follows by `(.*)`").FindStringSubmatch(text)
+		both := strings.NewReplacer("~/names.tsv", "/dev/full", "date\n", "")
+		for script, status := range map[string]int{fails: want, both.Replace(fails): 1, both.Replace(before) + m[1]: want} {
+			if got := r.sh("bash", script); want < 2 || got.status != status {
+				t.Errorf("%v, want status %d", got, status)
+			}
 		}
 	})
 	t.Run("password", func(t *testing.T) {
@@ -96,7 +101,10 @@ func TestReadme(t *testing.T) {
 		for i, path := range []string{"taxes 2025/taxes.pdf", "taxes 2025", longTaxes, quoted} {
 			for j, fetch := range lines[5:] {
 				fetch = head + strings.Replace(fetch, "taxes 2025/taxes.pdf", path, 1)
-				lost.testPath(t, shells[(i+j)%3], path, fetch, tail, lines[4]+"fusermount -u view")
+				lost.testPath(t, shells[(i+j)%3], path, fetch, tail, lines[4])
+				if j == 1 {
+					lost.unmount(t, "view")
+				}
 			}
 		}
 		lost.write(t, "old.log", read(t, r.home+"/rsync.log"))
@@ -108,7 +116,8 @@ func TestReadme(t *testing.T) {
 	})
 	t.Run("exclude", func(t *testing.T) {
 		exclude := strings.NewReplacer("big videos", "taxes 2025", ".iso", ".pdf", "/mnt/enc", "view", "documents", "others").Replace(manualRestore(t)[3])
-		out := r.sh("sh", strings.Split(lines[1], "\n")[1]+"\n"+exclude+" | gocryptfs-rsync-pretty -map names.tsv; fusermount -u view")
+		out := r.sh("sh", strings.Split(lines[1], "\n")[1]+"\n"+exclude+" | gocryptfs-rsync-pretty -map names.tsv")
+		r.unmount(t, "view")
 		if has(t, out.out, " Straße.txt\n"); strings.Contains(out.out, "taxes") {
 			t.Errorf("not left out:\n%s", out.out)
 		}
@@ -150,19 +159,30 @@ func (r *reader) testSignal(t *testing.T, backup, cron string) {
 func (r *reader) testPrompt(t *testing.T, shell, forward, prompt, index string) {
 	r.sh("sh", "rm -rf Cipher Plain cipher; mkdir Cipher Plain; gocryptfs -q -init -scryptn 10 -passfile .backup-password Cipher")
 	has(t, r.sh(shell, forward).out, "cd+++++++++ ./\n")
-	r.sh("sh", "fusermount -u Plain")
+	r.unmount(t, "Plain")
 
 	mountView := strings.Split(prompt, "\n")[1]
-	r.sh("sh", "rm -rf names.tsv elsewhere; mkdir -p view\n"+mountView+"\nrsync -av view elsewhere >rsync.log; fusermount -u view")
+	r.sh("sh", "rm -rf names.tsv elsewhere; mkdir -p view\n"+mountView+"\nrsync -av view elsewhere >rsync.log")
+	r.unmount(t, "view")
 	yesterday := time.Now().AddDate(0, 0, -1)
 	if err := os.Chtimes(r.home+"/rsync.log", yesterday, yesterday); err != nil {
 		t.Fatal(err)
 	}
 	has(t, r.sh(shell, prompt).out, "\nview/taxes 2025/taxes.pdf\n", r.home+"/view/taxes 2025/taxes.pdf\n")
 	has(t, r.sh(shell, index).out, "\nview/taxes 2025/taxes.pdf\n", "\ntaxes 2025/taxes.pdf\n")
-	if out := r.sh("sh", "fusermount -u ~/view"); out.status != 0 {
+	r.unmount(t, "view")
+}
+
+// unmount waits until the server has ended, so that another one can take its socket.
+func (r *reader) unmount(t *testing.T, dir string) {
+	t.Helper()
+	if out := r.sh("sh", "fusermount -u "+dir); out.status != 0 {
 		t.Error(out)
 	}
+	ctlsocktest.Eventually(t, "the socket is removed", func() bool {
+		_, err := os.Stat(r.home + "/ctl")
+		return err != nil
+	})
 }
 
 // testEverything restores everything: with a wrong password, then with the right one, and
