@@ -142,6 +142,7 @@ func (c chain) replace(base string, first, last int, unplaced bool) match {
 			break
 		}
 		c.names[last-1] = other
+		c.lookup.budget.pay(1) // not asked ahead, it takes twice the time of another question
 		if m := c.try(base, first, last, unplaced); m.found() {
 			return m
 		}
