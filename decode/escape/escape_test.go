@@ -94,7 +94,7 @@ func TestEscape(t *testing.T) {
 func TestEscapeEveryByte(t *testing.T) {
 	for a := range 256 {
 		for b := range 256 {
-			name := string([]byte{'x', byte(a), byte(b), '1', '2', '3'})
+			name := string([]byte{'\n', byte(a), byte(b), '1', '2', '3'})
 			shown := string(Append(nil, name))
 			if !utf8.ValidString(shown) || strings.ContainsFunc(shown, isTrick) {
 				t.Fatalf("%q is shown as %q", name, shown)
