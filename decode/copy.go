@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"gocryptfs-rsync-pretty/decode/index"
 	"gocryptfs-rsync-pretty/decode/scan"
+	"gocryptfs-rsync-pretty/decode/style"
 	"io"
 	"time"
 )
@@ -67,7 +68,7 @@ func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 		dst:      dst,
 		buf:      make([]byte, 0, maxContext+2*scan.MaxToken+readSize),
 		rewriter: rewriter{lookup: newLookup(o.Names, o.Files, o.Index, o.Timeout)},
-		style:    newStyle(o.Color, o.HideMeta, o.Report, o.Mount),
+		style:    style.New(o.Color, o.HideMeta, o.Report, o.Mount),
 	}
 	defect, err := c.copy(src)
 	if defect != nil {
@@ -78,10 +79,10 @@ func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 			err = fmt.Errorf("internal error: decoding stopped (%v); the rest passed unchanged", defect)
 		}
 	}
-	stats, counts := c.rewriter.count, c.style.counts
+	stats, counts := c.rewriter.count, c.style.Counts
 	stats.Indexed = c.rewriter.lookup.indexed
-	stats.New, stats.Changed, stats.Deleted = counts[added], counts[changed], counts[deleted]
-	stats.Warnings, stats.Errors = counts[warning], counts[failure]
+	stats.New, stats.Changed, stats.Deleted = counts[style.Added], counts[style.Changed], counts[style.Deleted]
+	stats.Warnings, stats.Errors = counts[style.Warning], counts[style.Failure]
 	return stats, err
 }
 
@@ -92,7 +93,7 @@ type copier struct {
 	from     int    // buf[:from] has been written and is kept as context
 	out      []byte // what is written next
 	rewriter rewriter
-	style    style
+	style    style.Style
 }
 
 // copy reads src to its end and writes text as soon as it is settled. defect is the
@@ -107,7 +108,7 @@ func (c *copier) copy(src io.Reader) (defect any, err error) {
 		if err == nil {
 			end = c.rewriter.scan.Settled(c.buf, c.from)
 		}
-		if err := c.write(c.style.judge(c.buf, c.from, end, err != nil)); err != nil {
+		if err := c.write(c.style.Judge(c.buf, c.from, end, err != nil)); err != nil {
 			return nil, err
 		}
 		start := max(lastRecord(c.buf[:c.from]), c.from-maxContext) // what follows may depend on that record
@@ -124,16 +125,16 @@ func (c *copier) copy(src io.Reader) (defect any, err error) {
 }
 
 // write decodes and writes pieces of the text, several at a time.
-func (c *copier) write(pieces []piece) error {
+func (c *copier) write(pieces []style.Piece) error {
 	if len(pieces) == 0 {
 		return nil
 	}
-	text := c.buf[:pieces[len(pieces)-1].end]
+	text := c.buf[:pieces[len(pieces)-1].End]
 	c.rewriter.begin(text, c.from)
 	c.out = c.out[:0]
 	for _, p := range pieces {
-		c.out = c.paint(c.out, text[:p.end], p)
-		if p.end-c.from < pieceSize && p.end < len(text) {
+		c.out = c.paint(c.out, text[:p.End], p)
+		if p.End-c.from < style.PieceSize && p.End < len(text) {
 			continue
 		}
 		if len(c.out) > 0 {
@@ -141,33 +142,33 @@ func (c *copier) write(pieces []piece) error {
 				return err
 			}
 		}
-		c.out, c.from = c.out[:0], p.end
+		c.out, c.from = c.out[:0], p.End
 		c.rewriter.lookup.index.Flush()
 	}
 	return nil
 }
 
 // paint appends p, the end of b, decoded and in its color.
-func (c *copier) paint(dst, b []byte, p piece) []byte {
-	w, palette := &c.rewriter, &c.style.palette
-	w.markOn, w.markOff = palette.reset+palette.dim, palette.reset+p.sgr
-	if p.hidden {
+func (c *copier) paint(dst, b []byte, p style.Piece) []byte {
+	w, palette := &c.rewriter, &c.style.Palette
+	w.markOn, w.markOff = palette.Reset+palette.Dim, palette.Reset+p.SGR
+	if p.Hidden {
 		// It has to be rewritten, because what follows may depend on it.
 		keep, count := len(dst), w.count
-		dst = w.rewrite(dst, b, p.start)[:keep]
+		dst = w.rewrite(dst, b, p.Start)[:keep]
 		w.count = count
 		return dst
 	}
-	if p.first {
-		dst = append(dst, p.sgr...)
+	if p.First {
+		dst = append(dst, p.SGR...)
 	}
-	if p.last && p.sgr != "" {
-		body := bytes.TrimRight(b[p.start:], "\r\n")
-		stop := p.start + len(body) - len(openSequence(body))
-		dst = append(w.rewrite(dst, b[:stop], p.start), palette.reset...)
-		p.start = stop
+	if p.Last && p.SGR != "" {
+		body := bytes.TrimRight(b[p.Start:], "\r\n")
+		stop := p.Start + len(body) - len(style.OpenSequence(body))
+		dst = append(w.rewrite(dst, b[:stop], p.Start), palette.Reset...)
+		p.Start = stop
 	}
-	return w.rewrite(dst, b, p.start)
+	return w.rewrite(dst, b, p.Start)
 }
 
 // lastRecord returns the offset in b of the record that has not ended yet.

@@ -17,6 +17,7 @@ import (
 
 	"gocryptfs-rsync-pretty/decode/index"
 	"gocryptfs-rsync-pretty/decode/scan"
+	"gocryptfs-rsync-pretty/decode/style"
 )
 
 // A namesFunc is a server that answers as the function does.
@@ -312,7 +313,7 @@ func checkColor(t *testing.T, plain, colored string) {
 			return
 		case n == 0:
 			t.Fatalf("color changes %q to %q", plain, colored[i:])
-		case len(openSequence([]byte(before))) > 0:
+		case len(style.OpenSequence([]byte(before))) > 0:
 			t.Fatalf("%q is within a sequence, after %q", colored[i:i+n], before)
 		case rest != "" && !utf8.RuneStart(rest[0]) && utf8.ValidString(plain):
 			t.Fatalf("%q is within a character, after %q", colored[i:i+n], before)

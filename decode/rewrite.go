@@ -1,12 +1,11 @@
 package decode
 
 import (
-	"bytes"
-	"regexp"
 	"strings"
 
 	"gocryptfs-rsync-pretty/decode/escape"
 	"gocryptfs-rsync-pretty/decode/scan"
+	"gocryptfs-rsync-pretty/decode/style"
 )
 
 // Stats counts what was found.
@@ -178,7 +177,7 @@ func (w *rewriter) appendPlain(dst, b []byte, t scan.Token, m match) []byte {
 
 // appendEncrypted appends b[i:j], which stays as it is.
 func (w *rewriter) appendEncrypted(dst, b []byte, i, j int) []byte {
-	if w.markOn == "" || inString(b[:i]) || len(openSequence(b[:i])) > 0 {
+	if w.markOn == "" || style.InString(b[:i]) || len(style.OpenSequence(b[:i])) > 0 {
 		return append(dst, b[i:j]...)
 	}
 	dst = append(dst, w.markOn...)
@@ -212,24 +211,3 @@ func (w *rewriter) readLink(word []byte) (target string, ok bool) {
 	}
 	return w.lookup.target(w.near.cipher, w.near.plain, word)
 }
-
-// inString reports whether a control string of a terminal, such as a title or the target of
-// a hyperlink, is open at the end of b (ECMA-48, 5.6).
-func inString(b []byte) bool {
-	const most = 2 << 10 // bytes before a name, so that hostile text costs little
-	b = b[max(0, len(b)-most):]
-	i := bytes.LastIndexByte(b, 0x1b)
-	return i >= 0 && len(b) > i+1 && bytes.IndexByte([]byte("]PX^_"), b[i+1]) >= 0 && !bytes.ContainsAny(b[i:], "\a\r\n")
-}
-
-// openForm matches a control sequence of a terminal without its last byte. Another one
-// must not be put into it.
-var openForm = regexp.MustCompile(`(?:(?:\x1b|(?:\x1b\[|\x{9b})[0-?]*)[ -/]*)+$`)
-
-// openSequence returns the control sequence at the end of b that is not complete.
-func openSequence(b []byte) []byte {
-	return openForm.Find(b[max(0, len(b)-maxOpen):])
-}
-
-// maxOpen bounds a control sequence that is not complete, in bytes.
-const maxOpen = 32

@@ -1,4 +1,4 @@
-package decode
+package style
 
 import (
 	"bytes"
@@ -7,17 +7,17 @@ import (
 	"sync"
 )
 
-// A kind is what a record reports, judged by its first bytes.
-type kind int
+// A Kind is what a record reports, judged by its first bytes.
+type Kind int
 
 const (
-	ordinary kind = iota // anything else
-	added                // a file or directory that is new at the destination
-	changed              // one whose content or attributes are updated
-	deleted              // one that is deleted there
-	warning              // something was left out, or is odd
-	failure              // something went wrong
-	progress             // figures of a transfer under way, or a lone CR
+	Ordinary Kind = iota // anything else
+	Added                // a file or directory that is new at the destination
+	Changed              // one whose content or attributes are updated
+	Deleted              // one that is deleted there
+	Warning              // something was left out, or is odd
+	Failure              // something went wrong
+	Progress             // figures of a transfer under way, or a lone CR
 )
 
 // maxHead is the number of bytes at the beginning of a record that its kind depends on. It
@@ -55,61 +55,61 @@ var (
 // starts holds what records of a kind begin with. The first match counts.
 var starts = []struct {
 	text string
-	kind kind
+	kind Kind
 }{
-	{"*deleting ", deleted},
-	{"deleting in ", ordinary}, // names the directory that is searched
-	{"deleting ", deleted},
-	{"rsync: ", failure},
-	{"rsync error: ", failure},
-	{"ERROR: ", failure},
-	{"@ERROR: ", failure},
-	{"[ERROR] ", failure}, // timemachine
-	{"error: ", failure},  // openrsync
-	{"IO error ", failure},
-	{"could not make way ", failure},
-	{"cannot delete ", failure},
-	{"rsync warning: ", warning},
-	{"WARNING: ", warning},
-	{"[WARN] ", warning},
-	{"warning: ", warning},
-	{"file has vanished: ", warning},
-	{"directory has vanished: ", warning},
-	{"symlink has no referent: ", warning},
-	{"skipped diminished file: ", warning},
-	{"skipping ", warning},
-	{"ignoring unsafe symlink ", warning},
-	{"Deletions stopped ", warning},
-	{"*** Skipping ", warning},
-	{"openrsync(", ordinary}, // with more text, these begin a prefix
-	{"timemachine: ", ordinary},
+	{"*deleting ", Deleted},
+	{"deleting in ", Ordinary}, // names the directory that is searched
+	{"deleting ", Deleted},
+	{"rsync: ", Failure},
+	{"rsync error: ", Failure},
+	{"ERROR: ", Failure},
+	{"@ERROR: ", Failure},
+	{"[ERROR] ", Failure}, // timemachine
+	{"error: ", Failure},  // openrsync
+	{"IO error ", Failure},
+	{"could not make way ", Failure},
+	{"cannot delete ", Failure},
+	{"rsync warning: ", Warning},
+	{"WARNING: ", Warning},
+	{"[WARN] ", Warning},
+	{"warning: ", Warning},
+	{"file has vanished: ", Warning},
+	{"directory has vanished: ", Warning},
+	{"symlink has no referent: ", Warning},
+	{"skipped diminished file: ", Warning},
+	{"skipping ", Warning},
+	{"ignoring unsafe symlink ", Warning},
+	{"Deletions stopped ", Warning},
+	{"*** Skipping ", Warning},
+	{"openrsync(", Ordinary}, // with more text, these begin a prefix
+	{"timemachine: ", Ordinary},
 }
 
 // head returns the part of a record that its kind depends on.
 func head(b []byte) []byte { return b[:min(len(b), maxHead)] }
 
 // classify returns the kind of a record. ended means that it is complete.
-func classify(b []byte, ended bool) kind {
+func classify(b []byte, ended bool) Kind {
 	if n, _ := figuresLen(b, ended); n > 0 {
-		return progress
+		return Progress
 	}
 	b = head(b)
 	b = b[prefixLen(b):]
 	if string(b) == "\r" {
-		return progress
+		return Progress
 	}
 	if m := itemForm.FindSubmatchIndex(b); m != nil {
 		if m[2] >= 0 {
-			return added
+			return Added
 		}
-		return changed
+		return Changed
 	}
 	for _, s := range starts {
 		if bytes.HasPrefix(b, []byte(s.text)) {
 			return s.kind
 		}
 	}
-	return ordinary
+	return Ordinary
 }
 
 // mayChange reports whether the kind of a record that begins with b may not be that of b.

@@ -1,4 +1,6 @@
-package decode
+// Package style decides on the color of records, and on which of them are left out, and
+// counts what they report. It writes nothing.
+package style
 
 import (
 	"bytes"
@@ -6,39 +8,39 @@ import (
 	"gocryptfs-rsync-pretty/decode/scan"
 )
 
-// pieceSize is the number of bytes that are decoded before they are written, plus the
+// PieceSize is the number of bytes that are decoded before they are written, plus the
 // rest of the last record. Names appear while later ones of the same read are still
 // being asked for. 1 KiB doubles the time for text without names (53 MB: 0.4 s of CPU
 // instead of 0.2), and more than 4 KiB gains little.
-const pieceSize = 4 << 10
+const PieceSize = 4 << 10
 
-// A palette holds ANSI sequences. The empty one means no color.
-type palette struct {
-	kinds      map[kind]string
-	dim, reset string
+// A Palette holds ANSI sequences. The empty one means no color.
+type Palette struct {
+	Kinds      map[Kind]string
+	Dim, Reset string // of what stays encrypted; after a color
 }
 
 // colors are the basic ones except black and white: every terminal theme keeps them apart
 // from its background.
-var colors = palette{
-	kinds: map[kind]string{
-		added:   "\x1b[32m", // green
-		changed: "\x1b[36m", // cyan
-		deleted: "\x1b[31m", // red
-		warning: "\x1b[35m", // magenta
-		failure: "\x1b[1;31m",
+var colors = Palette{
+	Kinds: map[Kind]string{
+		Added:   "\x1b[32m", // green
+		Changed: "\x1b[36m", // cyan
+		Deleted: "\x1b[31m", // red
+		Warning: "\x1b[35m", // magenta
+		Failure: "\x1b[1;31m",
 	},
-	dim:   "\x1b[2m",
-	reset: "\x1b[0m",
+	Dim:   "\x1b[2m",
+	Reset: "\x1b[0m",
 }
 
-// A piece is the part b[start:end] of the text and how it is to be written: a record, a
+// A Piece is the part b[Start:End] of the text and how it is to be written: a record, a
 // part of one, or several without a color.
-type piece struct {
-	start, end  int
-	sgr         string // color of the record
-	first, last bool   // the piece begins the record, ends it
-	hidden      bool
+type Piece struct {
+	Start, End  int
+	SGR         string // color of the record
+	First, Last bool   // the piece begins the record, ends it
+	Hidden      bool
 }
 
 // A record is what a program has written at a time: a line, or progress before other text
@@ -50,20 +52,20 @@ type record struct {
 	tooLong    bool // `*deleting   A A A ...`, of more than scan.MaxToken: its beginning decides
 }
 
-// A style decides on the color of records and on which of them are left out, and counts
+// A Style decides on the color of records and on which of them are left out, and counts
 // them. All of it is a function of the text, however the text is cut into reads.
-type style struct {
-	palette  palette
+type Style struct {
+	Palette  Palette
 	hideMeta bool
 	report   bool   // count the records of each kind
 	mount    string // absolute path of MOUNT, or empty
 
-	counts [progress + 1]int64
-	pieces []piece
+	Counts [Progress + 1]int64
+	pieces []Piece
 
 	// About the record of which a part has been released, such as `*deleting   `:
 	past   int // the bytes of that part; 0 between two records
-	kind   kind
+	kind   Kind
 	hidden bool
 
 	cr     bool // the text so far ends in `gocryptfs.conf\r`: a newline would belong to it
@@ -71,33 +73,36 @@ type style struct {
 	totals bool // there was progress of a whole run: ` 90  90%  1.00MB/s  0:00:09 (xfr#1, ir-chk=7/9)`
 }
 
-func newStyle(color, hideMeta, report bool, mount string) style {
-	s := style{hideMeta: hideMeta, report: report, mount: mount}
+// New returns a Style. color lays on color, hideMeta leaves out records about housekeeping
+// files, report counts the records of each kind. mount is the absolute path of MOUNT, which
+// helps with paths that have blanks; it may be empty.
+func New(color, hideMeta, report bool, mount string) Style {
+	s := Style{hideMeta: hideMeta, report: report, mount: mount}
 	if color {
-		s.palette = colors
+		s.Palette = colors
 	}
 	return s
 }
 
-// judge returns the pieces of b[from:end] that can be written now. b[end:] may still
+// Judge returns the pieces of b[from:end] that can be written now. b[end:] may still
 // become part of a token, but it may show what a record is. final means that no text
 // follows. The result is valid until the next call.
-func (s *style) judge(b []byte, from, end int, final bool) []piece {
+func (s *Style) Judge(b []byte, from, end int, final bool) []Piece {
 	s.pieces = s.pieces[:0]
-	color := s.palette.reset != ""
+	color := s.Palette.Reset != ""
 	if !color && !s.hideMeta && !s.report {
 		for start := from; start < end; start = from {
-			from = lineEnd(b[:end], min(start+pieceSize, end))
-			s.pieces = append(s.pieces, piece{start: start, end: from})
+			from = lineEnd(b[:end], min(start+PieceSize, end))
+			s.pieces = append(s.pieces, Piece{Start: start, End: from})
 		}
 		return s.pieces
 	}
 	if color && !final {
-		end -= len(openSequence(b[from:end]))
+		end -= len(OpenSequence(b[from:end]))
 	}
 	for from < end || final && s.past > 0 {
 		if s.cr && b[from] == '\n' {
-			s.add(piece{start: from, end: from + 1, hidden: s.hidden})
+			s.add(Piece{Start: from, End: from + 1, Hidden: s.hidden})
 			from, s.cr = from+1, false
 			continue
 		}
@@ -114,7 +119,7 @@ func (s *style) judge(b []byte, from, end int, final bool) []piece {
 }
 
 // next returns the record at from, or of which b[from:] is the rest.
-func (s *style) next(b []byte, from int, final bool) record {
+func (s *Style) next(b []byte, from int, final bool) record {
 	r := record{start: from - s.past}
 	if s.past <= maxHead {
 		n, open := figuresLen(b[r.start:], final)
@@ -133,7 +138,7 @@ func (s *style) next(b []byte, from int, final bool) record {
 }
 
 // releasable reports whether all is known that decides how r is written.
-func (s *style) releasable(b []byte, r record, color bool) bool {
+func (s *Style) releasable(b []byte, r record, color bool) bool {
 	switch {
 	case r.ended, r.tooLong, s.past > 0:
 		return true
@@ -144,7 +149,7 @@ func (s *style) releasable(b []byte, r record, color bool) bool {
 }
 
 // release adds the piece b[from:stop] of the record r.
-func (s *style) release(b []byte, r record, from, stop int) {
+func (s *Style) release(b []byte, r record, from, stop int) {
 	if s.past <= maxHead {
 		s.kind = classify(b[r.start:r.end], r.ended)
 	}
@@ -152,18 +157,18 @@ func (s *style) release(b []byte, r record, from, stop int) {
 	if s.hideMeta && r.figures && isTotal(b[r.start:r.end]) {
 		s.totals = true
 	}
-	p := piece{start: from, end: stop, sgr: s.palette.kinds[s.kind], first: s.past == 0, last: r.ended && stop == r.end}
-	if p.first {
+	p := Piece{Start: from, End: stop, SGR: s.Palette.Kinds[s.kind], First: s.past == 0, Last: r.ended && stop == r.end}
+	if p.First {
 		s.hidden = s.hideMeta && s.hides(meta)
 	}
-	if p.hidden = s.hidden; p.hidden {
-		p.sgr = ""
+	if p.Hidden = s.hidden; p.Hidden {
+		p.SGR = ""
 	}
 	s.add(p)
 	s.past += stop - from
-	if p.last {
+	if p.Last {
 		if s.report && !meta {
-			s.counts[s.kind]++
+			s.Counts[s.kind]++
 		}
 		s.cr = s.past > 1 && b[r.end-1] == '\r'
 		s.past = 0
@@ -172,8 +177,8 @@ func (s *style) release(b []byte, r record, from, stop int) {
 
 // hides reports whether a record of s.kind is to be hidden. Progress of a file is shown if
 // its name is, and that of the whole run always: it belongs to no file.
-func (s *style) hides(meta bool) bool {
-	if meta || s.kind != progress {
+func (s *Style) hides(meta bool) bool {
+	if meta || s.kind != Progress {
 		s.hiding = meta
 		return meta
 	}
@@ -181,10 +186,10 @@ func (s *style) hides(meta bool) bool {
 }
 
 // add appends p to the pieces, or to the last of them.
-func (s *style) add(p piece) {
-	if n := len(s.pieces) - 1; n >= 0 && p.sgr == "" {
-		if q := &s.pieces[n]; q.sgr == "" && q.hidden == p.hidden && q.end-q.start < pieceSize {
-			q.end = p.end
+func (s *Style) add(p Piece) {
+	if n := len(s.pieces) - 1; n >= 0 && p.SGR == "" {
+		if q := &s.pieces[n]; q.SGR == "" && q.Hidden == p.Hidden && q.End-q.Start < PieceSize {
+			q.End = p.End
 			return
 		}
 	}
