@@ -213,7 +213,7 @@ func FuzzPassThrough(f *testing.F) {
 // sequence.
 func FuzzCut(f *testing.F) {
 	for _, text := range seeds {
-		for _, flags := range []byte{0, 1, 2, 15} {
+		for _, flags := range []byte{0, 1, 2, 8, 15} {
 			f.Add(seed(text), []byte{7, 30, 1}, flags)
 			f.Add(seed(text), []byte{200, 17}, flags)
 		}

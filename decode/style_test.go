@@ -44,6 +44,7 @@ var hidden = []struct{ about, in, want string }{
 	{"an empty line ends it", "gocryptfs.conf\n\n" + figures(6, 100) + "\n", "\n" + figures(6, 100) + "\n"},
 	{"CR ends a record too", "A\rgocryptfs.conf\rB\r", "A\rB\r"},
 	{"a long line", strings.Repeat("x ", scan.MaxToken) + "gocryptfs.conf\nA\n", strings.Repeat("x ", scan.MaxToken) + "gocryptfs.conf\nA\n"},
+	{"a line that takes several reads", strings.Repeat("x ", 2*readSize) + "gocryptfs.conf\nA\n", strings.Repeat("x ", 2*readSize) + "gocryptfs.conf\nA\n"},
 	{"after a long line", strings.Repeat("x ", scan.MaxToken) + "\ngocryptfs.conf\nA\n", strings.Repeat("x ", scan.MaxToken) + "\nA\n"},
 	{"after ts's prefix", "Nov 23 03:10:00 A\nNov 23 03:10:01 gocryptfs.conf\nNov 23 03:10:01 \r" + figures(6, 100)[1:] + "\nNov 23 03:10:02 B\n",
 		"Nov 23 03:10:00 A\nNov 23 03:10:02 B\n"},

@@ -180,7 +180,6 @@ var metaForm = sync.OnceValue(func() *regexp.Regexp {
 	text := strings.Join([]string{
 		`ITEM REST(?: => REST)?`,
 		`\*deleting +REST`,
-		`(?:/+[^/>:"'\x00]*[^/>:"'\s\x00])*/+LEAF`, // from the root
 
 		// rsync --list-only, ls -l, find -ls, tar -tv
 		` *(?:\d+ +){0,2}[-bcdlps][-rwxsStT]{9}[.+@]? (?:[^:"'>]*(?:\d\d:\d\d(?::[\d.]+)?(?: [-+]\d{4})?|\d{4}) )+REST`,
@@ -215,6 +214,9 @@ var metaForm = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(?:` + text + `)$`)
 })
 
+// troubleForm matches the name of a value, as in JSON, that says that something is wrong.
+var troubleForm = regexp.MustCompile(`(?i)(?:err|code|status|fail|level)[a-z_]*"? *[:=]`)
+
 // breaks are the characters between the columns of a record, in a class of a regular
 // expression.
 const breaks = `\[\](){}"'|:;,` + " \t`"
@@ -232,5 +234,5 @@ func isMeta(b []byte, mount string) bool {
 			break
 		}
 	}
-	return metaForm().Match(leafForm.ReplaceAll(b, []byte{0}))
+	return !troubleForm.Match(b) && metaForm().Match(leafForm.ReplaceAll(b, []byte{0}))
 }

@@ -143,7 +143,7 @@ var meta = []string{
 
 // notMeta are records that are not about a housekeeping file, or not only.
 var notMeta = []string{
-	"A, gocryptfs.conf, B", "./A\x00./gocryptfs.conf\x00./B", "gocryptfs.conf\x00gocryptfs.diriv", ">f+++++++++ A -> gocryptfs.conf",
+	"A, gocryptfs.conf, B", "gocryptfs.d/\x00", "./A\x00./gocryptfs.conf\x00./B", "gocryptfs.conf\x00gocryptfs.diriv", ">f+++++++++ A -> gocryptfs.conf",
 	"", encName, encLong, encLong + "/gocryptfs", encNotLong + ".name", encLong + "x.name", encLong + ".names",
 	"gocryptfs.configuration", "gocryptfs.diriv2", "my-gocryptfs.conf", "my_gocryptfs.conf", "xgocryptfs.conf",
 	"gocryptfs", "gocryptfs.log", "gocryptfs.conf_old",
@@ -207,6 +207,7 @@ func TestErrorsStay(t *testing.T) {
 			"backed up %s to /b/gocryptfs.conf: No space left on device", "recv_generator(%s): failed", "sender removed %s: Permission denied",
 			`{"level":"error","msg":"open %s: permission denied"}`, `{"error":"Permission denied","path":"%s"}`, `{"path":"%s","error":{"code":13,"text":"denied"}}`,
 			`level=error msg="cannot read" path="%s"`, "<3>%s is damaged", "%s is not readable", "%s exists, but cannot be read", "*** %s ***",
+			"/usr/bin/tool failed on %s", `{"errno":13,"path":"%s"}`, `{"path":"%s","status":1}`,
 		} {
 			failures = append(failures, fmt.Sprintf(form, file))
 		}
