@@ -13,18 +13,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"time"
 
-	"github.com/mattn/go-isatty"
-
 	"gocryptfs-rsync-pretty/ctlsock"
-	"gocryptfs-rsync-pretty/decode"
-	"gocryptfs-rsync-pretty/decode/escape"
-	"gocryptfs-rsync-pretty/decode/index"
-	"gocryptfs-rsync-pretty/decode/tree"
 )
 
 const program = "gocryptfs-rsync-pretty"
@@ -206,135 +199,9 @@ func empty(flags *flag.FlagSet) (name string) {
 	return name
 }
 
-// filter copies stdin to stdout, decoded, and returns the exit status.
-func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
-	start := time.Now()
-	o := decode.Options{
-		Timeout:  c.timeout,
-		Color:    c.color == "always" || c.color == "auto" && wantsColor(stdout),
-		HideMeta: c.hideMeta,
-		Report:   c.verbose,
-	}
-	if !c.indexOnly {
-		o.Mount, _ = filepath.Abs(c.mount) // without it, fewer lines are hidden
-	}
-	client := ctlsock.New(c.sock, c.timeout, m.warning)
-	defer client.Close()
-	reached := false
-	if !c.indexOnly {
-		files := tree.New(c.mount, c.plain, c.timeout, client)
-		reached = client.Connect()
-		warn := m.warning
-		if !reached {
-			warn = func(what, hint string) {} // one warning is enough: there is no mount either
-		}
-		files.Check(warn)
-		o.Names, o.Files = client, files
-	}
-	if c.mapFile != "" {
-		o.Index = index.Open(c.mapFile, !c.indexOnly, m.warning)
-	}
-	stats, err := decode.Copy(stdout, stdin, o)
-	asked := client.Stats()
-	status := m.encrypted(stats, c.strict, reached, asked.Failed)
-	if err != nil {
-		m.error(err.Error(), "")
-		status = exitFailed
-	}
-	if !o.Index.Close() {
-		status = exitFailed
-	}
-	if c.verbose {
-		fmt.Fprintf(m.w, "%s: %s decoded, %d left encrypted, %d answers from the index, %d from the cache, %v waiting for gocryptfs, %v in all\n",
-			program, names(stats.Decoded), stats.Encrypted, stats.Indexed, asked.Hits,
-			asked.Wait.Round(time.Millisecond), time.Since(start).Round(time.Millisecond))
-		fmt.Fprintf(m.w, "%s: the log reports %d new, %d changed, %d deleted, %s, %s\n", program,
-			stats.New, stats.Changed, stats.Deleted, count(stats.Warnings, "warning"), count(stats.Errors, "error"))
-	}
-	return status
-}
-
-// encrypted says what is to be said of the names that stayed encrypted, and returns the
-// status. reached means that there was a server to ask, failed is the number of questions
-// without an answer.
-func (m messages) encrypted(stats decode.Stats, strict, reached bool, failed int) int {
-	if stats.Encrypted == 0 {
-		return exitOK
-	}
-	hint, left := "", stats.Encrypted-stats.Targets
-	switch {
-	case !reached:
-	case failed == 0 && stats.Decoded+stats.Partly == 0 && left > 1:
-		hint = fmt.Sprintf("none of %s could be decoded; is CTLSOCK the one that MOUNT was mounted with?", names(left))
-	case !strict:
-	case failed > 0:
-		hint = "gocryptfs did not answer for all of them"
-	case left == 0:
-		hint = "the target of a link is read from the plain directory, unless that is missing or the link has changed"
-	default:
-		hint = "-map shows names that are gone; the manual says what else stays encrypted"
-	}
-	if strict {
-		m.error(fmt.Sprintf("%s stayed encrypted, the first of them %s", names(stats.Encrypted), stats.First), hint)
-		return exitEncrypted
-	}
-	if hint != "" {
-		m.hint(hint)
-	}
-	return exitOK
-}
-
-// names returns n with its noun.
-func names(n int64) string { return count(n, "name") }
-
-// count returns n with a noun.
-func count(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// wantsColor reports whether -color auto means color. See https://no-color.org for
-// NO_COLOR.
-func wantsColor(stdout io.Writer) bool {
-	return isTerminal(stdout) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-}
-
-func isTerminal(file any) bool {
-	f, ok := file.(interface{ Fd() uintptr })
-	return ok && isatty.IsTerminal(f.Fd())
-}
-
 func versionString() string {
 	if info, ok := debug.ReadBuildInfo(); ok && version == "" {
 		version = info.Main.Version
 	}
 	return cmp.Or(version, "(unknown)")
-}
-
-// messages writes to the user. A message is one line, `name: kind: what`, in lower
-// case and without a full stop. A second line may say what to do about it. Control
-// characters are escaped: a message may hold text from outside.
-type messages struct{ w io.Writer }
-
-func (m messages) error(what, hint string)   { m.say("error", what, hint) }
-func (m messages) warning(what, hint string) { m.say("warning", what, hint) }
-func (m messages) hint(what string)          { m.say("hint", what, "") }
-
-func (m messages) say(kind, what, hint string) {
-	text := fmt.Sprintf("%s: %s: %s\n", program, kind, escape.String(what))
-	if hint != "" {
-		text += fmt.Sprintf("%s: hint: %s\n", program, escape.String(hint))
-	}
-	io.WriteString(m.w, text)
-}
-
-// print writes the text that a flag asked for, and returns the exit status.
-func (m messages) print(stdout io.Writer, text string) int {
-	if _, err := io.WriteString(stdout, text); err != nil {
-		m.error(err.Error(), "")
-		return exitFailed
-	}
-	return exitOK
 }

@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/mattn/go-isatty"
 	"golang.org/x/sys/unix"
 )
 
@@ -65,4 +66,10 @@ func (f waitingFile) Write(b []byte) (done int, err error) {
 func (f waitingFile) wait(events int16) {
 	fds := []unix.PollFd{{Fd: int32(f.Fd()), Events: events}}
 	unix.Poll(fds, -1) // the next Read or Write returns any error
+}
+
+// isTerminal reports whether a file, or a waitingFile, is a terminal.
+func isTerminal(file any) bool {
+	f, ok := file.(interface{ Fd() uintptr })
+	return ok && isatty.IsTerminal(f.Fd())
 }

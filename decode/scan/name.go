@@ -3,7 +3,6 @@ package scan
 import (
 	"bytes"
 	"encoding/base64"
-	"iter"
 )
 
 const (
@@ -44,36 +43,12 @@ func (n Name) Append(path, b []byte, padded bool) []byte {
 	return path
 }
 
-// Others yields the other names that the word of n, in b, may hold: the first ones first, and
-// of those that begin at the same place the longest one.
-func (n Name) Others(b []byte) iter.Seq[Name] {
-	return func(yield func(Name) bool) {
-		for other := range namesIn(b, n.wordStart, n.wordEnd) {
-			if (other.Start != n.Start || other.End != n.End) && !yield(other) {
-				return
-			}
-		}
-	}
-}
-
 // end returns the offset after the word that holds n, after its padding and `.name`.
 func (n Name) end() int {
 	if n.Meta {
 		return n.After + len(longSuffix)
 	}
 	return max(n.After, n.wordEnd)
-}
-
-// nameAt returns the name in the word b[start:end], which may be the hash of a long name:
-// the whole word or, if that is no name, the first one that it may hold.
-func nameAt(b []byte, start, end int) (Name, bool) {
-	if isName(b[start:end]) && (longStart(b, start) == start || end-start == hashLen) {
-		return newName(b, start, end, start, end), true
-	}
-	for n := range namesIn(b, start, end) {
-		return n, true
-	}
-	return Name{}, false
 }
 
 // newName returns the name b[start:end], with the prefix of a long name, in a word.
@@ -114,17 +89,6 @@ func IsEncrypted(part []byte) bool {
 	hash, long := bytes.CutPrefix(part, []byte(LongPrefix))
 	word := bytes.TrimRight(hash, "=")
 	return isName(word) && (!long || len(word) == hashLen) && (len(word) == len(hash) || len(hash)%4 == 0)
-}
-
-// containsName reports whether a word of b[i:end] may hold an encrypted name.
-func containsName(b []byte, i, end int) bool {
-	b = b[:end]
-	for start, end := nextWord(b, i); start < len(b); start, end = nextWord(b, end) {
-		if _, ok := nameAt(b, start, end); ok {
-			return true
-		}
-	}
-	return false
 }
 
 // longStart returns the offset of the long name whose hash begins at start, or start

@@ -2,7 +2,6 @@ package scan
 
 import (
 	"bytes"
-	"iter"
 	"regexp"
 	"strings"
 )
@@ -52,28 +51,6 @@ func mayBegin(b []byte, i int) bool {
 //	NAME-2026-11-23  NAME_  NAMEM-bM-^@M-^Y
 func mayEnd(b []byte, i int) bool {
 	return b[i] == '-' || b[i] == '_' || bytes.HasPrefix(b[i:], []byte("M-"))
-}
-
-// namesIn yields the names that the word b[start:end] may hold: the first ones first, and
-// of those that begin at the same place the longest one.
-func namesIn(b []byte, start, end int) iter.Seq[Name] {
-	return func(yield func(Name) bool) {
-		if end-start > maxWord {
-			return
-		}
-		long := longStart(b, start) < start
-		for i := start; i+minName <= end && (i == start || !long); i++ {
-			for blocks := maxBlocks; blocks > 0; blocks-- {
-				stop := i + strict.EncodedLen(16*blocks)
-				if stop > end || stop < end && !mayEnd(b[:end], stop) || long && stop-i != hashLen {
-					continue
-				}
-				if isName(b[i:stop]) && mayBegin(b, i) && !yield(newName(b, i, stop, start, end)) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // equals are the ways in which `=`, the padding of a name, may be written: itself, and

@@ -56,30 +56,6 @@ func (t *Tree) isHung() bool {
 	return false
 }
 
-// prove returns the result of f, which looks at files. ok is false if one of the roots is not
-// what was found, before or after it: then another file system is mounted there. All that
-// was learned is forgotten, and the view is looked for again.
-func prove[A any](t *Tree, f func() A) (a A, ok bool) {
-	type proof struct {
-		a    A
-		lost bool
-	}
-	p, ok := within(t, func() (p proof) {
-		if t.view.identify() != t.view.ids {
-			return proof{lost: true}
-		}
-		p.a = f()
-		p.lost = t.view.identify() != t.view.ids
-		return p
-	})
-	if p.lost {
-		t.lost = true
-		t.forget()
-		return a, false
-	}
-	return p.a, ok
-}
-
 // within returns the result of f. ok is false if f takes longer than the timeout, or if
 // another look still hangs.
 func within[A any](t *Tree, f func() A) (a A, ok bool) {

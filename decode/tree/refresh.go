@@ -2,6 +2,20 @@ package tree
 
 import "time"
 
+// A Server is the gocryptfs that answers at CTLSOCK.
+type Server interface {
+	// Trust tells it who has mounted the file system that MOUNT lies in.
+	Trust(uid uint32)
+	// Peer returns the number of its process, if that is known.
+	Peer() (pid int, ok bool)
+}
+
+// A noServer is not known at all.
+type noServer struct{}
+
+func (noServer) Trust(uint32)      {}
+func (noServer) Peer() (int, bool) { return 0, false }
+
 // begin starts to look for the view.
 func (t *Tree) begin() {
 	mount, plain := t.mount, t.plainFlag
@@ -80,4 +94,28 @@ func (t *Tree) isElsewhere() bool {
 		t.peer, t.elsewhere = pid, ok && livesElsewhere(pid)
 	}
 	return t.elsewhere && t.plainFlag == ""
+}
+
+// prove returns the result of f, which looks at files. ok is false if one of the roots is not
+// what was found, before or after it: then another file system is mounted there. All that
+// was learned is forgotten, and the view is looked for again.
+func prove[A any](t *Tree, f func() A) (a A, ok bool) {
+	type proof struct {
+		a    A
+		lost bool
+	}
+	p, ok := within(t, func() (p proof) {
+		if t.view.identify() != t.view.ids {
+			return proof{lost: true}
+		}
+		p.a = f()
+		p.lost = t.view.identify() != t.view.ids
+		return p
+	})
+	if p.lost {
+		t.lost = true
+		t.forget()
+		return a, false
+	}
+	return p.a, ok
 }

@@ -80,14 +80,6 @@ type answer struct {
 	asked      time.Time
 }
 
-// A Server is the gocryptfs that answers at CTLSOCK.
-type Server interface {
-	// Trust tells it who has mounted the file system that MOUNT lies in.
-	Trust(uid uint32)
-	// Peer returns the number of its process, if that is known.
-	Peer() (pid int, ok bool)
-}
-
 // New returns the Tree of MOUNT, after looking for its view. If plain is empty, the mount
 // table names the plain directory. A look at files takes at most the timeout. server
 // may be nil.
@@ -107,12 +99,6 @@ func newTree(mount, plainFlag string, timeout time.Duration) *Tree {
 	return &Tree{mount: mount, plainFlag: plainFlag, timeout: timeout, server: noServer{}, maxListed: listingBytes, listings: map[string]*listing{},
 		seed: maphash.MakeSeed(), same: sameFile, links: readLinks}
 }
-
-// A noServer is not known at all.
-type noServer struct{}
-
-func (noServer) Trust(uint32)      {}
-func (noServer) Peer() (int, bool) { return 0, false }
 
 // Sub returns the cipher path of MOUNT, empty if that is the root of the view.
 func (t *Tree) Sub() string { return t.refreshedView().sub }
