@@ -84,7 +84,7 @@ type request struct {
 var (
 	errTooLong = errors.New("line too long")
 	errNUL     = errors.New("a path has no NUL")
-	errParent  = errors.New("a path has no ..")
+	errParent  = errors.New("`..` does not stand in a path")
 	errEmpty   = errors.New("empty line")
 	errOutside = errors.New("not below MOUNT")
 	errUnknown = errors.New("neither in an index nor known to gocryptfs")
