@@ -78,15 +78,18 @@ func wantsColor(stdout io.Writer) bool {
 func encryptPaths(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	debug.SetMemoryLimit(math.MaxInt64) // a batch of paths may need more than the filter
 	status := exitOK
-	o := encrypt.Options{PathsOnly: c.hideMeta, Plain: c.plain, Fail: func(path string, why error) {
+	o := encrypt.Options{PathsOnly: c.hideMeta, Fail: func(path string, why error) {
 		m.error(path+": "+why.Error(), "")
 		status = max(status, exitEncrypted)
 	}}
+	if c.plain != "" {
+		o.Plain, _ = filepath.Abs(c.plain) // without it, absolute paths are not understood
+	}
 	client := ctlsock.New(c.sock, c.timeout, m.warning)
 	defer client.Close()
 	if !c.indexOnly {
 		files, _ := connect(c, client, m)
-		o.Names, o.Plain = client, cmp.Or(files.Plain(), c.plain)
+		o.Names, o.Plain = client, cmp.Or(o.Plain, files.Plain())
 		o.NoIVs = files.Exists(".") && files.Deterministic()
 		if o.Sub = files.Sub(); o.Sub != "" {
 			o.PlainSub, _ = client.Decrypt(o.Sub)

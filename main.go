@@ -73,8 +73,9 @@ The way back:
   -version     print the version
   -h, -help    print this help
 
-Exit status: 0 input copied, 1 read or write failed,
-2 wrong usage, 3 -strict or -encrypt-paths.
+Exit status: 0 input copied, 1 read or write failed or
+trouble with FILE, 2 wrong usage, 3 -strict or
+-encrypt-paths.
 `
 
 // version is set by the linker. If it is empty, versionString uses that of the module.
@@ -84,8 +85,8 @@ func main() {
 	// Garbage collection takes cores from gocryptfs. With the default of 100, a replay
 	// of 100,000 names takes a tenth longer (2 cores).
 	debug.SetGCPercent(400)
-	// The heap would grow to five times the tables of a full index, which take 16 MiB.
-	debug.SetMemoryLimit(28 << 20)
+	// The heap would grow to five times the tables of a full index, which take 24 MiB.
+	debug.SetMemoryLimit(32 << 20)
 	surviveSignals()
 	os.Exit(run(os.Args[1:], waitingFile{os.Stdin}, waitingFile{os.Stdout}, os.Stderr))
 }

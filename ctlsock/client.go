@@ -133,7 +133,10 @@ func (c *Client) answer(q question) (path string, ok bool) {
 		c.stats.Hits++
 		return a.path, a.ok
 	}
-	if !q.isAskable() || c.pool.isDown(q) {
+	if !q.isAskable() {
+		return "", false
+	}
+	if c.pool.isDown(q) {
 		c.stats.Failed++
 		return "", false
 	}

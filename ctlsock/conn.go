@@ -26,7 +26,6 @@ type conn struct {
 	timeout time.Duration // of reads, as set at the socket
 	buf     []byte        // buf[:n] has arrived of a reply
 	n       int
-	idle    bool // has been idle, so the server may have closed it
 }
 
 // errPending is returned by receive if the answer is not complete.

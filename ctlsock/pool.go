@@ -77,7 +77,6 @@ func (p *pool) put(cn *conn) {
 		return
 	}
 	p.busy--
-	cn.idle = true
 	p.idle = append(p.idle, cn)
 }
 

@@ -8,13 +8,16 @@ import (
 	"gocryptfs-rsync-pretty/decode/style"
 )
 
+// maxFirst bounds Stats.First, in bytes: a long path of names.
+const maxFirst = 512
+
 // Stats counts what was found.
 type Stats struct {
 	Decoded   int64  // names shown in plain: paths, each of them once, and targets of links
 	Encrypted int64  // names that stayed encrypted, in whole or in part
 	Partly    int64  // those of them that are shown in part
 	Targets   int64  // those of them that are targets of links
-	First     string // the first name that stayed encrypted
+	First     string // the beginning of the first name that stayed encrypted
 	Indexed   int64  // answers from the index
 
 	// Records of each kind, without those about housekeeping files, if Options.Report is
@@ -140,7 +143,7 @@ func (w *rewriter) tally(b []byte, t scan.Token, m match) {
 		}
 	}
 	if w.count.Encrypted == 0 {
-		w.count.First = string(stays)
+		w.count.First = string(stays[:min(len(stays), maxFirst)])
 	}
 	w.count.Encrypted++
 	if m.found() && !m.whole() {

@@ -22,7 +22,7 @@ func identify(dir string) identity {
 	return identity{uint64(fi.Sys().(*syscall.Stat_t).Dev)}
 }
 
-// mountedBy returns the user who mounted a file system.
+// mountedBy returns the user who mounted a file system, or -1 if that is not known.
 func mountedBy(m *mountinfo.Info) int {
 	if m == nil {
 		return 0
@@ -38,7 +38,7 @@ func mountedBy(m *mountinfo.Info) int {
 			return int(mounts[i].Owner)
 		}
 	}
-	return 0
+	return -1
 }
 
 // livesElsewhere reports false: there are no mount namespaces.
