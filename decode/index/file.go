@@ -40,6 +40,7 @@ type file struct {
 	other  int64 // bytes after the last line of an index
 
 	isIndex bool // it has at least the beginning of a line
+	foreign bool // it has something else
 }
 
 // open opens the file, unless it cannot be used.
@@ -113,7 +114,7 @@ func (f *file) check() {
 	fi, err := f.data.Stat()
 	switch {
 	case err != nil || fi.Size() == 0:
-	case !f.isIndex || f.other > maxOther:
+	case !f.isIndex && f.foreign || f.other > maxOther:
 		f.trouble(f.path+" is not an index: it has other lines than CIPHERPATH<tab>PLAINPATH",
 			"it is not used and not changed; give another file")
 		f.drop()
@@ -181,6 +182,7 @@ func (f *file) each(visit func(l line, at int64)) {
 		}
 		text = bytes.TrimSuffix(text, []byte("\n"))
 		f.isIndex = f.isIndex || isTorn(text)
+		f.foreign = f.foreign || err == nil && !isSpace(text) || len(bytes.Trim(text, "\t")) > 0
 		if err != nil {
 			if err != io.EOF {
 				f.trouble(err.Error(), "names that could not be read are looked up elsewhere")

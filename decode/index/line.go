@@ -28,12 +28,14 @@ func split(text []byte) (l line, ok bool) {
 		bytes.Count(l.cipher, []byte("/")) == bytes.Count(l.plain, []byte("/"))
 }
 
-// isTorn reports whether text is the beginning of a line, or what stands in its place
-// before it is written.
+// isTorn reports whether text is the beginning of a line.
 func isTorn(text []byte) bool {
 	cipher, _, ok := bytes.Cut(text, []byte("\t"))
-	return ok && isCipher(cipher) || ok && len(bytes.Trim(text, "\t")) == 0
+	return ok && isCipher(cipher)
 }
+
+// isSpace reports whether text is what stands in the place of a line before it is written.
+func isSpace(text []byte) bool { return len(text) > 0 && len(bytes.Trim(text, "\t")) == 0 }
 
 // isCipher reports whether path consists of encrypted names.
 func isCipher(path []byte) bool {
