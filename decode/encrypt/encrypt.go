@@ -8,6 +8,7 @@ package encrypt
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"strings"
@@ -38,9 +39,10 @@ type Names interface {
 
 // Options configures Copy. All paths are from the root of the view.
 type Options struct {
-	Names Names // asked for what is not in the index; may be nil
+	Names Names // asked first; may be nil
 
-	// Index calls visit with the paths of each line, the newest last; may be nil.
+	// Index calls visit with the paths of each line, the newest last. It has names that
+	// are gone, or are not UTF-8. It may be nil.
 	Index func(visit func(cipher, plain []byte))
 
 	Plain         string // the plain directory; absolute paths may lie below it
@@ -60,8 +62,8 @@ func Copy(dst io.Writer, src io.Reader, o Options) error {
 	in, out := bufio.NewReaderSize(src, maxLine), bufio.NewWriter(dst)
 	for {
 		b, err := o.read(in)
-		o.fromIndex(b)
 		o.fromNames(b)
+		o.fromIndex(b)
 		o.write(out, b)
 		if flushErr := out.Flush(); flushErr != nil {
 			return flushErr
@@ -118,7 +120,7 @@ func (o *Options) read(in *bufio.Reader) (batch []request, err error) {
 func (o *Options) plainPath(line string) (path string, err error) {
 	path = escape.Undo([]byte(line))
 	dir := o.PlainSub
-	if below, ok := strings.CutPrefix(path+"/", strings.TrimSuffix(o.Plain, "/")+"/"); ok && o.Plain != "" {
+	if below, ok := strings.CutPrefix(squeeze(path)+"/", squeeze(o.Plain)+"/"); ok && o.Plain != "" {
 		path, dir = below, ""
 	}
 	names := strings.Split(dir, "/")
@@ -147,15 +149,35 @@ func (o *Options) plainPath(line string) (path string, err error) {
 	return path, nil
 }
 
-// fromIndex sets the cipher paths that the index has. The newest line is the best: a
-// directory that was made anew has another cipher path.
+// squeeze returns an absolute path without doubled slashes, `.` and a slash at its end. It keeps
+// `..`, and other paths as they are.
+func squeeze(path string) string {
+	if !strings.HasPrefix(path, "/") {
+		return path
+	}
+	short := ""
+	for name := range strings.SplitSeq(path, "/") {
+		if name != "" && name != "." {
+			short += "/" + name
+		}
+	}
+	return short
+}
+
+// fromIndex sets the cipher paths that are not known yet, if the index has them. The newest
+// line is the best: in forward mode, a directory that was made anew has another cipher path.
 func (o *Options) fromIndex(batch []request) {
 	if o.Index == nil {
 		return
 	}
 	found := map[string]string{}
 	for _, r := range batch {
-		found[r.plain] = ""
+		if r.cipher == "" {
+			found[r.plain] = ""
+		}
+	}
+	if len(found) == 0 {
+		return
 	}
 	o.Index(func(cipher, plain []byte) {
 		if bytes.Contains(plain, []byte(`\#`)) {
@@ -170,11 +192,11 @@ func (o *Options) fromIndex(batch []request) {
 		}
 	})
 	for i, r := range batch {
-		batch[i].cipher = found[r.plain]
+		batch[i].cipher = cmp.Or(r.cipher, found[r.plain])
 	}
 }
 
-// fromNames asks for the other cipher paths, several at the same time.
+// fromNames asks for the cipher paths, several at the same time.
 func (o *Options) fromNames(batch []request) {
 	if o.Names == nil {
 		return
