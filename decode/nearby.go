@@ -20,8 +20,7 @@ const (
 )
 
 var (
-	heading  = regexp.MustCompile(colon + `$`)
-	headings = regexp.MustCompile(colon + `[\r\n]`)
+	heading = regexp.MustCompile(colon + `$`)
 
 	// afterDir is what follows the path: `:`, `/:`, `":`, `/":`, with colors between them.
 	afterDir = regexp.MustCompile(`^(?:` + sgr + `)*/?(?:` + sgr + ")*[\"'`]?(?:" + sgr + `)*` + colon + `$`)
@@ -80,17 +79,28 @@ func (n *nearby) pass(b []byte, i, j int) {
 	}
 	n.gap += end
 	n.endRecord(b[:i+end])
-	if n.header != "" && headings.Match(b[i+end:j]) {
-		n.header = "" // this may be a directory outside the view
+	for at := i + end + 1; n.header != ""; at += end + 1 {
+		if end = bytes.IndexAny(b[at:j], "\r\n"); end < 0 {
+			return
+		}
+		if isHeading(b[:at+end]) {
+			n.header = "" // this may be a directory outside the view
+		}
 	}
+}
+
+// isHeading reports whether the record that ends with b is a heading.
+func isHeading(b []byte) bool {
+	end := b[max(0, len(b)-maxHeading):]
+	return bytes.IndexByte(end, ':') >= 0 && heading.Match(end)
 }
 
 // endRecord takes note of the end of a record, at the end of b.
 func (n *nearby) endRecord(b []byte) {
 	next := nearby{header: n.header}
-	if end := b[max(0, len(b)-maxHeading):]; bytes.IndexByte(end, ':') >= 0 && heading.Match(end) {
+	if isHeading(b) {
 		next.header = ""
-		if n.whole && n.gap <= len(end) && afterDir.Match(end[len(end)-n.gap:]) {
+		if n.whole && n.gap <= maxHeading && afterDir.Match(b[len(b)-n.gap:]) {
 			next.header = n.cipher
 		}
 	}

@@ -3,6 +3,8 @@ package decode
 import (
 	"encoding/base64"
 	"fmt"
+	"gocryptfs-rsync-pretty/decode/scan"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,6 +97,31 @@ func TestMetaWithSuffix(t *testing.T) {
 					t.Fatalf("%d after %q, cut into %v:\ngot  %q\nwant %q", n, sep, cuts, got, want)
 				}
 			}
+		}
+	}
+}
+
+// TestBoundsCut checks that text at the bounds of a word and of a heading is decoded in the
+// same way wherever it is cut.
+func TestBoundsCut(t *testing.T) {
+	known := paths{encA: "dir", encA + "/" + encB: "dir/file"}
+	var texts []string
+	for n := 480; n < 540; n++ {
+		word := encA + "-" + strings.Repeat("x", n-len(encA)-2) + "_"
+		texts = append(texts, word+"g", word+"gzzz", word+"gocryptfs", word+scan.LongPrefix+"z")
+	}
+	for _, n := range []int{1, 120, 200} {
+		texts = append(texts, encA+":\nx\nfoo:"+strings.Repeat(" ", n)+"\n"+encB+"\n", encA+":"+strings.Repeat(" ", n)+"\n"+encB+"\n")
+	}
+	for _, text := range texts {
+		want := copyAll(t, strings.NewReader(text), Options{Names: known})
+		for at := max(0, len(text)-30); at < len(text); at++ {
+			if got := copyAll(t, inPieces(text[:at], text[at:]), Options{Names: known}); got != want {
+				t.Fatalf("cut at %d of %q:\ngot  %q\nwant %q", at, text, got, want)
+			}
+		}
+		if got := copyAll(t, inPieces(slices.Collect(strings.Lines(text))...), Options{Names: known}); got != want {
+			t.Errorf("line by line: %q\ngot  %q\nwant %q", text, got, want)
 		}
 	}
 }

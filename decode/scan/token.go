@@ -70,7 +70,8 @@ func (s *Scanner) next(b []byte, i int, final bool) (t Token, ok bool) {
 	}
 	for start, end := nextWord(b, i); start < len(b); start, end = nextWord(b, end) {
 		arrow := end-start <= MaxToken && afterArrow(b, start)
-		if !arrow && end-start > maxWord {
+		// The end of a word that is too long may be held back, as the beginning of LongPrefix.
+		if open := end == len(b) && !final && end-start <= maxWord+len(longWord); !arrow && end-start > maxWord && !open {
 			continue
 		}
 		stop, incomplete := beforeLong(b, start, end, final)
