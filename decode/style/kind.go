@@ -29,8 +29,9 @@ var (
 	// ts, journalctl, and scripts that print the time in brackets. A record may have
 	// several of these, as in the output of timemachine in a journal.
 	prefixForm = regexp.MustCompile(`^(?:` +
-		`(?:\d{4}[-/]\d\d[-/]\d\d[ T]|[A-Z][a-z][a-z] [ \d]\d )?` +
+		`(?:\d{4}[-/]\d\d[-/]\d\d[ T]|[A-Z][a-z][a-z] [ \d]\d )` +
 		`\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)? (?:\[\d+\] |timemachine: |[^\s:]+ [^\s:]+\[\d+\]: )?` +
+		`|\d\d:\d\d:\d\d(?:[.,]\d+)? ` +
 		`|\[(?:\d{4}-\d\d-\d\d[ T])?\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\] ` +
 		`|openrsync\(\d+\): )+`)
 
@@ -187,20 +188,22 @@ var metaForm = sync.OnceValue(func() *regexp.Regexp {
 		// rsync -vv, rm -v
 		`PATH (?:is uptodate|exists(?: \([a-z ]+\))?|is newer|is over max-size|is under min-size)`,
 		`(?:deleting|not creating new file|sender removed|sender file already removed:|removed) ["']?PATH["']?`,
-		`backed up PATH to REST[^\s:]*`,
+		`backed up PATH to PATH[^\s:]*`,
 		`\[[a-zA-Z]+\] (?:hiding|showing|protecting|risking) file PATH because of pattern .*`,
 
 		// rsync -vvv
-		`set (?:modtime|modtime, atime|uid|gid) of PATH (?:to \(|from )\d.*`,
-		`(?:\[[a-zA-Z]+\] )?(?:make_file|recv_file_name|recv_generator|recv_files|send_files|delete_item)\((?:\d+, )?PATH[,)][^:]*`,
-		`hlink for \d+ \(PATH,\d+\): .*`,
+		`set (?:modtime|modtime, atime) of PATH to \(\d+\) (?:[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}|\d[-\d:/ ,()]*)`,
+		`set [ug]id of PATH from \d+ to \d+`,
+		`(?:\[[a-zA-Z]+\] )?(?:make_file|recv_file_name|recv_generator|recv_files|send_files|delete_item)` +
+			`\((?:\d+, )?PATH(?:,[*\d]+)*\)(?: mode=\d+ flags=\d+)?`,
+		`hlink for \d+ \(PATH,\d+\): (?:looking for a leader|waiting for \d+|virtual first|found flist match \(alt -?\d+\)|leader is \d+ \(PATH\))`,
 		`(?:send_files mapped|calling match_sums|sender finished|recv mapped|gen mapped|finishing|renaming) ` +
 			`PATH(?: of size \d+| to PATH)?`,
 
 		// rsync's daemon; rsync --out-format, and lists of paths
 		`(?:send|recv|del\.) \S+ \[\S+\] \S* \(\S*\) PATH \d+`,
 		`SEP*(?:(?:ITEM|send|recv|del\.|\*deleting|[-bcdlps][-rwxsStT]{9}|[-.,:/T]*\d[-\d.,:/T]*[KMGTP]?|[0-9a-f]{32,128}` +
-			`|[A-Za-z_]+" *:|[-=]>|PATH|<PATH>)(?:SEP+|$))+`,
+			`|(?:op|name|file|path|item|what|type|size|len|mtime|date|time|link|hardlink|target)" *:|[-=]>|PATH|<PATH>)(?:SEP+|$))+`,
 	}, "|")
 	for _, word := range [][2]string{
 		{"ITEM", `[<>ch.][fdLDS][+.?cstTpogunabxf ]{7,11}`},
@@ -213,9 +216,6 @@ var metaForm = sync.OnceValue(func() *regexp.Regexp {
 	}
 	return regexp.MustCompile(`^(?:` + text + `)$`)
 })
-
-// troubleForm matches the name of a value, as in JSON, that says that something is wrong.
-var troubleForm = regexp.MustCompile(`(?i)(?:err|code|status|fail|level)[a-z_]*"? *[:=]`)
 
 // breaks are the characters between the columns of a record, in a class of a regular
 // expression.
@@ -234,5 +234,5 @@ func isMeta(b []byte, mount string) bool {
 			break
 		}
 	}
-	return !troubleForm.Match(b) && metaForm().Match(leafForm.ReplaceAll(b, []byte{0}))
+	return metaForm().Match(leafForm.ReplaceAll(b, []byte{0}))
 }

@@ -207,7 +207,10 @@ func TestErrorsStay(t *testing.T) {
 			"backed up %s to /b/gocryptfs.conf: No space left on device", "recv_generator(%s): failed", "sender removed %s: Permission denied",
 			`{"level":"error","msg":"open %s: permission denied"}`, `{"error":"Permission denied","path":"%s"}`, `{"path":"%s","error":{"code":13,"text":"denied"}}`,
 			`level=error msg="cannot read" path="%s"`, "<3>%s is damaged", "%s is not readable", "%s exists, but cannot be read", "*** %s ***",
-			"/usr/bin/tool failed on %s", `{"errno":13,"path":"%s"}`, `{"path":"%s","status":1}`,
+			"set uid of %s from 5 to 6 failed: Operation not permitted (1)", "set modtime of %s to (1) failed Operation not permitted",
+			"recv_generator(%s) failed Input/output error", "[sender] make_file(%s) cannot stat", "send_files(3, %s) open failed",
+			"hlink for 3 (%s,3): Permission denied", "backed up %s to nowhere failed /gocryptfs.conf", "12:00:00 Permission denied[13]: %s",
+			`{"error":"%s"}`, `{"missing": "%s"}`, `{"unreadable": ["%s"]}`, `{"errors":{"%s":5}}`, "/usr/bin/tool failed on %s", `{"errno":13,"path":"%s"}`, `{"path":"%s","status":1}`,
 		} {
 			failures = append(failures, fmt.Sprintf(form, file))
 		}
