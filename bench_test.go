@@ -229,7 +229,7 @@ func (b *bench) names(t *testing.T) {
 	b.row(wire, speed(wire), "", "")
 	b.row("replay with a full index", speed(indexed), "", "")
 	ratio := m[wire].wall.Seconds() / m[filter].wall.Seconds()
-	b.row("replay : wire client", fmt.Sprintf("%.2f", ratio), "≥ 0.65", ratio >= 0.65)
+	b.row("replay : wire client", fmt.Sprintf("%.2f", ratio), "≥ 0.70", ratio >= 0.70)
 	ratio = m[wire].wall.Seconds() / m[indexed].wall.Seconds()
 	b.row("replay with a full index : wire client", fmt.Sprintf("%.2f", ratio), "≥ 3", ratio >= 3)
 	ratio = m[xray].wall.Seconds() / m[filter].wall.Seconds()
@@ -298,7 +298,7 @@ func (b *bench) rsync(t *testing.T) {
 	})
 	ratio := m[filtered].wall.Seconds() / m[alone].wall.Seconds()
 	b.row("rsync -ain | filter : rsync -ain", fmt.Sprintf("%.2f (%.2f s : %.2f s)", ratio,
-		m[filtered].wall.Seconds(), m[alone].wall.Seconds()), "≤ 1.4", ratio <= 1.4)
+		m[filtered].wall.Seconds(), m[alone].wall.Seconds()), "≤ 1.5", ratio <= 1.5)
 	ratio = m[indexed].wall.Seconds() / m[alone].wall.Seconds()
 	b.row("rsync -ain | filter -map : rsync -ain", fmt.Sprintf("%.2f", ratio), "≤ 1.12", ratio <= 1.12)
 }
@@ -460,7 +460,7 @@ func (b *bench) million(t *testing.T) {
 	}
 	fmt.Fprintln(&one, fakeName(0))
 	file, log := filepath.Join(b.dir, "million"), filepath.Join(b.dir, "one")
-	names, paths := filepath.Join(b.dir, "alone"), filepath.Join(b.dir, "plain")
+	names, paths := filepath.Join(b.dir, "alone"), filepath.Join(b.dir, "plain paths")
 	for name, text := range map[string][]byte{file: index.Bytes(), log: one.Bytes(), names: alone.Bytes(), paths: plain.Bytes()} {
 		check(t, os.WriteFile(name, text, 0o600))
 	}
@@ -553,6 +553,15 @@ func (b *bench) hostile(t *testing.T) {
 		fmt.Fprintf(&glued, "%s%s ", []string{`\n`, "x-", `\u001b[32m`, "%0A", "=3D"}[i%5], fakeName(i))
 		fmt.Fprintf(&joined, "%s%c", fakeName(i), "_-_-_-_-_ "[i%10])
 	}
+	odd := filepath.Join(b.dir, "odd index") // eight long lines for one path, full of escapes, and others like them
+	dirs, escapes := strings.Repeat(fakeName(1)+"/", 110), strings.Repeat(strings.Repeat(`\#012`, 45)+"/", 110)
+	var lines strings.Builder
+	for i := range 8 {
+		fmt.Fprintf(&lines, "%s%s\t%s%s\n%s%s\t%sgood\n", dirs, fakeName(2), escapes, strings.Repeat("x", 300), dirs, fakeName(10+i), escapes)
+	}
+	if err := os.WriteFile(odd, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	const size = 1 << 20
 	for _, tt := range []struct {
 		name string
@@ -577,6 +586,7 @@ func (b *bench) hostile(t *testing.T) {
 		{"empty lines in color", at(m.Dir, "-color=always"), "\n"},
 		{"figures in a line", at(m.Dir, "-hide-meta", "-color=always"), "1 1% 1:1:1 "},
 		{"lists that are not hidden", at(m.Dir, "-hide-meta", "-v"), "-rw-r--r-- " + strings.Repeat("00:00 ", 1000) + "gocryptfs.conf x\n"},
+		{"words, with an odd index", []string{"-map", odd}, strings.Repeat(fakeName(1)+" "+fakeName(2)+" "+fakeName(1)+"/"+fakeName(2)+"\n", 10)},
 		{"words, MOUNT 1 deep", inside(1), words},
 		{"words, MOUNT 10 deep", inside(10), words},
 		{"words, MOUNT 40 deep", inside(40), words},
