@@ -52,8 +52,8 @@ func (a *ahead) find(q question) int {
 // takeUpTo removes the pending questions up to index last, and returns the answer to
 // that one, if there is one.
 //
-// If it has to wait, it waits for the last answer of a window and then for the first
-// one. The others have arrived by then: gocryptfs answers questions that arrive together
+// If it has to wait, it waits for the last answer of a window, and then takes the others.
+// They have arrived by then: gocryptfs answers questions that arrive together
 // last first, and later ones in order. Waiting for each one would make a replay of
 // 100,000 names half as long again.
 func (a *ahead) takeUpTo(last int) (answer, error) {
@@ -65,10 +65,12 @@ func (a *ahead) takeUpTo(last int) (answer, error) {
 			a.send()
 		}
 		n = min(last, a.sent-1)
+		end := n + 1
 		if a.pending[n].cn != nil {
-			a.traffic.receive(a.pending[max(n, min(window, a.sent)-1)])
+			end = max(end, min(window, a.sent))
+			a.traffic.receive(a.pending[end-1])
 		}
-		for _, p := range a.pending[:n+1] {
+		for _, p := range a.pending[:end] {
 			a.traffic.receive(p)
 		}
 	}
