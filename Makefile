@@ -24,7 +24,7 @@ picture: ## make README's picture from the demo
 	testdata/picture.sh >testdata/terminal.svg
 
 test: deps .tools/gocryptfs ## run every test with the race detector
-	go test -race -timeout 15m ./...
+	go test -race -timeout 25m ./...
 
 lint: deps .tools/staticcheck ## check code, man page and scripts, for every platform
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
