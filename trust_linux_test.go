@@ -546,10 +546,10 @@ func mountForeign(t *testing.T, victim, fstype, source, at string, hangs, privat
 	if err != nil {
 		t.Fatal(err)
 	}
-	go server.Serve()
 	if hangs {
 		f.hangs = make(chan struct{})
 	}
+	go server.Serve()
 	t.Cleanup(func() {
 		if hangs {
 			close(f.hangs)
