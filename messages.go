@@ -2,11 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"time"
+
 	"gocryptfs-rsync-pretty/ctlsock"
 	"gocryptfs-rsync-pretty/decode"
 	"gocryptfs-rsync-pretty/decode/escape"
-	"io"
-	"time"
 )
 
 // messages writes to the user. A message is one line, `name: kind: what`, in lower

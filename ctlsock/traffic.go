@@ -107,8 +107,8 @@ func (t *traffic) read(p *pending) bool {
 	return true
 }
 
-// await waits until p is answered. It takes other answers and sends more questions. If nothing is answered for
-// the timeout, it gives up all questions under way.
+// await waits until p is answered. It takes other answers and sends more questions. If
+// nothing is answered for the timeout, it gives up all questions under way.
 func (t *traffic) await(p *pending) {
 	for p.cn != nil {
 		under := slices.Clone(t.under)

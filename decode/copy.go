@@ -19,11 +19,12 @@ package decode
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"time"
+
 	"gocryptfs-rsync-pretty/decode/index"
 	"gocryptfs-rsync-pretty/decode/scan"
 	"gocryptfs-rsync-pretty/decode/style"
-	"io"
-	"time"
 )
 
 const (

@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"gocryptfs-rsync-pretty/decode/style"
-	"gocryptfs-rsync-pretty/decode/tree"
 	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"gocryptfs-rsync-pretty/decode/style"
+	"gocryptfs-rsync-pretty/decode/tree"
 
 	"github.com/google/go-cmp/cmp"
 )

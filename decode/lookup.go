@@ -1,12 +1,13 @@
 package decode
 
 import (
-	"gocryptfs-rsync-pretty/decode/index"
-	"gocryptfs-rsync-pretty/decode/scan"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"gocryptfs-rsync-pretty/decode/index"
+	"gocryptfs-rsync-pretty/decode/scan"
 )
 
 // exactBytes bounds the doubtful names and the targets that are remembered.

@@ -1,8 +1,6 @@
 package decode
 
 import (
-	"gocryptfs-rsync-pretty/decode/escape"
-	"gocryptfs-rsync-pretty/decode/scan"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -12,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"gocryptfs-rsync-pretty/decode/escape"
+	"gocryptfs-rsync-pretty/decode/scan"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"

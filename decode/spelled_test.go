@@ -3,10 +3,11 @@ package decode
 import (
 	"encoding/base64"
 	"fmt"
-	"gocryptfs-rsync-pretty/decode/scan"
 	"slices"
 	"strings"
 	"testing"
+
+	"gocryptfs-rsync-pretty/decode/scan"
 
 	"github.com/google/go-cmp/cmp"
 )

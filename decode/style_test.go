@@ -3,11 +3,12 @@ package decode
 import (
 	"bytes"
 	"fmt"
-	"gocryptfs-rsync-pretty/decode/scan"
-	"gocryptfs-rsync-pretty/decode/style"
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"gocryptfs-rsync-pretty/decode/scan"
+	"gocryptfs-rsync-pretty/decode/style"
 
 	"github.com/google/go-cmp/cmp"
 )

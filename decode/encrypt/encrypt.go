@@ -123,10 +123,7 @@ func (o *Options) plainPath(line string) (path string, err error) {
 	if below, ok := strings.CutPrefix(squeeze(path)+"/", squeeze(o.Plain)+"/"); ok && o.Plain != "" {
 		path, dir = below, ""
 	}
-	names := strings.Split(dir, "/")
-	for name := range strings.SplitSeq(path, "/") {
-		names = append(names, name)
-	}
+	names := strings.Split(dir+"/"+path, "/")
 	n := 0
 	for _, name := range names {
 		switch {

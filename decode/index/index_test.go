@@ -3,7 +3,6 @@ package index
 import (
 	"bytes"
 	"fmt"
-	"gocryptfs-rsync-pretty/decode/scan"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"gocryptfs-rsync-pretty/decode/scan"
 )
 
 const (

@@ -96,8 +96,8 @@ func sides(m *mountinfo.Info) (reverse, forward bool) {
 		reverse = strings.HasSuffix(m.FSType, "reverse")
 		return reverse, !reverse
 	}
-	any := slices.Contains([]string{"macfuse", "osxfuse", "fusefs", "fuse"}, m.FSType)
-	return any, any
+	fuse := slices.Contains([]string{"macfuse", "osxfuse", "fusefs", "fuse"}, m.FSType)
+	return fuse, fuse
 }
 
 // typed reports whether the table says that a mount is one of gocryptfs.

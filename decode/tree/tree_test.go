@@ -3,9 +3,6 @@ package tree
 import (
 	"errors"
 	"fmt"
-	"gocryptfs-rsync-pretty/decode"
-	"gocryptfs-rsync-pretty/decode/escape"
-	"gocryptfs-rsync-pretty/decode/scan"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -14,6 +11,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gocryptfs-rsync-pretty/decode"
+	"gocryptfs-rsync-pretty/decode/escape"
+	"gocryptfs-rsync-pretty/decode/scan"
 
 	"github.com/moby/sys/mountinfo"
 )
