@@ -13,39 +13,28 @@ const window = maxWidth / 2
 // An ahead holds the questions that are asked before their answers are needed.
 type ahead struct {
 	traffic *traffic
-	pending []*pending        // not taken yet, oldest first
-	waiting map[question]bool // the questions in pending
-	sent    int               // number of pending that have been sent; the rest is being collected
+	pending []*pending // not taken yet, oldest first; the newest may be in the queue of traffic
 }
 
 // isFull reports whether two windows of answers have not been taken yet.
 func (a *ahead) isFull() bool { return len(a.pending) >= 2*window }
 
+// sent returns the number of pending questions that are not in the queue.
+func (a *ahead) sent() int { return len(a.pending) - len(a.traffic.queue) }
+
 // add collects a question, and sends all that have been collected if they are a window.
 // Sending each one as it comes would wake up gocryptfs every time.
 func (a *ahead) add(q question) {
-	a.pending = append(a.pending, &pending{question: q, err: errPending})
-	a.waiting[q] = true
-	if len(a.pending)-a.sent >= window {
-		a.send()
-	}
-}
-
-// send sends the questions that have been collected, as many as the server may have.
-func (a *ahead) send() {
-	for a.sent < len(a.pending) && a.traffic.begin(a.pending[a.sent]) {
-		a.sent++
+	p := &pending{question: q, err: errPending}
+	a.pending = append(a.pending, p)
+	a.traffic.queue = append(a.traffic.queue, p)
+	if len(a.traffic.queue) >= window {
+		a.traffic.sendQueue()
 	}
 }
 
 // find returns the index of q in the pending questions, or -1.
 func (a *ahead) find(q question) int {
-	if len(a.pending) > 0 && a.pending[0].question == q {
-		return 0 // nearly always
-	}
-	if !a.waiting[q] {
-		return -1
-	}
 	return slices.IndexFunc(a.pending, func(p *pending) bool { return p.question == q })
 }
 
@@ -57,28 +46,21 @@ func (a *ahead) find(q question) int {
 // last first, and later ones in order. Waiting for each one would make a replay of
 // 100,000 names half as long again.
 func (a *ahead) takeUpTo(last int) (answer, error) {
-	if last >= a.sent || a.pending[last].cn != nil {
+	p, end := a.pending[last], last+1
+	if p.err == errPending {
 		defer a.traffic.stopwatch(time.Now())
+		if last >= a.sent() {
+			a.traffic.sendQueue()
+		}
+		end = max(end, min(window, a.sent()))
+		a.traffic.receive(a.pending[end-1])
 	}
-	for n := -1; n < last; { // more than once if the server may not have all of them together
-		if last >= a.sent {
-			a.send()
+	for i, p := range a.pending[:end] {
+		if i >= a.sent() { // the server may not have all of them together
+			a.traffic.sendQueue()
 		}
-		n = min(last, a.sent-1)
-		end := n + 1
-		if a.pending[n].cn != nil {
-			end = max(end, min(window, a.sent))
-			a.traffic.receive(a.pending[end-1])
-		}
-		for _, p := range a.pending[:end] {
-			a.traffic.receive(p)
-		}
-	}
-	p := a.pending[last]
-	for _, p := range a.pending[:last+1] {
-		delete(a.waiting, p.question)
+		a.traffic.receive(p)
 	}
 	a.pending = a.pending[last+1:]
-	a.sent -= last + 1
 	return p.answer, p.err
 }

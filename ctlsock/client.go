@@ -25,7 +25,7 @@ type Client struct {
 	cache   cache
 	traffic *traffic
 	ahead   ahead
-	stats   Stats         // without Wait
+	stats   Stats
 	lost    time.Duration // spent on questions that the server had no answer to
 }
 
@@ -43,17 +43,14 @@ func New(path string, timeout time.Duration, warn func(what, hint string)) *Clie
 	p := &pool{reporter: reporter{path: path, timeout: timeout, warn: warn, warned: map[string]bool{}},
 		retry: retryEvery, maxConns: maxWidth + 1}
 	p.dial = p.connect
-	p.trusted.Store(-1)
 	t := &traffic{pool: p, cache: newCache(), width: startWidth}
-	c := &Client{pool: p, cache: t.cache, traffic: t, ahead: ahead{traffic: t, waiting: map[question]bool{}}}
-	t.more = c.ahead.send
-	return c
+	return &Client{pool: p, cache: t.cache, traffic: t, ahead: ahead{traffic: t}}
 }
 
 // Trust adds a user whose socket may be asked, besides those of root and of the user who
 // runs the program. It replaces the user added before. A Client that has found a socket
 // of that user before tries it again within a second.
-func (c *Client) Trust(uid uint32) { c.pool.trusted.Store(int64(uid)) }
+func (c *Client) Trust(uid uint32) { c.pool.trusted.Store(uid) }
 
 // Peer returns the process number of the gocryptfs that the last connection was made to.
 // ok is false before the first connection, if it is in another PID namespace, and on other
@@ -66,7 +63,7 @@ func (c *Client) Peer() (pid int, ok bool) {
 // Connect makes a first connection. A failure is reported at once, and Connect
 // keeps trying in the background. It reports whether it has connected.
 func (c *Client) Connect() (ok bool) {
-	cn, err := c.pool.get()
+	cn, err := c.pool.get(0)
 	if err != nil {
 		c.pool.fail(err, question{}) // gocryptfs replies that the input is empty
 		return false
@@ -76,13 +73,17 @@ func (c *Client) Connect() (ok bool) {
 }
 
 // Close ends the probe and closes all connections.
-func (c *Client) Close() { c.traffic.close() }
+func (c *Client) Close() {
+	for _, p := range c.traffic.under {
+		p.cn.close()
+	}
+	c.pool.close()
+}
 
 // Stats returns the counts so far.
 func (c *Client) Stats() Stats {
-	s := c.stats
-	s.Wait = c.traffic.waited
-	return s
+	c.stats.Wait = c.traffic.waited
+	return c.stats
 }
 
 // Decrypt returns the plain path of a cipher path. The cipher path must be relative
@@ -123,12 +124,13 @@ func (c *Client) PrepareEncrypt(plain string) bool {
 
 // answer returns the answer to q. ok is false, too, if there is none.
 func (c *Client) answer(q question) (path string, ok bool) {
-	var failed error
+	fresh := false
 	if i := c.ahead.find(q); i >= 0 {
-		var a answer
-		if a, failed = c.ahead.takeUpTo(i); failed == nil {
+		a, err := c.ahead.takeUpTo(i)
+		if err == nil {
 			return a.path, a.ok
-		} // it is asked once more, alone
+		}
+		fresh = isFault(err) // it is asked once more, alone
 	} else if a, known := c.cache.Get(q); known {
 		c.stats.Hits++
 		return a.path, a.ok
@@ -141,7 +143,7 @@ func (c *Client) answer(q question) (path string, ok bool) {
 		return "", false
 	}
 	start := time.Now()
-	a, err := c.traffic.ask(q, isFault(failed))
+	a, err := c.traffic.ask(q, fresh)
 	if err != nil {
 		c.stats.Failed++
 		c.fault(q, err, time.Since(start))
@@ -169,7 +171,7 @@ func (c *Client) prepare(q question) bool {
 	if c.ahead.isFull() {
 		return false
 	}
-	if !c.ahead.waiting[q] && !c.cache.Contains(q) && q.isAskable() && !c.pool.isDown(q) {
+	if c.ahead.find(q) < 0 && !c.cache.Contains(q) && q.isAskable() && !c.pool.isDown(q) {
 		c.ahead.add(q)
 	}
 	return true

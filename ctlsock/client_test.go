@@ -552,7 +552,7 @@ func TestTooFewDescriptors(t *testing.T) {
 		pool.retry = limit // no probe comes in between
 		real, refused := pool.dial, 0
 		pool.dial = func() (*conn, error) {
-			if pool.busy >= most {
+			if len(c.traffic.under) >= most {
 				refused++
 				return nil, fmt.Errorf("dial: %w", syscall.EMFILE)
 			}

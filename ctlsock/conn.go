@@ -22,11 +22,13 @@ import (
 // empty name without an error, and the rest of it as the answer to the next
 // question.
 type conn struct {
-	fd      int
-	timeout time.Duration // of reads, as set at the socket
-	buf     []byte        // buf[:n] has arrived of a reply
-	n       int
+	fd  int
+	buf []byte // buf[:n] has arrived of a reply
+	n   int
 }
+
+// slow is how long receive waits.
+const slow = 100 * time.Millisecond
 
 // errPending is returned by receive if the answer is not complete.
 var errPending = errors.New("no answer yet")
@@ -46,7 +48,9 @@ func dial(path string, timeout time.Duration) (*conn, error) {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	c := &conn{fd: fd, buf: make([]byte, 1024)}
-	err = syscall.EINTR
+	if err = c.limit(syscall.SO_RCVTIMEO, slow); err == nil {
+		err = syscall.EINTR
+	}
 	for deadline := time.Now().Add(timeout); err == syscall.EINTR; { // as after a stop
 		if err = c.limit(syscall.SO_SNDTIMEO, time.Until(deadline)); err == nil {
 			err = syscall.Connect(fd, &syscall.SockaddrUnix{Name: path})
@@ -70,25 +74,14 @@ func (c *conn) limit(option int, d time.Duration) error {
 // send asks a question, in a single write: the server takes the result of each
 // read(2) for a whole request.
 func (c *conn) send(q question) error {
-	request := q.appendRequest(c.buf[:0])
-	n, err := syscall.Write(c.fd, request)
-	if err == nil && n < len(request) {
-		err = io.ErrShortWrite
-	}
+	_, err := syscall.Write(c.fd, q.appendRequest(c.buf[:0]))
 	return err
 }
 
-// receive reads once, and waits for that at most for timeout. If the answer to q is
-// complete then, it is returned; otherwise the error is errPending, and receive can be
-// called again. After another error the connection may be out of step with the server
-// and must be closed.
-func (c *conn) receive(q question, timeout time.Duration) (answer, error) {
-	if c.timeout != timeout {
-		if err := c.limit(syscall.SO_RCVTIMEO, timeout); err != nil {
-			return answer{}, err
-		}
-		c.timeout = timeout
-	}
+// receive reads once, and waits for that at most for slow. If the answer to q is complete
+// then, it is returned; otherwise the error is errPending, and receive can be called again.
+// After another error the connection may be out of step with the server and must be closed.
+func (c *conn) receive(q question) (answer, error) {
 	if c.n == len(c.buf) {
 		if c.n >= maxReply {
 			return answer{}, fmt.Errorf("%w: longer than %d bytes", errBadReply, maxReply)

@@ -10,6 +10,8 @@ import (
 	"time"
 )
 
+var errStranger = errors.New("is the socket of another user")
+
 // A reporter warns of errors of the socket at path.
 type reporter struct {
 	path    string
@@ -20,32 +22,28 @@ type reporter struct {
 
 // report warns of err, once for each hint.
 func (r *reporter) report(err error) {
-	what, hint := explain(err, r.path, r.timeout)
+	what, hint := r.explain(err)
 	if !r.warned[hint] {
 		r.warned[hint] = true
 		r.warn(what, hint)
 	}
 }
 
-// A strangerError is the user who listens at a socket and is not trusted.
-type strangerError uint32
-
-func (e strangerError) Error() string { return fmt.Sprintf("it belongs to user %d", uint32(e)) }
-
 // explain returns, in words for the user, what an error of a connection means and
 // what to do about it.
-func explain(err error, path string, timeout time.Duration) (what, hint string) {
-	var uid strangerError
+func (r *reporter) explain(err error) (what, hint string) {
+	path := r.path
+	fi, statErr := os.Stat(path) // the error of connecting to what is no socket depends on what it is
 	switch {
-	case errors.As(err, &uid):
-		return fmt.Sprintf("%s is the socket of another user (uid %d)", path, uid),
+	case errors.Is(err, errStranger):
+		return path + " " + err.Error(),
 			"it is not asked: run as the user who mounted it, and keep the socket where nobody else can write"
 	case path == "":
 		return "CTLSOCK is empty", "is a variable of the script not set?"
 	case errors.Is(err, syscall.EMFILE):
 		return "too few file descriptors for all connections to gocryptfs",
 			"continuing with fewer, more slowly; ulimit -n sets the limit"
-	case isOther(path):
+	case statErr == nil && fi.Mode().Type() != fs.ModeSocket:
 		return path + " is not a socket",
 			"the operands are CTLSOCK, as given to gocryptfs -ctlsock, and MOUNT, in this order"
 	case errors.Is(err, fs.ErrNotExist):
@@ -60,7 +58,7 @@ func explain(err error, path string, timeout time.Duration) (what, hint string) 
 		return fmt.Sprintf("the path of the control socket is too long (%d bytes)", len(path)),
 			"at most 107 bytes on Linux and 103 elsewhere: use a shorter or a relative one"
 	case os.IsTimeout(err):
-		return fmt.Sprintf("gocryptfs did not answer within %v", timeout),
+		return fmt.Sprintf("gocryptfs did not answer within %v", r.timeout),
 			"is the plain directory slow, or gocryptfs stopped? -timeout sets how long to wait"
 	case errors.Is(err, errBadReply):
 		return fmt.Sprintf("%s sent unexpected replies (%v)", path, err),
@@ -70,13 +68,6 @@ func explain(err error, path string, timeout time.Duration) (what, hint string) 
 			"has it been unmounted or killed? names come back when it answers again"
 	}
 	return fmt.Sprintf("cannot use %s: %v", path, err), "mount with: gocryptfs -ctlsock " + path + " ..."
-}
-
-// isOther reports whether path exists and is not a socket. The error of connecting
-// to it depends on what it is.
-func isOther(path string) bool {
-	fi, err := os.Stat(path)
-	return err == nil && fi.Mode().Type() != fs.ModeSocket
 }
 
 // isFault reports whether the server had no answer to a question, and said so by closing

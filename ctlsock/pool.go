@@ -2,6 +2,7 @@ package ctlsock
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -14,40 +15,34 @@ type pool struct {
 	retry    time.Duration
 	dial     func() (*conn, error) // connect, except in tests
 	idle     []*conn               // most recently used last
-	busy     int                   // connections that get has returned and that are not back
 	maxConns int                   // the most connections there may be
 	probe    *probe                // nil while the server answers
 
-	trusted atomic.Int64 // a user to be trusted besides root and the own one, or -1
-	peer    atomic.Int64 // process at the other end of the last connection, 0 if not known
+	trusted atomic.Uint32 // a user to be trusted besides root and the own one
+	peer    atomic.Int64  // process at the other end of the last connection, 0 if not known
 }
 
 // errBusy is returned by get if as many connections as there may be are in use.
 var errBusy = errors.New("all connections are in use")
 
-// get returns a connection, for put or drop. If there are too few descriptors for a new
-// one, half of the connections in use have to do: the rest is left for files.
-func (p *pool) get() (*conn, error) {
+// get returns a connection besides those in use. If there are too few descriptors for a
+// new one, half of those in use have to do: the rest is left for files.
+func (p *pool) get(inUse int) (*conn, error) {
 	if n := len(p.idle); n > 0 {
 		cn := p.idle[n-1]
 		p.idle = p.idle[:n-1]
-		p.busy++
 		return cn, nil
 	}
-	if p.busy >= p.maxConns {
+	if inUse >= p.maxConns {
 		return nil, errBusy
 	}
 	cn, err := p.dial()
-	if err == nil {
-		p.busy++
-		return cn, nil
-	}
-	if p.busy > 0 && errors.Is(err, syscall.EMFILE) {
+	if inUse > 0 && errors.Is(err, syscall.EMFILE) {
 		p.report(err)
-		p.maxConns = max(1, p.busy/2)
+		p.maxConns = max(1, inUse/2)
 		return nil, errBusy
 	}
-	return nil, err
+	return cn, err
 }
 
 // connect returns a new connection, unless a user who is not trusted listens at the
@@ -59,8 +54,8 @@ func (p *pool) connect() (*conn, error) {
 		return nil, err
 	}
 	uid, pid, err := peer(cn.fd)
-	if err == nil && uid != 0 && int(uid) != os.Geteuid() && int64(uid) != p.trusted.Load() {
-		err = strangerError(uid)
+	if err == nil && uid != 0 && int(uid) != os.Geteuid() && uid != p.trusted.Load() {
+		err = fmt.Errorf("%w (uid %d)", errStranger, uid)
 	}
 	if err != nil {
 		cn.close()
@@ -70,20 +65,13 @@ func (p *pool) connect() (*conn, error) {
 	return cn, nil
 }
 
-// put takes a connection back.
+// put takes a connection for later use.
 func (p *pool) put(cn *conn) {
-	if len(p.idle) >= p.maxConns {
-		p.drop(cn)
-		return
+	if len(p.idle) < p.maxConns {
+		p.idle = append(p.idle, cn)
+	} else {
+		cn.close()
 	}
-	p.busy--
-	p.idle = append(p.idle, cn)
-}
-
-// drop closes a connection that get has returned.
-func (p *pool) drop(cn *conn) {
-	p.busy--
-	cn.close()
 }
 
 // dropIdle closes the idle connections.
@@ -109,7 +97,6 @@ func (p *pool) isDown(q question) bool {
 	}
 	select {
 	case cn := <-p.probe.found:
-		p.busy++
 		p.put(cn)
 		p.probe = nil
 		return false

@@ -2,18 +2,12 @@ package ctlsock
 
 import (
 	"context"
-	"os"
 	"sync/atomic"
 	"time"
 )
 
-const (
-	// retryEvery is the interval at which a socket that failed is tried again.
-	retryEvery = time.Second
-
-	// glance is how long a probe waits before it checks that it is still needed.
-	glance = 100 * time.Millisecond
-)
+// retryEvery is the interval at which a socket that failed is tried again.
+const retryEvery = time.Second
 
 // A probe checks repeatedly, in its own goroutine, whether a server that failed
 // answers again. A Client has at most one.
@@ -41,8 +35,8 @@ func startProbe(dial func() (*conn, error), timeout, every time.Duration, q ques
 			if latest := p.latest.Load(); even && latest != nil {
 				next = *latest
 			}
-			cn, err := tryOnce(ctx, dial, timeout, next)
-			if err != nil {
+			cn := tryOnce(ctx, dial, timeout, next)
+			if cn == nil {
 				continue
 			}
 			select {
@@ -57,27 +51,21 @@ func startProbe(dial func() (*conn, error), timeout, every time.Duration, q ques
 }
 
 // tryOnce sends q over a new connection, and returns the connection if an answer
-// comes within the timeout.
-func tryOnce(ctx context.Context, dial func() (*conn, error), timeout time.Duration, q question) (*conn, error) {
+// comes within the timeout, otherwise nil.
+func tryOnce(ctx context.Context, dial func() (*conn, error), timeout time.Duration, q question) *conn {
 	cn, err := dial()
 	if err != nil {
-		return nil, err
+		return nil
 	}
-	deadline := time.Now().Add(timeout)
 	if err = cn.send(q); err == nil {
 		err = errPending
 	}
-	for err == errPending && ctx.Err() == nil {
-		left := time.Until(deadline)
-		if left <= 0 {
-			err = os.ErrDeadlineExceeded
-			break
-		}
-		_, err = cn.receive(q, min(left, glance))
+	for end := time.Now().Add(timeout); err == errPending && ctx.Err() == nil && time.Now().Before(end); {
+		_, err = cn.receive(q)
 	}
 	if err != nil {
 		cn.close()
-		return nil, err
+		return nil
 	}
-	return cn, nil
+	return cn
 }

@@ -9,10 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A server that does not answer for slow is asked half as many questions at a time, down
-// to two. Each answer that comes sooner allows one more, up to maxWidth.
+// A server that keeps an answer waiting for slow is asked half as many questions at a time,
+// down to two. Each answer that comes sooner allows one more, up to maxWidth.
 const (
-	slow       = 100 * time.Millisecond
 	startWidth = 16
 	maxWidth   = 64
 )
@@ -21,13 +20,13 @@ const (
 type traffic struct {
 	pool   *pool
 	cache  cache         // learns each answer
+	queue  []*pending    // to be sent, oldest first
 	under  []*pending    // under way
 	load   int           // weight of these
 	width  int           // the load that the server may have
 	heard  time.Time     // when the last question was sent or answered
 	good   question      // the last one that was answered
 	waited time.Duration // time spent waiting for answers
-	more   func()        // sends more questions, if there are any
 }
 
 // A pending question has been prepared, and its answer has not been taken yet.
@@ -38,20 +37,25 @@ type pending struct {
 	err    error // why there is no answer
 }
 
-// begin sends p, unless it returns false: then it has to be called again when another
-// question has been answered. If p cannot be sent, it stays without an answer.
-func (t *traffic) begin(p *pending) bool {
-	if len(t.under) >= 2 && t.load+p.weight() > t.width {
-		return false
+// sendQueue sends the questions in the queue, as many as the server may have. What cannot
+// be sent stays without an answer.
+func (t *traffic) sendQueue() {
+	for len(t.queue) > 0 {
+		p := t.queue[0]
+		if len(t.under) >= 2 && t.load+p.weight() > t.width {
+			return
+		}
+		if !t.pool.isDown(p.question) {
+			cn, err := t.pool.get(len(t.under))
+			if err == errBusy {
+				return
+			}
+			if err == nil {
+				t.send(p, cn)
+			}
+		}
+		t.queue = t.queue[1:]
 	}
-	if t.pool.isDown(p.question) {
-		return true
-	}
-	cn, err := t.pool.get()
-	if err == nil {
-		t.send(p, cn)
-	}
-	return err != errBusy
 }
 
 // send sends p over cn.
@@ -70,7 +74,7 @@ func (t *traffic) end(p *pending, err error) {
 	if err == nil {
 		t.pool.put(p.cn)
 	} else {
-		t.pool.drop(p.cn)
+		p.cn.close()
 	}
 	p.cn, p.err = nil, err
 	i := slices.Index(t.under, p)
@@ -94,7 +98,7 @@ func (t *traffic) receive(p *pending) {
 // read reads what has arrived of the answer to p, and waits for that at most for slow.
 // It reports whether p is not under way any more.
 func (t *traffic) read(p *pending) bool {
-	answer, err := p.cn.receive(p.question, slow)
+	answer, err := p.cn.receive(p.question)
 	if err == errPending {
 		return false
 	}
@@ -134,7 +138,7 @@ func (t *traffic) await(p *pending) {
 			t.pool.fail(err, p.question)
 			return
 		}
-		t.more()
+		t.sendQueue()
 	}
 }
 
@@ -143,11 +147,15 @@ func (t *traffic) await(p *pending) {
 // asked again, over a new connection. fresh means that it has failed before.
 func (t *traffic) ask(q question, fresh bool) (answer, error) {
 	defer t.stopwatch(time.Now())
-	for {
+	for ; ; fresh = true {
 		if fresh {
 			t.pool.dropIdle()
 		}
-		cn, err := t.connection()
+		cn, err := t.pool.get(len(t.under))
+		for err == errBusy {
+			t.receive(t.under[0])
+			cn, err = t.pool.get(len(t.under))
+		}
 		if err != nil {
 			return answer{}, err
 		}
@@ -157,28 +165,8 @@ func (t *traffic) ask(q question, fresh bool) (answer, error) {
 		if fresh || !isFault(p.err) {
 			return p.answer, p.err
 		}
-		fresh = true
-	}
-}
-
-// connection returns a connection. If all are in use, it waits for their answers first.
-func (t *traffic) connection() (*conn, error) {
-	for {
-		cn, err := t.pool.get()
-		if err != errBusy {
-			return cn, err
-		}
-		t.receive(t.under[0])
 	}
 }
 
 // stopwatch adds the time since start to that spent waiting.
 func (t *traffic) stopwatch(start time.Time) { t.waited += time.Since(start) }
-
-// close closes all connections.
-func (t *traffic) close() {
-	for _, p := range t.under {
-		p.cn.close()
-	}
-	t.pool.close()
-}
