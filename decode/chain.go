@@ -40,6 +40,21 @@ func (m match) leaf(b []byte, t scan.Token) string {
 	return string(b[last.Start:last.End])
 }
 
+// left returns what stays encrypted of the token t of b: the names before those that decrypt,
+// or else those after them. If all decrypt, there may be another one before them in the word
+// of the first, as in `A_B`.
+func (m match) left(b []byte, t scan.Token) []byte {
+	switch {
+	case !m.found():
+		return b[t.First():t.End]
+	case m.first > 0:
+		return b[t.First():m.names[m.first-1].End]
+	case !m.toEnd():
+		return b[m.names[m.last].Start:t.End]
+	}
+	return b[t.Start:max(t.Start, m.names[0].Start-1)]
+}
+
 // A chain is the names of b that are to be decrypted.
 type chain struct {
 	lookup *lookup

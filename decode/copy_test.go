@@ -143,7 +143,7 @@ func TestCounts(t *testing.T) {
 		encA + "/.a b/" + encB:              {Decoded: 2},
 		encA + "/.old." + encB + "/" + encB: {Decoded: 2},
 		encA + "/.a/b/" + encB:              {Decoded: 2},
-		encA + "/" + encC:                   {Encrypted: 1, Partly: 1, First: encA + "/" + encC},
+		encA + "/" + encC:                   {Encrypted: 1, Partly: 1, First: encC},
 	} {
 		names := namesFunc(func(cipher string) (string, bool) {
 			return cipher, !strings.Contains(cipher, encC)
@@ -226,11 +226,12 @@ func TestCount(t *testing.T) {
 		encA + " -> " + target + "Q":                           {Decoded: 1}, // no base64
 		encA + "_" + other:                                     {Decoded: 1, Encrypted: 1, First: other},
 		other + "_" + encA:                                     {Decoded: 1, Encrypted: 1, First: other},
+		other + "/" + encA + " x":                              {Encrypted: 1, Partly: 1, First: other},
 		`list\n` + other + `\n` + encA:                         {Decoded: 1, Encrypted: 1, First: other},
 		"2026-11-23_" + encA:                                   {Decoded: 1},
 		"link -> " + target:                                    {},
 		encA + " " + target:                                    {Decoded: 1},
-		encA + "/" + other + " " + encA + " => " + other:       {Decoded: 1, Encrypted: 2, Partly: 1, First: encA + "/" + other},
+		encA + "/" + other + " " + encA + " => " + other:       {Decoded: 1, Encrypted: 2, Partly: 1, First: other},
 	} {
 		var out strings.Builder
 		got, err := Copy(&out, strings.NewReader(text), Options{Names: paths{encA: "a"}})

@@ -17,7 +17,7 @@ type Stats struct {
 	Encrypted int64  // names that stayed encrypted, in whole or in part
 	Partly    int64  // those of them that are shown in part
 	Targets   int64  // those of them that are targets of links
-	First     string // the beginning of the first name that stayed encrypted
+	First     string // the beginning of the first name that stayed encrypted, as it is shown
 	Indexed   int64  // answers from the index
 
 	// Records of each kind, without those about housekeeping files, if Options.Report is
@@ -132,18 +132,17 @@ func (w *rewriter) chain(dst, b []byte, t scan.Token) ([]byte, int) {
 	return dst, t.End
 }
 
-// tally counts the token t of b, of which m decrypts. Before the first name there may be
-// another one that does not, as in `A_B`.
+// tally counts the token t of b, of which m decrypts.
 func (w *rewriter) tally(b []byte, t scan.Token, m match) {
-	stays := b[t.First():t.End]
+	left := m.left(b, t)
 	if m.whole() {
 		w.count.Decoded++
-		if stays = b[t.Start:max(t.Start, m.names[0].Start-1)]; !scan.IsEncrypted(stays) {
+		if !scan.IsEncrypted(left) {
 			return
 		}
 	}
 	if w.count.Encrypted == 0 {
-		w.count.First = string(stays[:min(len(stays), maxFirst)])
+		w.count.First = string(left[:min(len(left), maxFirst)])
 	}
 	w.count.Encrypted++
 	if m.found() && !m.whole() {
