@@ -295,7 +295,13 @@ func (m *mount) unmount(t testing.TB) {
 		return
 	}
 	defer func() { m.process = nil }()
-	if out, err := exec.Command("fusermount3", "-u", m.at).CombinedOutput(); err != nil {
+	out, err := exec.Command("fusermount3", "-u", m.at).CombinedOutput()
+	// Until a process that another test starts is itself, it has this one's files open.
+	for wait := time.Millisecond; err != nil && bytes.Contains(out, []byte("busy")) && wait < time.Second; wait *= 2 {
+		time.Sleep(wait)
+		out, err = exec.Command("fusermount3", "-u", m.at).CombinedOutput()
+	}
+	if err != nil {
 		select {
 		case <-m.done: // the server never mounted, or the test has ended it
 			exec.Command("fusermount3", "-u", "-z", m.at).Run()
