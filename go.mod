@@ -15,7 +15,6 @@ require golang.org/x/tools v0.26.0 // indirect
 
 // Used by tests only.
 require (
-	github.com/creack/pty v1.1.24
 	github.com/google/go-cmp v0.7.0
 	github.com/hanwen/go-fuse/v2 v2.8.0
 	github.com/rogpeppe/go-internal v1.16.0

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"flag"
 	"io"
@@ -13,11 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"unicode/utf8"
 
-	"github.com/creack/pty"
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -113,16 +108,19 @@ func makeFiles(t *testing.T, dir string) {
 func (m *scriptMounts) setup(env *testscript.Env) error {
 	env.Setenv("LC_ALL", "C.UTF-8")
 	env.Setenv("GORACE", "atexit_sleep_ms=10") // instead of a second
+	env.Setenv("HOME", os.Getenv("HOME"))      // for the cache of Go
 	if m.reverse == nil {
 		return nil
 	}
+	demo, err := filepath.Abs("testdata/demo.sh")
+	env.Setenv("DEMO", demo)
 	env.Setenv("SOCK", m.reverse.Sock)
 	env.Setenv("MOUNT", m.reverse.Dir)
 	env.Setenv("PLAIN", m.reverse.Plain)
 	env.Setenv("FSOCK", m.forward.Sock)
 	env.Setenv("CIPHER", m.forward.Dir)
 	env.Setenv("VIEW", m.forward.Plain)
-	return nil
+	return err
 }
 
 func (m *scriptMounts) condition(cond string) (bool, error) {
@@ -248,125 +246,4 @@ func TestWaitingFile(t *testing.T) {
 	if reads || writes {
 		t.Error("io.Copy would do without Read or Write")
 	}
-}
-
-// TestHelpFits checks that the help fits on a screen of 60 columns.
-func TestHelpFits(t *testing.T) {
-	lines := strings.Split(strings.TrimSuffix(usage, "\n"), "\n")
-	for _, line := range lines {
-		if len(line) > 60 {
-			t.Errorf("%d columns: %s", len(line), line)
-		}
-	}
-}
-
-// TestDemo reads the demo in a terminal of 60 columns: no line is longer, each backup has
-// its heading, and a deleted long name is read, also when nothing is mounted. If the demo
-// cannot unmount, it says so and ends.
-func TestDemo(t *testing.T) {
-	need(t, "fuse", "rsync", "bash", "fusermount3", "setsid")
-	servers(t)
-	demo := func(env ...string) (cmd *exec.Cmd, dir string, errs *strings.Builder) {
-		cmd, dir, errs = exec.Command("testdata/demo.sh"), shortDir(t), new(strings.Builder)
-		cmd.Env, cmd.Stderr = programEnv(append(env, "COLUMNS=60", "TMPDIR="+dir)...), errs
-		return cmd, dir, errs
-	}
-	t.Run("60 columns", func(t *testing.T) {
-		cmd, dir, errs := demo()
-		out, err := cmd.Output()
-		if err != nil || errs.Len() > 0 {
-			t.Fatalf("%v\n%s\n%s", err, out, errs)
-		}
-		for line := range strings.Lines(string(out)) {
-			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 60 {
-				t.Errorf("%d columns: %s", n, line)
-			}
-		}
-		const heading, deleted = "\n  rsync prints           you read\n", "… *deleting   Minutes of the annual\n"
-		backup, again, _ := strings.Cut(string(out), "\nunmounted: ")
-		if strings.Count(backup, heading) != 2 || strings.Count(backup, deleted) != 1 ||
-			strings.Count(again, heading) != 1 || strings.Count(again, deleted) != 1 {
-			t.Errorf("no headings, or the deleted long name is not read twice:\n%s", out)
-		}
-		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-			t.Errorf("left behind: %v, %v", left, err)
-		}
-	})
-	t.Run("cannot unmount", func(t *testing.T) {
-		bin := t.TempDir()
-		check(t, os.WriteFile(filepath.Join(bin, "fusermount3"), []byte("#!/bin/sh\nexit 1\n"), 0o755))
-		cmd, dir, errs := demo("PATH=" + bin + ":" + os.Getenv("PATH"))
-		err := cmd.Run()
-		views, _ := filepath.Glob(dir + "/*/view")
-		if len(views) != 1 {
-			t.Fatalf("%q, %v\n%s", views, err, errs)
-		}
-		want := "demo: error: cannot unmount " + views[0] + "\ndemo: hint: fusermount3 -uz " + views[0] + "\n"
-		if err == nil || errs.String() != want {
-			t.Errorf("%v, stderr %q", err, errs)
-		}
-		if err := exec.Command("fusermount3", "-uz", views[0]).Run(); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// TestColorIsOptional checks that the text has no sequence where none is wanted, and is
-// otherwise the same.
-func TestColorIsOptional(t *testing.T) {
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
-	dir := t.TempDir()
-	operands := []string{s.Path, dir}
-	for name, tt := range map[string]struct {
-		env, flags []string
-		want       bool
-	}{
-		"terminal":             {nil, nil, true},
-		"auto":                 {nil, []string{"-color=auto"}, true},
-		"NO_COLOR empty":       {[]string{"NO_COLOR="}, nil, true},
-		"NO_COLOR":             {[]string{"NO_COLOR=1"}, nil, false},
-		"NO_COLOR, auto":       {[]string{"NO_COLOR=1"}, []string{"-color=auto"}, false},
-		"dumb":                 {[]string{"TERM=dumb"}, nil, false},
-		"no TERM":              {[]string{"TERM="}, nil, true},
-		"never":                {nil, []string{"-color=never"}, false},
-		"NO_COLOR, but always": {[]string{"NO_COLOR=1", "TERM=dumb"}, []string{"-color=always"}, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			shown, stderr := onTerminal(t, tt.env, append(tt.flags, operands...), ">f+++++++++ "+fakeName(1)+"\n")
-			want := ">f+++++++++ " + fakePlain(fakeName(1))
-			if tt.want {
-				want = "\x1b[32m" + want + "\x1b[0m"
-			}
-			if shown != want+"\r\n" {
-				t.Errorf("got %q, want %q", shown, want)
-			}
-			wantWarnings(t, stderr, notMounted)
-		})
-	}
-}
-
-// onTerminal runs the program with a terminal as standard output. It returns what the
-// terminal got, and stderr.
-func onTerminal(t *testing.T, env, args []string, stdin string) (shown, stderr string) {
-	t.Helper()
-	ptmx, tty, err := pty.Open()
-	check(t, err)
-	defer ptmx.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
-	defer cancel()
-	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), tty, &errs
-	cmd.Env = programEnv(append([]string{"TERM=xterm-256color", "NO_COLOR="}, env...)...)
-	err = cmd.Start()
-	tty.Close()
-	check(t, err)
-	// Linux: the other side is closed (drivers/tty/pty.c).
-	if _, err := out.ReadFrom(ptmx); err != nil && !errors.Is(err, syscall.EIO) {
-		t.Error(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("%s: %v", cmd, err)
-	}
-	return out.String(), errs.String()
 }
