@@ -600,7 +600,7 @@ func (b *bench) hostile(t *testing.T) {
 			"≤ 1 s, < 32 MiB", cpu <= 1 && peak < 32<<10)
 	}
 	long := "{\"Result\":\"" + strings.Repeat("x", 60_000) + "\",\"ErrNo\":0}\n"
-	peer := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Reply(long, false))
+	peer := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Replies(func(string) string { return long }))
 	write := func(w io.Writer) error { _, err := io.WriteString(w, fakeTranscript(2000).input()); return err }
 	peak, _ := b.peak(t, write, peer.Path, b.dir)
 	b.row("memory at most, a peer with names of 60 kB", fmt.Sprintf("%.1f MiB", float64(peak)/1024), "< 32 MiB", peak < 32<<10)

@@ -8,48 +8,32 @@ import (
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
-// oneReply is a script that always answers with the same name, as fast as it can.
-func oneReply(c *ctlsocktest.Conn) {
-	reply := ctlsocktest.Name("Projects/Photos of the summer/IMG_0001 at the sea.jpg")
-	buf := make([]byte, 5000)
-	for {
-		if _, err := c.Read(buf); err != nil || !c.Say(reply) {
-			return
-		}
-	}
-}
-
-// BenchmarkDecrypt asks for a new name each time. The server is in the same process,
-// so its cost is included.
-func BenchmarkDecrypt(b *testing.B) {
-	s := ctlsocktest.Start(b, ctlsocktest.Path(b), oneReply)
-	c, p := newClient(b, s.Path, limit)
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		if _, ok := c.Decrypt(fmt.Sprintf("%022d/%043d/%043d", 1, 2, i)); !ok {
-			b.Fatal("not decrypted")
-		}
-	}
-	if len(p.list) > 0 {
-		b.Error(p)
-	}
-}
+// BenchmarkDecrypt asks for a new name each time.
+func BenchmarkDecrypt(b *testing.B) { benchmark(b, func(*Client, string) bool { return false }) }
 
 // BenchmarkPrepare asks for new names, a window at a time.
-func BenchmarkPrepare(b *testing.B) {
-	s := ctlsocktest.Start(b, ctlsocktest.Path(b), oneReply)
-	c, p := newClient(b, s.Path, limit)
+func BenchmarkPrepare(b *testing.B) { benchmark(b, (*Client).Prepare) }
+
+// benchmark decrypts names. The server is in the same process, so its cost is included.
+// It always answers with the same name, as fast as it can.
+func benchmark(b *testing.B, prepare func(*Client, string) bool) {
+	_, c, p := serve(b, limit, func(c *ctlsocktest.Conn) {
+		reply := ctlsocktest.Name("Projects/Photos of the summer/IMG_0001 at the sea.jpg")
+		request := make([]byte, 5000)
+		for _, err := c.Read(request); err == nil; _, err = c.Read(request) {
+			c.Say(reply)
+		}
+	})
 	path := func(i int) string { return fmt.Sprintf("%022d/%043d/%043d", 1, 2, i) }
 	b.ReportAllocs()
 	ahead := 0
 	for i := 0; b.Loop(); i++ {
-		for c.Prepare(path(ahead)) {
+		for prepare(c, path(ahead)) {
 			ahead++
 		}
-		c.Decrypt(path(i))
-	}
-	if len(p.list) > 0 {
-		b.Error(p)
+		if _, ok := c.Decrypt(path(i)); !ok {
+			b.Fatal("not decrypted:", *p)
+		}
 	}
 }
 

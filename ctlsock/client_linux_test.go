@@ -131,14 +131,23 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// Close does not wait for a probe that connects.
-func TestCloseWhileConnecting(t *testing.T) {
-	c, _ := newClient(t, fullBacklog(t), 5*patience)
-	want(t, c, "a", "")
-	time.Sleep(patience) // the probe starts in the meantime
-	start := time.Now()
-	c.Close()
-	if d := time.Since(start); d > 2*patience {
-		t.Errorf("Close took %v", d)
+// Close ends a probe that waits for an answer, one that connects, and one between two
+// tries, and does not wait for it.
+func TestClose(t *testing.T) {
+	silent := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Silence)
+	for _, tt := range []struct {
+		path           string
+		timeout, retry time.Duration
+	}{{silent.Path, 2 * limit, 0}, {fullBacklog(t), 5 * patience, 0}, {ctlsocktest.Path(t), limit, 2 * limit}} {
+		c, _ := newClient(t, tt.path, tt.timeout)
+		c.pool.retry = tt.retry
+		c.pool.fail(os.ErrDeadlineExceeded, question{path: "a"})
+		ctlsocktest.Eventually(t, "a try", func() bool { return tt.path != silent.Path || len(silent.Asked()) > 0 })
+		time.Sleep(patience) // the probe connects in the meantime
+		start := time.Now()
+		c.Close()
+		if d := time.Since(start); d > 2*patience {
+			t.Errorf("Close took %v", d)
+		}
 	}
 }

@@ -23,12 +23,8 @@ const patience = 200 * time.Millisecond
 // upper is the cipher of the tests: it shows what has been decoded.
 func upper(path string) string { return strings.ToUpper(path) }
 
-// problems collects the warnings of a client.
-type problems struct {
-	list [][2]string // what, hint
-}
-
-func (p *problems) warn(what, hint string) { p.list = append(p.list, [2]string{what, hint}) }
+// problems is the warnings of a client: what, hint.
+type problems [][2]string
 
 // newClient returns a client for the socket at path. It is closed after the test,
 // which fails if a goroutine is left then.
@@ -36,10 +32,29 @@ func newClient(tb testing.TB, path string, timeout time.Duration) (*Client, *pro
 	tb.Helper()
 	ctlsocktest.NoLeak(tb)
 	var p problems
-	c := New(path, timeout, p.warn)
+	c := New(path, timeout, func(what, hint string) { p = append(p, [2]string{what, hint}) })
 	c.pool.retry = 5 * time.Millisecond
 	tb.Cleanup(c.Close)
 	return c, &p
+}
+
+// serve starts a server, and returns a client for it.
+func serve(tb testing.TB, timeout time.Duration, script ctlsocktest.Script) (*ctlsocktest.Server, *Client, *problems) {
+	tb.Helper()
+	s := ctlsocktest.Start(tb, ctlsocktest.Path(tb), script)
+	c, p := newClient(tb, s.Path, timeout)
+	return s, c, p
+}
+
+// except returns a script that answers as gocryptfs does, but with reply if isBad reports
+// true for the path.
+func except(isBad func(path string) bool, reply string) ctlsocktest.Script {
+	return ctlsocktest.Replies(func(path string) string {
+		if isBad(path) {
+			return reply
+		}
+		return ctlsocktest.Name(upper(path))
+	})
 }
 
 // want checks the answer for cipher. An empty plain stands for no name.
@@ -54,79 +69,59 @@ func want(t *testing.T, c *Client, cipher, plain string) {
 // wantProblems checks that each warning contains the part for it.
 func wantProblems(t *testing.T, p *problems, parts ...string) {
 	t.Helper()
-	if len(p.list) != len(parts) {
-		t.Errorf("%d warnings %q, want %d", len(p.list), p.list, len(parts))
-		return
-	}
-	for i, part := range parts {
-		if one := p.list[i]; !strings.Contains(one[0], part) || one[1] == "" {
-			t.Errorf("warning %q, want %q, with a hint", one, part)
-		}
+	isRight := func(one [2]string, part string) bool { return strings.Contains(one[0], part) && one[1] != "" }
+	if !slices.EqualFunc(*p, parts, isRight) {
+		t.Errorf("warnings %q, want %q, each with a hint", *p, parts)
 	}
 }
 
-// Replies of any length and content are read, however they are cut, and the next
-// question on the same connection gets its own answer.
+// wantAsked checks which paths the server was asked for, and over how many connections.
+func wantAsked(t *testing.T, s *ctlsocktest.Server, dials int, paths ...string) {
+	t.Helper()
+	if asked := s.Asked(); !slices.Equal(asked, paths) || s.Dials() != dials {
+		t.Errorf("asked for %.199q over %d connections, want %.199q over %d", asked, s.Dials(), paths, dials)
+	}
+}
+
+// Replies of any length and content are read, however they are cut, and the next question
+// on the same connection gets its own answer. The server hangs up on a request of 5000
+// bytes, so it must never see one.
 func TestReplies(t *testing.T) {
-	long := strings.Repeat(strings.Repeat("x", 250)+"/", 14) + strings.Repeat("x", 250)
+	longest := strings.Repeat(strings.Repeat("x", 250)+"/", 20)[:maxRequest-len(`{"DecryptPath":""}`)]
 	plain := func(path string) string { return strings.ReplaceAll(upper(path), "X", "&") }
-	inPieces := func(sizes ...int) ctlsocktest.Script {
-		return func(c *ctlsocktest.Conn) {
-			for {
-				path, ok := c.Next()
-				if !ok {
-					return
-				}
+	for name, sizes := range map[string][]int{
+		"whole":             {maxReply},
+		"one byte a time":   {1},
+		"newline by itself": {len(ctlsocktest.Name("A")) - 1, 1},
+		"4096 bytes":        {4096},
+		"uneven":            {7, 4099, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, c, p := serve(t, limit, ctlsocktest.Each(func(c *ctlsocktest.Conn, path string) bool {
 				reply := ctlsocktest.Name(plain(path))
 				for i := 0; reply != ""; i++ {
 					n := min(sizes[i%len(sizes)], len(reply))
-					if !c.Say(reply[:n]) {
-						return
-					}
+					c.Say(reply[:n])
 					reply = reply[n:]
 				}
-			}
-		}
-	}
-	for name, script := range map[string]ctlsocktest.Script{
-		"whole":             ctlsocktest.Answer(plain),
-		"one byte a time":   inPieces(1),
-		"newline by itself": inPieces(len(ctlsocktest.Name("A"))-1, 1),
-		"4096 bytes":        inPieces(4096),
-		"uneven":            inPieces(7, 4099, 1),
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := ctlsocktest.Start(t, ctlsocktest.Path(t), script)
-			c, p := newClient(t, s.Path, limit)
+				return true
+			}))
 			want(t, c, "a", "A")
-			want(t, c, long, plain(long))
+			want(t, c, longest, plain(longest))
+			want(t, c, longest+"a", "")
+			if _, ok := c.Encrypt(longest + "a"); ok || c.Stats().Failed > 0 {
+				t.Error("a path that is too long was asked for")
+			}
+			want(t, c, strings.Repeat("\xff", maxName), strings.Repeat("\ufffd", maxName))
 			want(t, c, "b/c", "B/C")
+			wantAsked(t, s, 1, "a", longest, strings.Repeat("\ufffd", maxName), "b/c")
 			wantProblems(t, p)
-			if reply := ctlsocktest.Name(plain(long)); len(reply) < 4*5000 {
-				t.Errorf("the long reply has only %d bytes", len(reply))
-			}
-			if n := s.Dials(); n != 1 {
-				t.Errorf("%d connections, want 1", n)
-			}
 		})
 	}
 }
 
-// except returns a script that answers as gocryptfs does, but with reply if isBad reports
-// true for the path. If that is no whole line, it closes the connection after it.
-func except(isBad func(path string) bool, reply string) ctlsocktest.Script {
-	return func(c *ctlsocktest.Conn) {
-		for path, ok := c.Next(); ok; path, ok = c.Next() {
-			if !isBad(path) {
-				c.Say(ctlsocktest.Name(upper(path)))
-			} else if c.Say(reply); len(reply) < maxReply && !strings.HasSuffix(reply, "\n") {
-				return
-			}
-		}
-	}
-}
-
-// A bad reply costs its own name and nothing else, however often it is given.
+// A bad reply costs its own name and nothing else, however often it is given. If the
+// question gets a good one when it is asked again, not even that.
 func TestBadReplies(t *testing.T) {
 	const no, nonsense, hangup = "", "sent unexpected replies", "closed the connection"
 	name := ctlsocktest.Name
@@ -159,43 +154,45 @@ func TestBadReplies(t *testing.T) {
 		"a long name":        {"a/b", name("A/" + strings.Repeat("x", 256)), nonsense},
 	} {
 		t.Run(what, func(t *testing.T) {
-			isBad := func(path string) bool { return path == tt.cipher }
-			s := ctlsocktest.Start(t, ctlsocktest.Path(t), except(isBad, tt.reply))
-			c, p := newClient(t, s.Path, limit)
-			want(t, c, "first/one", "FIRST/ONE")
-			want(t, c, tt.cipher, "")
-			want(t, c, "next/one", "NEXT/ONE")
-			want(t, c, tt.cipher, "")
+			s, c, p := serve(t, limit, except(func(path string) bool { return path == tt.cipher }, tt.reply))
+			for range 2 {
+				want(t, c, "first/one", "FIRST/ONE")
+				want(t, c, tt.cipher, "")
+				want(t, c, "next/one", "NEXT/ONE")
+			}
 			if tt.warn == no {
 				wantProblems(t, p)
-			} else {
-				wantProblems(t, p, tt.warn)
+				wantAsked(t, s, 1, "first/one", tt.cipher, "next/one")
+				return
 			}
-			// An honest answer does not end a connection, and the others end two.
-			if n := s.Dials(); n != 1 && tt.warn == no || n != 3 && tt.warn != no {
-				t.Errorf("%d connections, want 1 or 3", n)
+			wantProblems(t, p, tt.warn)
+			wantAsked(t, s, 3, "first/one", tt.cipher, tt.cipher, "first/one", "next/one")
+
+			for _, isPrepared := range []bool{false, true} {
+				var before atomic.Bool
+				_, c, p := serve(t, limit, except(func(path string) bool { return path == tt.cipher && !before.Swap(true) }, tt.reply))
+				if isPrepared {
+					c.Prepare(tt.cipher)
+				}
+				want(t, c, tt.cipher, upper(tt.cipher))
+				wantProblems(t, p)
 			}
 		})
 	}
 }
 
-// The server hangs up on a request of 5000 bytes, so it must never see one.
-func TestLongRequest(t *testing.T) {
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
-	c, p := newClient(t, s.Path, limit)
-	longest := strings.Repeat("a/", maxRequest)[:maxRequest-len(`{"DecryptPath":""}`)]
-	want(t, c, longest+"/a", "")
-	if _, ok := c.Encrypt(longest + "/a"); ok {
-		t.Error("a plain path of 5000 bytes is encrypted")
+// A server may hang up at any time, also on prepared questions.
+func TestHangups(t *testing.T) {
+	_, c, p := serve(t, limit, func(c *ctlsocktest.Conn) {
+		for range 2 {
+			path, _ := c.Next()
+			c.Say(ctlsocktest.Name(upper(path)))
+		}
+	})
+	for i := range 100 {
+		want(t, c, fmt.Sprint(i), fmt.Sprint(i))
 	}
-	want(t, c, "b", "B")
-	want(t, c, longest, upper(longest))
-	if asked, right := s.Asked(), []string{"b", longest}; !slices.Equal(asked, right) {
-		t.Errorf("asked %d times, want for b and for the longest path", len(asked))
-	}
-	if n := s.Dials(); n != 1 {
-		t.Errorf("%d connections, want 1", n)
-	}
+	prepared(t, c, 5*window)
 	wantProblems(t, p)
 }
 
@@ -221,7 +218,7 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var s *ctlsocktest.Server
-			s = ctlsocktest.Start(t, ctlsocktest.Path(t), except(func(path string) bool {
+			s, c, p := serve(t, limit, except(func(path string) bool {
 				number := -1
 				fmt.Sscanf(path, "name%d", &number)
 				bad := tt.bad(number, len(s.Asked()))
@@ -230,48 +227,52 @@ func TestFaults(t *testing.T) {
 				}
 				return bad
 			}, tt.reply))
-			c, p := newClient(t, s.Path, limit)
 			c.pool.retry = limit
 			start := time.Now()
-			for _, prepare := range []bool{true, false} {
-				for i := range 100 {
-					for j := range window {
-						if prepare {
-							c.Prepare(fmt.Sprint("name", i+j))
-						}
+			for i := range 200 { // the first hundred prepared, and then each again
+				for j := range window {
+					if i < 100 {
+						c.Prepare(fmt.Sprint("name", i+j))
 					}
-					path := fmt.Sprint("name", i)
-					if got, _ := c.Decrypt(path); got != upper(path) && c.pool.probe == nil && !tt.bad(i, len(s.Asked())) {
-						t.Errorf("Decrypt(%q) = %q", path, got)
-					}
+				}
+				path := fmt.Sprint("name", i%100)
+				if got, _ := c.Decrypt(path); got != upper(path) && c.pool.probe == nil && !tt.bad(i%100, len(s.Asked())) {
+					t.Errorf("Decrypt(%q) = %q", path, got)
 				}
 			}
 			if d := time.Since(start); d > 9*delay && name != "on many, late" || d > 2*maxLost {
 				t.Errorf("%v, want about three times %v, or %v", d, delay, maxLost)
 			}
-			if len(p.list) != 1 {
-				t.Errorf("warnings %q, want one", p.list)
-			}
-			if n := len(s.Asked()); n > 500 {
-				t.Errorf("%d questions", n)
+			if n := len(s.Asked()); n > 500 || len(*p) != 1 {
+				t.Errorf("%d questions, warnings %q, want one", n, *p)
 			}
 		})
 	}
 }
 
+// A server that is back after many faults has as much time for faults as at first.
+func TestFaultsForgiven(t *testing.T) {
+	_, c, p := serve(t, limit, except(func(path string) bool { return strings.HasPrefix(path, "bad") }, ""))
+	want(t, c, "a", "A")
+	c.lost = maxLost
+	want(t, c, "bad 1", "")
+	if c.pool.probe == nil {
+		t.Error("faults may cost any time")
+	}
+	ctlsocktest.Eventually(t, "names come back", func() bool { _, ok := c.Decrypt("b"); return ok })
+	want(t, c, "bad 2", "")
+	want(t, c, "c", "C")
+	wantProblems(t, p, "closed the connection")
+}
+
 // After a timeout no question waits, although an empty one is answered. Names come back
-// when the server answers any of them.
+// when the server answers any of them. Silence is not cached.
 func TestSilence(t *testing.T) {
-	var mute atomic.Bool
-	mute.Store(true)
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) {
-		for path, ok := c.Next(); ok; path, ok = c.Next() {
-			if path == "first" || path == "" || path != "silent" && !mute.Load() {
-				c.Say(ctlsocktest.Name(upper(path)))
-			}
-		}
-	})
-	c, p := newClient(t, s.Path, patience)
+	var answers atomic.Value
+	answers.Store("first")
+	s, c, p := serve(t, patience, ctlsocktest.Each(func(c *ctlsocktest.Conn, path string) bool {
+		return path != "" && !strings.HasPrefix(path, answers.Load().(string)) || c.Say(ctlsocktest.Name(upper(path)))
+	}))
 	want(t, c, "first", "FIRST")
 	want(t, c, "silent", "")
 	for range 6 { // as many as a probe asks
@@ -285,18 +286,30 @@ func TestSilence(t *testing.T) {
 	if d := c.Stats().Wait; d > 2*patience {
 		t.Errorf("waited %v, want one timeout of %v", d, patience)
 	}
-	mute.Store(false)
-	ctlsocktest.Eventually(t, "names come back", func() bool { _, ok := c.Decrypt("again"); return ok })
-	want(t, c, "later 1", "LATER 1") // silence has not been cached
-	wantProblems(t, p, "did not answer within")
+	answers.Store("later")
+	ctlsocktest.Eventually(t, "names come back", func() bool { _, ok := c.Decrypt("later"); return ok })
+	want(t, c, "later 1", "LATER 1")
+	answers.Store("")
+	want(t, c, "silent", "SILENT")
+	wantProblems(t, p, "did not answer within 200ms")
 }
 
-// A probe finds a server that was gone and is back.
+// Connect reports a socket that does not work, before anything is asked. A probe finds a
+// server that is there at last, and one that was gone and is back.
 func TestGoneAndBack(t *testing.T) {
 	path := ctlsocktest.Path(t)
-	s := ctlsocktest.Start(t, path, ctlsocktest.Answer(upper))
 	c, p := newClient(t, path, limit)
-	want(t, c, "a", "A")
+	if c.Connect() {
+		t.Error("connected to a socket that is not there")
+	}
+	wantProblems(t, p, "no control socket")
+	s := ctlsocktest.Start(t, path, ctlsocktest.Answer(upper))
+	back := func(path string) {
+		ctlsocktest.Eventually(t, "names come back", func() bool { _, ok := c.Decrypt(path); return ok })
+	}
+	back("a")
+	wantAsked(t, s, 1, "", "a") // the probe asks what Connect has not
+
 	s.Close()
 	want(t, c, "b", "")
 	want(t, c, "a", "A")
@@ -304,7 +317,7 @@ func TestGoneAndBack(t *testing.T) {
 		want(t, c, fmt.Sprintf("c%d", i), "")
 	}
 	s = ctlsocktest.Start(t, path, ctlsocktest.Answer(upper))
-	ctlsocktest.Eventually(t, "names come back", func() bool { _, ok := c.Decrypt("b"); return ok })
+	back("b")
 	want(t, c, "c1", "C1")
 	wantProblems(t, p, "no control socket")
 	for _, path := range s.Asked() {
@@ -314,63 +327,60 @@ func TestGoneAndBack(t *testing.T) {
 	}
 }
 
-// Connect reports a socket that does not work, before anything is asked.
-func TestConnect(t *testing.T) {
-	path := ctlsocktest.Path(t)
-	c, p := newClient(t, path, limit)
-	if c.Connect() {
-		t.Error("connected to a socket that is not there")
-	}
-	wantProblems(t, p, "no control socket")
-	s := ctlsocktest.Start(t, path, ctlsocktest.Answer(upper))
-	ctlsocktest.Eventually(t, "names come back", func() bool { _, ok := c.Decrypt("a"); return ok })
-	wantProblems(t, p, "no control socket")
-	if asked := s.Asked(); asked[0] != "" {
-		t.Errorf("the probe has asked for %q, want an empty question", asked[0])
-	}
-}
-
-// Parents are learned from a path, and failures are remembered.
+// Parents are learned from a path, and failures are remembered. The cache is bounded in
+// entries and in bytes of each, also for a prepared name. A short parent is learned even
+// from a child that is too long.
 func TestCache(t *testing.T) {
 	isGone := func(path string) bool { return strings.HasPrefix(path, "gone") }
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), except(isGone, ctlsocktest.NoName()))
-	c, _ := newClient(t, s.Path, limit)
-	want(t, c, "a/b/c/d", "A/B/C/D")
-	want(t, c, "a/b/c", "A/B/C")
-	want(t, c, "a/b", "A/B")
-	want(t, c, "a", "A")
-	want(t, c, "a/b/x", "A/B/X")
+	s, c, _ := serve(t, limit, except(isGone, ctlsocktest.NoName()))
+	for _, path := range []string{"a/b/c/d", "a/b/c", "a/b", "a", "a/b/x"} {
+		want(t, c, path, upper(path))
+	}
 	for range 3 {
 		want(t, c, "gone/a", "")
 		want(t, c, "gone", "")
 	}
-	if n := c.Stats().Hits; n != 7 {
-		t.Errorf("%d hits, want 7", n)
+	tail := strings.Repeat("/"+strings.Repeat("x", 200), 10)
+	long := "y" + tail
+	c.Prepare(long)
+	want(t, c, long, upper(long))
+	want(t, c, "y", "Y")
+	want(t, c, strings.TrimSuffix(long, "/x"), upper(strings.TrimSuffix(long, "/x")))
+	if n := c.Stats().Hits; n != 8 {
+		t.Errorf("%d hits, want 8", n)
 	}
-	if asked, right := s.Asked(), []string{"a/b/c/d", "a/b/x", "gone/a", "gone"}; !slices.Equal(asked, right) {
-		t.Errorf("asked for %q, want %q", asked, right)
+	wantAsked(t, s, 1, "a/b/c/d", "a/b/x", "gone/a", "gone", long, strings.TrimSuffix(long, "/x"))
+
+	before := heap()
+	for i := range cacheEntries + 1000 {
+		c.cache.learn(question{path: fmt.Sprintf("dir%d", i) + tail}, answer{fmt.Sprintf("DIR%d", i) + upper(tail), true})
 	}
+	if n, size := c.cache.Len(), int64(heap()-before); n != cacheEntries || size > cacheEntries*cacheBytes {
+		t.Errorf("%d entries, %d kB, want %d, %d", n, size>>10, cacheEntries, cacheEntries*cacheBytes>>10)
+	}
+}
+
+// heap returns the bytes in use, without garbage.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // Both directions share everything but the answers.
 func TestEncrypt(t *testing.T) {
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) {
-		for {
-			path, ok := c.Next()
-			switch {
-			case !ok:
-				return
-			case strings.Contains(path, "odd"):
-				path = "../x"
-			case c.Encrypting:
-				path = strings.ToLower(path) + " GOCRYPTFS_BAD_NAME"
-			default:
-				path = upper(path)
-			}
-			c.Say(ctlsocktest.Name(path))
+	s, c, p := serve(t, limit, ctlsocktest.Each(func(c *ctlsocktest.Conn, path string) bool {
+		switch {
+		case strings.Contains(path, "odd"):
+			path = "../x"
+		case c.Encrypting:
+			path = strings.ToLower(path) + " GOCRYPTFS_BAD_NAME"
+		default:
+			path = upper(path)
 		}
-	})
-	c, p := newClient(t, s.Path, limit)
+		return c.Say(ctlsocktest.Name(path))
+	}))
 	for range 2 * window {
 		if !c.Prepare("Dir/a") || !c.PrepareEncrypt("Dir/a") {
 			t.Fatal("a question is asked twice")
@@ -385,9 +395,11 @@ func TestEncrypt(t *testing.T) {
 	}
 	want(t, c, "Dir", "DIR")
 	wantProblems(t, p, "unexpected replies")
-	if st, asked := c.Stats(), s.Asked(); st.Failed != 1 || len(asked) != 5 { // three, and what finds out whose fault an odd answer is
-		t.Errorf("asked for %q, %d questions have failed, want 5 and 1", asked, st.Failed)
+	if n := c.Stats().Failed; n != 1 {
+		t.Errorf("%d questions have failed, want one", n)
 	}
+	// What was answered last shows whose fault the odd answer is.
+	wantAsked(t, s, 4, "Dir/a", "Dir/a", "Dir/odd", "Dir/odd", "Dir/a")
 }
 
 // prepared decrypts n paths, with as many of the next ones prepared as possible.
@@ -407,7 +419,7 @@ func prepared(t *testing.T, c *Client, n int) {
 func TestPrepare(t *testing.T) {
 	var under sync.WaitGroup
 	under.Add(window)
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(func(path string) string {
+	s, c, p := serve(t, limit, ctlsocktest.Answer(func(path string) string {
 		if i := 0; strings.Contains(path, "/") {
 			if fmt.Sscanf(path, "dir/file%d", &i); i < window {
 				under.Done()
@@ -416,70 +428,49 @@ func TestPrepare(t *testing.T) {
 		}
 		return upper(path)
 	}))
-	c, p := newClient(t, s.Path, limit)
 	for i := range 2 * window { // until a whole window is asked together
 		want(t, c, fmt.Sprint("known", i), fmt.Sprint("KNOWN", i))
 	}
 	if !c.Prepare("known1") || !c.Prepare(strings.Repeat("a", maxRequest)) {
 		t.Error("what is not asked for has to wait")
 	}
-	prepared(t, c, 10*window)
-	if st := c.Stats(); st.Hits != 0 || len(s.Asked()) != 12*window {
-		t.Errorf("%+v, want no hits, and all asked for once", st)
-	}
-	prepared(t, c, 10*window)
-	if st := c.Stats(); st.Hits != 10*window || len(s.Asked()) != 12*window {
-		t.Errorf("%+v, want all of them from the cache", st)
-	}
-	if n := s.Dials(); n != 2*window {
-		t.Errorf("%d connections, want %d", n, 2*window)
+	for _, hits := range []int{0, 10 * window} { // the second time from the cache
+		prepared(t, c, 10*window)
+		if n := c.Stats().Hits; n != hits || len(s.Asked()) != 12*window || s.Dials() != 2*window {
+			t.Errorf("%d hits, %d questions, %d connections", n, len(s.Asked()), s.Dials())
+		}
 	}
 	wantProblems(t, p)
 }
 
-// An answer that arrived in time is taken, however late. An answer that is never
-// taken does no harm.
-func TestPrepareTakenLate(t *testing.T) {
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
-	c, p := newClient(t, s.Path, patience)
-	for _, path := range []string{"a", "b", "c"} {
-		c.Prepare(path)
-	}
-	time.Sleep(2 * patience)
-	want(t, c, "b", "B")
-	want(t, c, "a", "A")
-	if n := len(s.Asked()); n != 3 {
-		t.Errorf("%d questions", n)
-	}
-	wantProblems(t, p)
-}
-
-// All unanswered questions of a window together cost one timeout.
+// All unanswered questions of a window together cost one timeout. An answer that arrived
+// in time is taken, however late and in any order.
 func TestPrepareSilence(t *testing.T) {
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(c *ctlsocktest.Conn) {
-		for {
-			path, ok := c.Next()
-			if !ok || !strings.HasSuffix(path, "0") && !c.Say(ctlsocktest.Name(upper(path))) {
-				return
+	for _, late := range []time.Duration{0, 2 * patience} {
+		s, c, p := serve(t, patience, ctlsocktest.Each(func(c *ctlsocktest.Conn, path string) bool {
+			return strings.HasSuffix(path, "0") || c.Say(ctlsocktest.Name(upper(path)))
+		}))
+		for i := range window {
+			c.Prepare(fmt.Sprint("a", i))
+		}
+		time.Sleep(late)
+		start := time.Now()
+		for i := range window {
+			i ^= 1 // 1, 0, 3, 2
+			if path := fmt.Sprint("a", i); i%10 == 0 {
+				want(t, c, path, "")
+			} else {
+				want(t, c, path, upper(path))
 			}
 		}
-	})
-	c, p := newClient(t, s.Path, patience)
-	start := time.Now()
-	for i := range window {
-		c.Prepare(fmt.Sprint("a", i))
-	}
-	for i := range window {
-		if path := fmt.Sprint("a", i); i%10 == 0 {
-			want(t, c, path, "")
-		} else {
-			want(t, c, path, upper(path))
+		if d := time.Since(start); d < patience*7/8 || d > 5*patience {
+			t.Errorf("%v, want one timeout of %v", d, patience)
 		}
+		if n := len(s.Asked()); n > window+3 { // a probe may have asked
+			t.Errorf("%d questions", n)
+		}
+		wantProblems(t, p, "did not answer within")
 	}
-	if d := time.Since(start); d < patience*7/8 || d > 5*patience {
-		t.Errorf("%v, want one timeout of %v", d, patience)
-	}
-	wantProblems(t, p, "did not answer within")
 }
 
 // A slow server is no silent one: the timeout runs from the last answer. It is asked fewer
@@ -489,7 +480,7 @@ func TestSlow(t *testing.T) {
 	for name, most := range map[string]int32{"name": 2 * window, "gocryptfs.longname.": 8} {
 		var one sync.Mutex
 		var under, highest atomic.Int32
-		s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(func(path string) string {
+		_, c, p := serve(t, 25*each, ctlsocktest.Answer(func(path string) string {
 			if strings.HasPrefix(path, name) {
 				highest.Store(max(highest.Load(), under.Add(1)))
 				one.Lock()
@@ -499,46 +490,20 @@ func TestSlow(t *testing.T) {
 			}
 			return upper(path)
 		}))
-		c, p := newClient(t, s.Path, 25*each)
 		prepared(t, c, 4*window)
-		var paths []string
+		path := func(i int) string { return fmt.Sprint(name, i) }
 		for i := range 2 * window {
-			paths = append(paths, fmt.Sprint(name, i))
-			c.Prepare(paths[i])
+			c.Prepare(path(i))
 		}
-		for _, path := range paths {
-			want(t, c, path, upper(path))
+		width := maxWidth
+		for i := range 2 * window {
+			want(t, c, path(i), upper(path(i)))
+			width = min(width, c.traffic.width)
 		}
 		wantProblems(t, p)
-		if n := highest.Load(); n > most || c.traffic.width > 3*window/2 {
-			t.Errorf("%s: %d at a time, want at most %d, and then at most %d", name, n, most, c.traffic.width)
+		if n := highest.Load(); n > most || width == maxWidth {
+			t.Errorf("%s: %d at a time, want at most %d, and then at most %d", name, n, most, width)
 		}
-	}
-}
-
-// The cache is bounded in entries and in bytes of each, also for a prepared name. A
-// short parent is learned even from a child that is too long.
-func TestCacheIsBounded(t *testing.T) {
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
-	c, _ := newClient(t, s.Path, limit)
-	before := heap()
-	tail := strings.Repeat("/"+strings.Repeat("x", 200), 10)
-	for i := range cacheEntries + 1000 {
-		c.cache.learn(question{path: fmt.Sprintf("dir%d", i) + tail}, answer{fmt.Sprintf("DIR%d", i) + upper(tail), true})
-	}
-	if n := c.cache.Len(); n != cacheEntries {
-		t.Errorf("%d entries, want %d", n, cacheEntries)
-	}
-	if size := int64(heap() - before); size > cacheEntries*cacheBytes {
-		t.Errorf("the cache holds %d kB, want at most %d", size>>10, cacheEntries*cacheBytes>>10)
-	}
-	long := "y" + tail
-	c.Prepare(long)
-	want(t, c, long, upper(long))
-	want(t, c, "y", "Y")
-	want(t, c, strings.TrimSuffix(long, "/x"), upper(strings.TrimSuffix(long, "/x")))
-	if st := c.Stats(); st.Hits != 1 || len(s.Asked()) != 2 {
-		t.Errorf("%+v, asked %d times", st, len(s.Asked()))
 	}
 }
 
@@ -546,8 +511,7 @@ func TestCacheIsBounded(t *testing.T) {
 // none, it gives up.
 func TestTooFewDescriptors(t *testing.T) {
 	for most, kept := range map[int]int{10: 5, 1: 1, 0: 0} {
-		s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(upper))
-		c, p := newClient(t, s.Path, limit)
+		_, c, p := serve(t, limit, ctlsocktest.Answer(upper))
 		pool := c.pool
 		pool.retry = limit // no probe comes in between
 		real, refused := pool.dial, 0
@@ -572,99 +536,23 @@ func TestTooFewDescriptors(t *testing.T) {
 	}
 }
 
-// A question that fails once costs no name: it is asked again.
-func TestFailsOnce(t *testing.T) {
-	once := func(reply string) ctlsocktest.Script {
-		var asked atomic.Bool
-		return except(func(string) bool { return !asked.Swap(true) }, reply)
-	}
-	for name, script := range map[string]ctlsocktest.Script{
-		"drops connections": func(c *ctlsocktest.Conn) {
-			for range 2 {
-				if path, ok := c.Next(); !ok || !c.Say(ctlsocktest.Name(upper(path))) {
-					return
-				}
-			}
-		},
-		"drops one at once": once(""),
-		"junk":              once("220 mail.example ESMTP\n"),
-		"another's answer":  once(ctlsocktest.Name("A/B/C/D")),
-		"half":              once(`{"Result":"A`),
-		"two":               once(ctlsocktest.Name("DIR/A") + ctlsocktest.Name("DIR/B")),
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := ctlsocktest.Start(t, ctlsocktest.Path(t), script)
-			c, p := newClient(t, s.Path, limit)
-			for i := range 100 {
-				want(t, c, fmt.Sprint(i), fmt.Sprint(i))
-			}
-			prepared(t, c, 5*window)
-			wantProblems(t, p)
-		})
-	}
-}
-
-// heap returns the bytes in use, without garbage.
-func heap() uint64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
-}
-
-// Close ends a probe that is waiting for an answer, and one between two tries.
-func TestCloseEndsTheProbe(t *testing.T) {
-	path := ctlsocktest.Path(t)
-	c, _ := newClient(t, path, limit)
-	want(t, c, "a", "")
-	s := ctlsocktest.Start(t, path, ctlsocktest.Silence)
-	ctlsocktest.Eventually(t, "a try", func() bool { return len(s.Asked()) > 0 })
-	start := time.Now()
-	c.Close()
-
-	c, _ = newClient(t, path+"x", limit)
-	c.pool.retry = limit
-	want(t, c, "a", "")
-	c.Close()
-	if d := time.Since(start); d > limit/2 {
-		t.Errorf("two Closes took %v", d)
-	}
-}
-
-// Every problem is reported once, for any number of questions, with what it is and
-// what to do. (The script socket has those of a path that is no socket. Missing
-// permission requires another user: TestFaultPermission.)
-func TestProblems(t *testing.T) {
-	start := func(script ctlsocktest.Script) string {
-		return ctlsocktest.Start(t, ctlsocktest.Path(t), script).Path
-	}
-	for name, tt := range map[string]struct{ path, what, hint string }{
-		"below a file":   {"/dev/null/x", "cannot use /dev/null/x", "gocryptfs -ctlsock"},
-		"too long":       {"/tmp/" + strings.Repeat("x", 103), "too long (108 bytes)", "at most 107 bytes"},
-		"name too long":  {"/tmp/" + strings.Repeat("x", 300), "too long (305 bytes)", "at most 107 bytes"},
-		"silent":         {start(ctlsocktest.Silence), "did not answer within 200ms", "-timeout"},
-		"hangs up":       {start(func(*ctlsocktest.Conn) {}), "closed the connection", "names come back"},
-		"another server": {start(ctlsocktest.Reply("HTTP/1.1 400\r\n", true)), "sent unexpected replies", "is it the control socket"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c, p := newClient(t, tt.path, patience)
-			for i := range 5 {
-				want(t, c, fmt.Sprintf("a%d", i), "")
-			}
-			wantProblems(t, p, tt.what)
-			if len(p.list) > 0 && !strings.Contains(p.list[0][1], tt.hint) {
-				t.Errorf("hint %q, want %q in it", p.list[0][1], tt.hint)
-			}
-		})
-	}
-}
-
-// A path of 107 bytes is not too long.
-func TestLongestSocketPath(t *testing.T) {
-	path := ctlsocktest.Path(t)
-	path += strings.Repeat("x", 107-len(path))
-	s := ctlsocktest.Start(t, path, ctlsocktest.Answer(upper))
-	c, p := newClient(t, s.Path, limit)
+// The longest path of a socket has 107 bytes. (The script socket has those of a path that
+// is no socket. Missing permission requires another user: TestFaultPermission.)
+func TestPaths(t *testing.T) {
+	longest := ctlsocktest.Path(t)
+	longest += strings.Repeat("x", 107-len(longest))
+	ctlsocktest.Start(t, longest, ctlsocktest.Answer(upper))
+	c, p := newClient(t, longest, limit)
 	want(t, c, "a", "A")
 	wantProblems(t, p)
+	for path, problem := range map[string]string{
+		"/dev/null/x":                      "cannot use /dev/null/x",
+		longest + "x":                      "too long (108 bytes)",
+		"/tmp/" + strings.Repeat("x", 300): "too long (305 bytes)",
+	} {
+		c, p := newClient(t, path, limit)
+		want(t, c, "a", "")
+		want(t, c, "b", "")
+		wantProblems(t, p, problem)
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -26,15 +28,13 @@ type Script func(c *Conn)
 type Server struct {
 	Path string // of the socket
 
-	tb       testing.TB
-	listener *net.UnixListener
-	scripts  sync.WaitGroup
+	tb                 testing.TB
+	listener           *net.UnixListener
+	accepting, scripts sync.WaitGroup
 
-	mu     sync.Mutex
-	closed bool
-	conns  map[*Conn]bool
-	asked  []string
-	dials  int
+	mu    sync.Mutex
+	conns []net.Conn
+	asked []string
 }
 
 // A Conn is the server's side of one connection.
@@ -102,50 +102,30 @@ func Start(tb testing.TB, path string, script Script) *Server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &Server{Path: path, tb: tb, listener: l, conns: map[*Conn]bool{}}
+	s := &Server{Path: path, tb: tb, listener: l}
 	tb.Cleanup(s.Close)
-	s.scripts.Go(func() { s.accept(script) })
+	s.accepting.Go(func() {
+		for nc, err := l.Accept(); err == nil; nc, err = l.Accept() {
+			s.mu.Lock()
+			s.conns = append(s.conns, nc)
+			s.mu.Unlock()
+			s.scripts.Go(func() {
+				defer nc.Close()
+				script(&Conn{Conn: nc, Server: s, buf: make([]byte, 5000)})
+			})
+		}
+	})
 	return s
-}
-
-func (s *Server) accept(script Script) {
-	for {
-		nc, err := s.listener.Accept()
-		if err != nil {
-			return
-		}
-		c := &Conn{Conn: nc, Server: s, buf: make([]byte, 5000)}
-		s.mu.Lock()
-		if s.closed {
-			nc.Close()
-		}
-		s.conns[c] = true
-		s.dials++
-		s.mu.Unlock()
-		s.scripts.Go(func() {
-			defer s.drop(c)
-			script(c)
-		})
-	}
-}
-
-func (s *Server) drop(c *Conn) {
-	c.Conn.Close()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, c)
 }
 
 // Close removes the socket, closes all connections and waits for the scripts to
 // end. It may be called more than once.
 func (s *Server) Close() {
 	s.listener.Close()
-	s.mu.Lock()
-	s.closed = true
-	for c := range s.conns {
-		c.Conn.Close()
+	s.accepting.Wait()
+	for _, nc := range s.conns {
+		nc.Close()
 	}
-	s.mu.Unlock()
 	s.scripts.Wait()
 }
 
@@ -153,14 +133,14 @@ func (s *Server) Close() {
 func (s *Server) Asked() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]string(nil), s.asked...)
+	return slices.Clone(s.asked)
 }
 
 // Dials returns the number of connections so far.
 func (s *Server) Dials() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.dials
+	return len(s.conns)
 }
 
 // Next waits for a request and returns the path asked for, which is empty for an
@@ -205,46 +185,36 @@ func reply(r wire.ResponseStruct) string {
 	return string(b) + "\n"
 }
 
+// Each returns a script that calls f for every question until it returns false. f may be
+// called from several goroutines at once.
+func Each(f func(c *Conn, path string) bool) Script {
+	return func(c *Conn) {
+		for path, ok := c.Next(); ok && f(c, path); path, ok = c.Next() {
+		}
+	}
+}
+
+// Replies returns a script that sends what f returns for a path, and hangs up after a
+// reply that is no whole line.
+func Replies(f func(path string) string) Script {
+	return Each(func(c *Conn, path string) bool {
+		reply := f(path)
+		return c.Say(reply) && strings.HasSuffix(reply, "\n")
+	})
+}
+
 // Answer returns a script that answers every question as gocryptfs does. f returns
-// the translation of a path, or "" if there is none. It may be called from several
-// goroutines at once.
+// the translation of a path, or "" if there is none.
 func Answer(f func(path string) string) Script {
-	return func(c *Conn) {
-		for {
-			path, ok := c.Next()
-			if !ok || !c.Say(answer(f, path)) {
-				return
+	return Replies(func(path string) string {
+		if path != "" {
+			if plain := f(path); plain != "" {
+				return Name(plain)
 			}
 		}
-	}
-}
-
-func answer(f func(string) string, path string) string {
-	if path != "" {
-		if plain := f(path); plain != "" {
-			return Name(plain)
-		}
-	}
-	return NoName()
-}
-
-// Reply returns a script that gives the same reply to every question. With hangUp
-// it closes the connection after the first reply.
-func Reply(text string, hangUp bool) Script {
-	return func(c *Conn) {
-		for {
-			if _, ok := c.Next(); !ok || !c.Say(text) || hangUp {
-				return
-			}
-		}
-	}
+		return NoName()
+	})
 }
 
 // Silence is a script that never answers.
-func Silence(c *Conn) {
-	for {
-		if _, ok := c.Next(); !ok {
-			return
-		}
-	}
-}
+var Silence = Each(func(*Conn, string) bool { return true })
