@@ -1,6 +1,8 @@
 package ctlsock
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -30,7 +32,7 @@ func startAs(t *testing.T, uid int, path string) *ctlsocktest.Server {
 }
 
 // Another user's socket is not asked, neither at first nor in the place of the right one,
-// unless that user is trusted.
+// unless that user is trusted. Root is trusted all the same.
 func TestStranger(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
@@ -40,41 +42,31 @@ func TestStranger(t *testing.T) {
 	if err := os.Chmod(filepath.Dir(path), 0o777|os.ModeSticky); err != nil {
 		t.Fatal(err)
 	}
-	s := startAs(t, nobody, path)
-	first, p1 := newClient(t, path, limit)
-	if first.Connect() {
-		t.Error("connected to the socket of another user")
-	}
-	want(t, first, "a", "")
-	s.Close()
-
-	s = ctlsocktest.Start(t, path, ctlsocktest.Answer(upper))
-	second, p2 := newClient(t, path, limit)
-	want(t, second, "a", "A")
-	if pid, ok := second.Peer(); pid != os.Getpid() || !ok {
-		t.Errorf("Peer() = %d, %v, want this process", pid, ok)
-	}
-	ctlsocktest.Eventually(t, "the socket of root is asked", func() bool { _, ok := first.Decrypt("b"); return ok })
-	s.Close()
-
-	s = startAs(t, nobody, path)
-	for range 2 * window {
-		second.Prepare("b")
-		want(t, second, "b", "")
-	}
-	if asked := s.Asked(); len(asked) > 0 {
-		t.Errorf("asked another user for %q", asked)
-	}
-	for _, p := range []*problems{p1, p2} {
-		wantProblems(t, p, "is the socket of another user (uid 65534)")
-	}
-	second.Trust(nobody)
-	ctlsocktest.Eventually(t, "the trusted user is asked", func() bool { _, ok := second.Decrypt("b"); return ok })
-	for _, path := range s.Asked() {
-		if path != "b" {
-			t.Errorf("asked for %q", path)
+	c, p := newClient(t, path, limit)
+	for _, trust := range []uint32{0, nobody} {
+		s := startAs(t, nobody, path)
+		if c.Connect() {
+			t.Error("connected to the socket of another user")
 		}
+		for range 2 * window {
+			c.Prepare("b")
+			want(t, c, "b", "")
+		}
+		wantAsked(t, s, s.Dials())
+		wantProblems(t, p, "is the socket of another user (uid 65534)")
+		s.Close()
+
+		c.Trust(trust)
+		s = startAs(t, int(trust), path)
+		wantBack(t, c, fmt.Sprint("trust ", trust))
+		if pid, ok := c.Peer(); pid != os.Getpid() || !ok {
+			t.Errorf("Peer() = %d, %v, want this process", pid, ok)
+		}
+		s.Close()
+		c.pool.dropIdle()
 	}
+	startAs(t, 0, path)
+	wantBack(t, c, "root is asked")
 }
 
 // fullBacklog returns a socket on which connecting waits.
@@ -82,13 +74,8 @@ func fullBacklog(t *testing.T) string {
 	t.Helper()
 	path := ctlsocktest.Path(t)
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err == nil {
-		t.Cleanup(func() { syscall.Close(fd) })
-		err = syscall.Bind(fd, &syscall.SockaddrUnix{Name: path})
-	}
-	if err == nil {
-		err = syscall.Listen(fd, 0)
-	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	err = errors.Join(err, syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 0))
 	for err == nil {
 		var cn *conn
 		if cn, err = dial(path, time.Millisecond); err == nil {
@@ -106,18 +93,11 @@ func fullBacklog(t *testing.T) string {
 func TestInterrupted(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	thread, done := unix.Gettid(), make(chan bool)
-	defer close(done)
+	thread := unix.Gettid()
 	go func() {
-		tick := time.NewTicker(patience / 10)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				unix.Tgkill(os.Getpid(), thread, unix.SIGURG) // as the runtime does
-			case <-done:
-				return
-			}
+		for t.Context().Err() == nil {
+			time.Sleep(patience / 10)
+			unix.Tgkill(os.Getpid(), thread, unix.SIGURG) // as the runtime does
 		}
 	}()
 	for _, path := range []string{ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Silence).Path, fullBacklog(t)} {

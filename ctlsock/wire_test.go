@@ -63,3 +63,15 @@ func FuzzQuestion(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkUnmarshal decodes a usual reply, and one with an escape of JSON.
+func BenchmarkUnmarshal(b *testing.B) {
+	for _, name := range []string{"IMG_0001 at the sea.jpg", "Tom & Jerry.jpg"} {
+		b.Run(name[:3], func(b *testing.B) {
+			line := []byte(strings.TrimSuffix(ctlsocktest.Name("Projects/Photos of the summer/"+name), "\n"))
+			for b.Loop() {
+				unmarshal(line)
+			}
+		})
+	}
+}

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -53,9 +52,7 @@ const Limit = 30 * time.Second
 // Eventually waits until f reports true.
 func Eventually(tb testing.TB, what string, f func() bool) {
 	tb.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(Limit); !f(); <-tick.C {
+	for end := time.Now().Add(Limit); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			stacks := make([]byte, 1<<20)
 			tb.Fatalf("%s: not within %v\n%s", what, Limit, stacks[:runtime.Stack(stacks, true)])
@@ -170,20 +167,13 @@ func (c *Conn) Say(text string) bool {
 }
 
 // Name returns the reply for a path that decrypts to plain, or encrypts to it.
-func Name(plain string) string { return reply(wire.ResponseStruct{Result: plain}) }
-
-// NoName returns the reply for a path that has no translation.
-func NoName() string {
-	return reply(wire.ResponseStruct{ErrNo: int32(syscall.ENOENT), ErrText: syscall.ENOENT.Error()})
-}
-
-func reply(r wire.ResponseStruct) string {
-	b, err := json.Marshal(r)
-	if err != nil {
-		panic(err) // strings and numbers can be marshalled
-	}
+func Name(plain string) string {
+	b, _ := json.Marshal(wire.ResponseStruct{Result: plain}) // never fails
 	return string(b) + "\n"
 }
+
+// NoName is the reply for a path that has no translation.
+const NoName = `{"Result":"","ErrNo":2,"ErrText":"no such file or directory","WarnText":""}` + "\n"
 
 // Each returns a script that calls f for every question until it returns false. f may be
 // called from several goroutines at once.
@@ -207,12 +197,10 @@ func Replies(f func(path string) string) Script {
 // the translation of a path, or "" if there is none.
 func Answer(f func(path string) string) Script {
 	return Replies(func(path string) string {
-		if path != "" {
-			if plain := f(path); plain != "" {
-				return Name(plain)
-			}
+		if plain := f(path); path != "" && plain != "" {
+			return Name(plain)
 		}
-		return NoName()
+		return NoName
 	})
 }
 
