@@ -227,11 +227,11 @@ func (l *lookup) spelling(cipher, plain string) (exact string, ok bool) {
 	return exact, ok
 }
 
-// target returns the plain target of a symbolic link if text is the encrypted one. The
+// linkTarget returns the plain target of a symbolic link if text is the encrypted one. The
 // plain target of an encrypted one never changes, so it is remembered.
 //
 // A look at files costs more than a question, and more the deeper they lie.
-func (l *lookup) target(cipher, plain string, text []byte) (target string, ok bool) {
+func (l *lookup) linkTarget(cipher, plain string, text []byte) (target string, ok bool) {
 	key := cipher + "\x00" + string(text)
 	if target, ok = l.exact[key]; ok {
 		return target, true

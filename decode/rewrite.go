@@ -92,16 +92,16 @@ func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
 			t.Names = []scan.Name{t.Lead}
 		}
 		if t.IsTarget() {
-			dst, from = w.target(dst, b, t)
+			dst, from = w.appendTarget(dst, b, t)
 			w.near.gap += from - t.Start
 		} else {
-			dst, from = w.chain(dst, b, t)
+			dst, from = w.appendChain(dst, b, t)
 		}
 	}
 }
 
-// chain appends the chain t of b, decoded, and returns the offset after it.
-func (w *rewriter) chain(dst, b []byte, t scan.Token) ([]byte, int) {
+// appendChain appends the chain t of b, decoded, and returns the offset after it.
+func (w *rewriter) appendChain(dst, b []byte, t scan.Token) ([]byte, int) {
 	m := chain{&w.lookup, b, t.Names}.decrypt(&w.near)
 	if !m.found() && len(t.Names) == 1 {
 		if target, ok := w.readLink(b[t.Start:t.End]); ok {
@@ -127,7 +127,7 @@ func (w *rewriter) chain(dst, b []byte, t scan.Token) ([]byte, int) {
 	}
 	dst = w.appendPlain(dst, b, t, m)
 	if more {
-		return w.chain(dst, b, rest)
+		return w.appendChain(dst, b, rest)
 	}
 	return dst, t.End
 }
@@ -187,9 +187,9 @@ func (w *rewriter) appendEncrypted(dst, b []byte, i, j int) []byte {
 	return append(dst, w.markOff...)
 }
 
-// target appends the word t of b and returns the offset after it. The word is decoded
+// appendTarget appends the word t of b and returns the offset after it. The word is decoded
 // if it is the target of the link before it.
-func (w *rewriter) target(dst, b []byte, t scan.Token) ([]byte, int) {
+func (w *rewriter) appendTarget(dst, b []byte, t scan.Token) ([]byte, int) {
 	if target, ok := w.readLink(b[t.Start:t.End]); ok {
 		w.count.Decoded++
 		return escape.Append(dst, target), t.End
@@ -211,5 +211,5 @@ func (w *rewriter) readLink(word []byte) (target string, ok bool) {
 	if !w.near.whole || len(word) < scan.MinTarget || !w.lookup.budget.more() {
 		return "", false
 	}
-	return w.lookup.target(w.near.cipher, w.near.plain, word)
+	return w.lookup.linkTarget(w.near.cipher, w.near.plain, word)
 }

@@ -2,8 +2,8 @@ package scan
 
 import "bytes"
 
-// target returns the token of the word b[start:end], which may be a link target.
-func target(b []byte, start, end int, final bool) Token {
+// targetAt returns the token of the word b[start:end], which may be a link target.
+func targetAt(b []byte, start, end int, final bool) Token {
 	arrow := afterArrow(b, start)
 	padded := end
 	for i := 0; i < 2 && padded < len(b) && b[padded] == '='; i++ {

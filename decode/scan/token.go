@@ -80,15 +80,15 @@ func (s *Scanner) next(b []byte, i int, final bool) (t Token, ok bool) {
 		}
 		end = stop
 		if arrow && end-start >= MinTarget && (end == len(b) || b[end] != '/') {
-			return target(b, start, end, final), true
+			return targetAt(b, start, end, final), true
 		}
 		if n, ok := nameAt(b, start, end); ok {
-			t := s.chain(b, n, final)
+			t := s.chainFrom(b, n, final)
 			t.Arrow = arrow
 			return t, true
 		}
 		if end-start >= MinTarget {
-			return target(b, start, end, final), true
+			return targetAt(b, start, end, final), true
 		}
 	}
 	return Token{}, false
@@ -135,8 +135,8 @@ func lastWord(b []byte, from int) int {
 	return start
 }
 
-// chain returns the token of the path whose first encrypted name is n.
-func (s *Scanner) chain(b []byte, n Name, final bool) Token {
+// chainFrom returns the token of the path whose first encrypted name is n.
+func (s *Scanner) chainFrom(b []byte, n Name, final bool) Token {
 	t := Token{Start: min(n.Start, n.wordStart)}
 	first := len(s.names)
 	for {
@@ -169,7 +169,7 @@ func (s *Scanner) Rest(b []byte, t Token, n Name) (Token, bool) {
 	if !ok {
 		return Token{}, false
 	}
-	return s.chain(b[:t.End], next, true), true
+	return s.chainFrom(b[:t.End], next, true), true
 }
 
 // A place is what stands at an offset in a path.
