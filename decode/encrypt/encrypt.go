@@ -11,6 +11,8 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"path"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -27,8 +29,6 @@ const (
 	// which no line is written twice. It takes some 100 MB, or as little as it has paths.
 	maxPaths = 1 << 18
 	maxBytes = 32 << 20
-
-	maxShown = 80 // bytes of a line that is too long, in a message
 )
 
 // Names encrypts plain paths. See ctlsock.Client.
@@ -60,21 +60,19 @@ type Options struct {
 // writing.
 func Copy(dst io.Writer, src io.Reader, o Options) error {
 	in, out := bufio.NewReaderSize(src, maxLine), bufio.NewWriter(dst)
-	for {
-		b, err := o.read(in)
-		o.fromNames(b)
-		o.fromIndex(b)
-		o.write(out, b)
-		if flushErr := out.Flush(); flushErr != nil {
-			return flushErr
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	var err error
+	for err == nil {
+		var batch []request
+		batch, err = o.read(in)
+		o.fromNames(batch)
+		o.fromIndex(batch)
+		o.write(out, batch)
+		err = cmp.Or(out.Flush(), err)
 	}
+	if err == io.EOF {
+		return nil
+	}
+	return err
 }
 
 // A request is a line of the input. cipher is empty if it is not known.
@@ -83,32 +81,23 @@ type request struct {
 	why                 error
 }
 
-var (
-	errTooLong = errors.New("line too long")
-	errNUL     = errors.New("a path has no NUL")
-	errParent  = errors.New("`..` does not stand in a path")
-	errEmpty   = errors.New("empty line")
-	errOutside = errors.New("not below MOUNT")
-	errUnknown = errors.New("neither in an index nor known to gocryptfs")
-	errControl = errors.New("its encrypted name has control characters")
-)
+var errOutside = errors.New("not below MOUNT")
 
 // read returns the next batch of requests.
 func (o *Options) read(in *bufio.Reader) (batch []request, err error) {
 	for size := 0; err == nil && len(batch) < maxPaths && size < maxBytes; {
 		var text []byte
-		text, err = in.ReadSlice('\n')
+		if text, err = in.ReadSlice('\n'); len(text) == 0 {
+			break
+		}
 		size += len(text)
 		r := request{line: string(bytes.TrimSuffix(text, []byte("\n")))}
-		switch {
-		case err == bufio.ErrBufferFull:
-			r.line, r.why = r.line[:maxShown], errTooLong
+		if err == bufio.ErrBufferFull {
+			r.line, r.why = r.line[:80], errors.New("line too long")
 			for err == bufio.ErrBufferFull {
 				_, err = in.ReadSlice('\n')
 			}
-		case len(text) == 0:
-			return batch, err
-		default:
+		} else {
 			r.plain, r.why = o.plainPath(r.line)
 		}
 		batch = append(batch, r)
@@ -117,63 +106,66 @@ func (o *Options) read(in *bufio.Reader) (batch []request, err error) {
 }
 
 // plainPath returns the path that a line stands for.
-func (o *Options) plainPath(line string) (path string, err error) {
-	path = escape.Undo([]byte(line))
-	dir := o.PlainSub
-	if below, ok := strings.CutPrefix(squeeze(path)+"/", squeeze(o.Plain)+"/"); ok && o.Plain != "" {
-		path, dir = below, ""
-	}
-	names := strings.Split(dir+"/"+path, "/")
-	n := 0
-	for _, name := range names {
-		switch {
-		case name == "..":
-			return "", errParent
-		case strings.Contains(name, "\x00"):
-			return "", errNUL
-		case name != "" && name != ".":
-			names[n] = name
-			n++
-		}
-	}
-	path = strings.Join(names[:n], "/")
+func (o *Options) plainPath(line string) (plain string, err error) {
+	typed := escape.Undo([]byte(line))
 	switch {
-	case line == "":
-		return "", errEmpty
-	case o.PlainSub != "" && !strings.HasPrefix(path+"/", o.PlainSub+"/"):
+	case typed == "":
+		return "", errors.New("empty line")
+	case strings.Contains(typed, "\x00"):
+		return "", errors.New("a path has no NUL")
+	case slices.Contains(strings.Split(typed, "/"), ".."):
+		return "", errors.New("`..` does not stand in a path")
+	}
+	clean := path.Clean("/" + typed)[1:]
+	plain, ok := below(clean, strings.Trim(o.Plain, "/"))
+	if !ok || o.Plain == "" || typed[0] != '/' {
+		plain = path.Join(o.PlainSub, clean)
+	}
+	if _, ok := below(plain, o.PlainSub); !ok {
 		return "", errOutside
 	}
-	return path, nil
+	return plain, nil
 }
 
-// squeeze returns an absolute path without doubled slashes, `.` and a slash at its end. It keeps
-// `..`, and other paths as they are.
-func squeeze(path string) string {
-	if !strings.HasPrefix(path, "/") {
-		return path
+// below returns what a path has below the directory dir. The root is "".
+func below(path, dir string) (rest string, ok bool) {
+	if dir == "" {
+		return path, true
 	}
-	short := ""
-	for name := range strings.SplitSeq(path, "/") {
-		if name != "" && name != "." {
-			short += "/" + name
+	rest, ok = strings.CutPrefix(path+"/", dir+"/")
+	return strings.TrimSuffix(rest, "/"), ok
+}
+
+// fromNames asks for the cipher paths, several at the same time.
+func (o *Options) fromNames(batch []request) {
+	if o.Names == nil {
+		return
+	}
+	var asked []*request
+	for i, r := range batch {
+		if r.plain != "" && utf8.ValidString(r.plain) {
+			asked = append(asked, &batch[i])
 		}
 	}
-	return short
+	prepared := 0
+	for _, r := range asked {
+		for prepared < len(asked) && o.Names.PrepareEncrypt(asked[prepared].plain) {
+			prepared++
+		}
+		r.cipher, _ = o.Names.Encrypt(r.plain)
+	}
 }
 
 // fromIndex sets the cipher paths that are not known yet, if the index has them. The newest
 // line is the best: in forward mode, a directory that was made anew has another cipher path.
 func (o *Options) fromIndex(batch []request) {
-	if o.Index == nil {
-		return
-	}
 	found := map[string]string{}
 	for _, r := range batch {
-		if r.cipher == "" {
+		if r.cipher == "" && r.plain != "" {
 			found[r.plain] = ""
 		}
 	}
-	if len(found) == 0 {
+	if o.Index == nil || len(found) == 0 {
 		return
 	}
 	o.Index(func(cipher, plain []byte) {
@@ -193,29 +185,6 @@ func (o *Options) fromIndex(batch []request) {
 	}
 }
 
-// fromNames asks for the cipher paths, several at the same time.
-func (o *Options) fromNames(batch []request) {
-	if o.Names == nil {
-		return
-	}
-	prepared := 0
-	for i := range batch {
-		for ; prepared < len(batch); prepared++ {
-			if r := batch[prepared]; r.isOpen() && !o.Names.PrepareEncrypt(r.plain) {
-				break
-			}
-		}
-		if r := &batch[i]; r.isOpen() {
-			r.cipher, _ = o.Names.Encrypt(r.plain)
-		}
-	}
-}
-
-// isOpen reports whether gocryptfs is to be asked.
-func (r *request) isOpen() bool {
-	return r.cipher == "" && r.plain != "" && utf8.ValidString(r.plain)
-}
-
 // write writes the answers.
 func (o *Options) write(out *bufio.Writer, batch []request) {
 	written := map[string]bool{}
@@ -227,27 +196,24 @@ func (o *Options) write(out *bufio.Writer, batch []request) {
 		}
 	}
 	for _, r := range batch {
-		if r.why == nil && r.cipher == "" && r.plain != "" {
-			r.why = errUnknown
-		}
+		path, ok := below(r.cipher, o.Sub)
 		switch {
-		case strings.ContainsFunc(r.cipher, unicode.IsControl):
-			r.why = errControl // of -plaintextnames
-		case r.cipher != "" && o.Sub != "" && !strings.HasPrefix(r.cipher+"/", o.Sub+"/"):
+		case r.why != nil:
+		case r.cipher == "" && r.plain != "":
+			r.why = errors.New("neither in an index nor known to gocryptfs")
+		case strings.ContainsFunc(path, unicode.IsControl):
+			r.why = errors.New("its encrypted name has control characters") // of -plaintextnames
+		case !ok:
 			r.why = errOutside // a directory that had the same name
 		}
 		if r.why != nil {
 			o.Fail(escape.Undo([]byte(r.line)), r.why)
 			continue
 		}
-		path := strings.TrimPrefix(strings.TrimPrefix(r.cipher, o.Sub), "/")
 		if !o.PathsOnly {
 			o.above(path, once)
 		}
-		if path == "" {
-			path = "."
-		}
-		once(path)
+		once(cmp.Or(path, "."))
 	}
 }
 
@@ -256,18 +222,14 @@ func (o *Options) above(path string, write func(line string)) {
 	if o.Sub == "" {
 		write("gocryptfs.conf")
 	}
-	for end := 0; end < len(path); end++ {
-		if !o.NoIVs {
-			write(path[:end] + "gocryptfs.diriv")
+	dir := ""
+	for name := range strings.SplitSeq(path, "/") {
+		if !o.NoIVs && path != "" {
+			write(dir + "gocryptfs.diriv")
 		}
-		start := end
-		if n := strings.IndexByte(path[start:], '/'); n >= 0 {
-			end += n
-		} else {
-			end = len(path)
+		if strings.HasPrefix(name, scan.LongPrefix) && scan.IsEncrypted([]byte(name)) {
+			write(dir + name + ".name")
 		}
-		if name := path[start:end]; strings.HasPrefix(name, scan.LongPrefix) && scan.IsEncrypted([]byte(name)) {
-			write(path[:end] + ".name")
-		}
+		dir += name + "/"
 	}
 }
