@@ -16,9 +16,7 @@ const (
 	// (PATH_MAX), as a cipher path about twice that, escaped four times that.
 	maxLine = 32 << 10
 
-	// blockSize is the number of bytes read for a line: the next lines may be asked for,
-	// too.
-	blockSize = 4 << 10
+	blockSize = 4 << 10 // read for a line, because the next lines may be asked for, too
 
 	// maxOther bounds what may stand between two lines of an index, in bytes. With more,
 	// the file is something else: a sparse one of 2 GiB would take seconds to read.
@@ -32,64 +30,57 @@ type file struct {
 	warn     func(what, hint string)
 	failed   bool
 
-	data *os.File // for reading, and for writing in place; nil if it cannot be used
+	data *os.File // for reading, and for writing in place
 	tail *os.File // the same, for appending
 
 	reader *bufio.Reader
 	end    int64 // all lines up to this offset have been read
-	other  int64 // bytes after the last line of an index
+	other  int64 // bytes after the last line of an index, without tabs and newlines
 
-	isIndex bool // it has at least the beginning of a line
-	foreign bool // it has something else
+	isIndex bool // it has a line, be it without a newline
 }
 
 // open opens the file, unless it cannot be used.
 func (f *file) open() (ok bool) {
 	const nonblock = syscall.O_NONBLOCK // it may be a FIFO by now
-	if fi, err := os.Stat(f.path); err == nil && !f.isMine(fi) {
+	fi, err := os.Stat(f.path)
+	if err == nil && !f.isMine(fi) {
 		return false
 	}
-	var err error
+	flag := os.O_RDONLY
 	if f.writable {
-		f.tail, err = os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|nonblock, 0o600)
-		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-			f.writable = false
-			f.trouble(err.Error(), "names are looked up there, but new ones are not added")
+		flag = os.O_RDWR | os.O_CREATE
+	}
+	f.data, err = os.OpenFile(f.path, flag|nonblock, 0o600)
+	if reason := err; f.writable && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+		f.writable = false
+		if f.data, err = os.OpenFile(f.path, os.O_RDONLY|nonblock, 0); err == nil {
+			f.trouble(reason.Error(), "names are looked up there, but new ones are not added")
 		}
 	}
-	switch {
-	case !f.writable:
-		f.data, err = os.OpenFile(f.path, os.O_RDONLY|nonblock, 0)
-	case err == nil:
-		f.data, err = os.OpenFile(f.path, os.O_RDWR|nonblock, 0)
+	if err == nil && f.writable {
+		f.tail, err = os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|nonblock, 0)
 	}
-	var fi fs.FileInfo
 	if err == nil {
 		fi, err = f.data.Stat()
 	}
 	if err != nil {
-		f.trouble(err.Error(), "give a file that can be read and written; names are shown without it")
-	}
-	if err != nil || !f.isMine(fi) {
-		f.drop()
-		return false
+		return f.refuse(err.Error(), "give a file that can be read and written; names are shown without it")
 	}
 	f.reader = bufio.NewReaderSize(nil, maxLine)
-	return true
+	return f.isMine(fi)
 }
 
-// isMine reports whether a file is a regular one that no other user, except root, can
-// have written. It warns if not.
-func (f *file) isMine(fi fs.FileInfo) bool {
+// isMine refuses a file that is not a regular one or that another user, except root, can
+// have written.
+func (f *file) isMine(fi fs.FileInfo) (ok bool) {
 	const hint = "it is not used; give a file of your own that only you can write"
-	if !fi.Mode().IsRegular() {
-		f.trouble(f.path+" is not a regular file", hint)
-		return false
-	}
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	if fi.Mode()&0o022 != 0 || !ok || st.Uid != 0 && int(st.Uid) != os.Geteuid() {
-		f.trouble("another user may have written "+f.path, hint+" (chmod go-w)")
-		return false
+	owner := int(fi.Sys().(*syscall.Stat_t).Uid)
+	switch {
+	case !fi.Mode().IsRegular():
+		return f.refuse(f.path+" is not a regular file", hint)
+	case fi.Mode()&0o022 != 0 || owner != 0 && owner != os.Geteuid():
+		return f.refuse("another user may have written "+f.path, hint+" (chmod go-w)")
 	}
 	return true
 }
@@ -102,37 +93,35 @@ func (f *file) trouble(what, hint string) {
 	}
 }
 
-// drop closes the file, which is not used any more.
-func (f *file) drop() {
-	f.data.Close() // an error would come too late: all data has been written
+// refuse closes the file, which is not used any more, and says why.
+func (f *file) refuse(what, hint string) (ok bool) {
+	f.trouble(what, hint)
+	f.data.Close()
 	f.tail.Close()
-	f.data, f.tail = nil, nil
+	f.data, f.tail, f.writable = nil, nil, false
+	return false
 }
 
 // check drops a file that is something else, and ends a line that is torn.
 func (f *file) check() {
-	fi, err := f.data.Stat()
-	switch {
-	case err != nil || fi.Size() == 0:
-	case !f.isIndex && f.foreign || f.other > maxOther:
-		f.trouble(f.path+" is not an index: it has other lines than CIPHERPATH<tab>PLAINPATH",
+	if !f.isIndex && f.other > 0 || f.other > maxOther {
+		f.refuse(f.path+" is not an index: it has other lines than CIPHERPATH<tab>PLAINPATH",
 			"it is not used and not changed; give another file")
-		f.drop()
-	case f.writable && fi.Size() > f.end:
+	} else if fi, err := f.data.Stat(); err == nil && f.writable && fi.Size() > f.end {
 		f.tail.Write([]byte("\t\n"))
 	}
 }
 
 // close closes the file. ok is false if there has been trouble.
 func (f *file) close() (ok bool) {
-	if f.data != nil && f.writable {
-		opened, err := f.data.Stat()
-		named, nameErr := os.Stat(f.path)
-		if err != nil || nameErr != nil || !os.SameFile(opened, named) {
+	if f.writable {
+		opened, _ := f.data.Stat()
+		if named, _ := os.Stat(f.path); !os.SameFile(opened, named) {
 			f.trouble(f.path+" was deleted or replaced meanwhile", "names of this run are not in it")
 		}
 	}
-	f.drop()
+	f.data.Close() // an error would come too late: all data has been written
+	f.tail.Close()
 	return !f.failed
 }
 
@@ -153,17 +142,16 @@ func (f *file) becameShorter() bool {
 func (f *file) append(lines []byte) {
 	space := append(bytes.Repeat([]byte("\t"), len(lines)-1), '\n')
 	n, err := f.tail.Write(space)
-	end, seekErr := f.tail.Seek(0, io.SeekCurrent)
+	end, _ := f.tail.Seek(0, io.SeekCurrent)
 	start := end - int64(n)
-	if err == nil && seekErr == nil {
-		_, err = f.data.WriteAt(lines, start)
-	}
 	if err == nil {
-		return
+		if _, err = f.data.WriteAt(lines, start); err == nil {
+			return
+		}
 	}
 	f.trouble(err.Error(), "no more names are added")
 	f.writable = false
-	if fi, err := f.data.Stat(); err == nil && seekErr == nil && fi.Size() == end {
+	if fi, err := f.data.Stat(); err == nil && fi.Size() == end {
 		f.data.Truncate(start)
 	}
 }
@@ -175,25 +163,25 @@ func (f *file) each(visit func(l line, at int64)) {
 	long := 0 // bytes that have been read of a line that is too long
 	for f.other <= maxOther {
 		text, err := f.reader.ReadSlice('\n')
-		f.other += int64(len(text))
+		f.other += int64(len(bytes.Trim(text, "\t\n")))
 		if err == bufio.ErrBufferFull {
 			long += len(text)
 			continue
 		}
-		text = bytes.TrimSuffix(text, []byte("\n"))
-		f.isIndex = f.isIndex || isTorn(text)
-		f.foreign = f.foreign || err == nil && !isSpace(text) || len(bytes.Trim(text, "\t")) > 0
+		l, ok := parse(bytes.TrimSuffix(text, []byte("\n")))
+		ok = ok && long == 0
+		f.isIndex = f.isIndex || ok
 		if err != nil {
 			if err != io.EOF {
 				f.trouble(err.Error(), "names that could not be read are looked up elsewhere")
 			}
 			return
 		}
-		if l, ok := parse(text); ok && long == 0 {
+		if ok {
 			visit(l, f.end)
 			f.other = 0
 		}
-		f.end += int64(long + len(text) + 1)
+		f.end += int64(long + len(text))
 		long = 0
 	}
 }

@@ -23,9 +23,9 @@ const (
 	// maxKeys bounds the keys of a path.
 	maxKeys = 16
 
-	// exactKeys is the number of keys for which a line is read when a path is inserted.
-	// Trees with the same names in thousands of places would take too long otherwise. After
-	// these keys, one with an equal hash counts as the same.
+	// exactKeys is the number of keys for which lines are read when a path is inserted. After
+	// these, a key with an equal hash counts as the same: trees with the same names in
+	// thousands of places would take twice as long otherwise.
 	exactKeys = 4
 )
 
@@ -55,17 +55,16 @@ type Index struct {
 	pending []line // the same
 }
 
-// Open loads the index at path. If add is set, it creates a missing file, with
-// mode 0600, and new names are appended. The file is used only if it is a regular
-// one that no other user, except root, can have written, and if it is empty or has a line
-// of an index. The first problem is reported by a call of warn, with what is wrong and
-// what to do about it. The Index then does what it still can.
+// Open loads the index at path. If add is set, it creates a missing file, with mode 0600,
+// and new names are appended. The file is used only if it is a regular one that no other
+// user, except root, can have written, and if it is empty or has a line of an index. The
+// first problem is reported to warn. The Index then does what it still can.
 func Open(path string, add bool, warn func(what, hint string)) *Index {
 	seed := maphash.MakeSeed()
 	x := &Index{file: file{path: path, warn: warn, writable: add}, buf: make([]byte, maxLine+1),
 		hash: func(key []byte) uint64 { return maphash.Bytes(seed, key) }}
 	if x.file.open() {
-		x.load()
+		x.file.each(x.insert)
 		x.file.check()
 	}
 	return x
@@ -81,29 +80,21 @@ func (x *Index) Close() (ok bool) {
 	return x.file.close()
 }
 
-// Add adds the plain path of a cipher path. Flush writes it.
+// Add adds the plain path of a cipher path that Find does not find. Flush writes it.
 func (x *Index) Add(cipher, plain string) {
-	if !x.isUsable() || !x.file.writable {
+	if x == nil || !x.file.writable {
 		return
 	}
-	for _, l := range x.pending {
-		if endOf(l.cipher, []byte("/"+cipher)) > 0 {
-			return
-		}
-	}
-	start := len(x.text)
-	x.text = fmt.Appendf(x.text, "%s\t%s", cipher, strings.ReplaceAll(escape.String(plain), "\t", `\#011`))
-	if l, ok := parse(x.text[start:]); ok && len(x.text)-start < maxLine {
-		x.pending, x.text = append(x.pending, l), append(x.text, '\n')
-	} else {
-		x.text = x.text[:start] // it could not be read back
+	text := fmt.Appendf(nil, "%s\t%s", cipher, strings.ReplaceAll(escape.String(plain), "\t", `\#011`))
+	if l, ok := parse(text); ok && len(text) < maxLine { // otherwise, it could not be read back
+		x.pending, x.text = append(x.pending, l), append(append(x.text, text...), '\n')
 	}
 }
 
 // Flush appends what is new and loads what other processes have appended. Trouble is
 // reported as by Open.
 func (x *Index) Flush() {
-	if !x.isUsable() || len(x.text) == 0 {
+	if x == nil || len(x.text) == 0 {
 		return
 	}
 	if x.file.becameShorter() {
@@ -111,14 +102,12 @@ func (x *Index) Flush() {
 	}
 	x.file.append(x.text)
 	x.text, x.pending = x.text[:0], x.pending[:0]
-	x.load()
+	x.file.each(x.insert)
 }
-
-func (x *Index) isUsable() bool { return x != nil && x.file.data != nil }
 
 // Has reports whether Find probably finds names. It does not read the file.
 func (x *Index) Has(names string) bool {
-	if !x.isUsable() {
+	if x == nil {
 		return false
 	}
 	hash := x.hash([]byte(names[strings.LastIndexByte(names, '/')+1:]))
@@ -135,31 +124,28 @@ func (x *Index) Has(names string) bool {
 // there is no such path. Find stops when it has read about as many lines as most; it
 // returns how many it has read, where a long line counts as several.
 func (x *Index) Find(dir, names string, most int) (cipher, plain string, read int) {
-	if !x.isUsable() {
+	if x == nil {
 		return "", "", 0
 	}
 	x.path = append(append(append(x.path[:0], '/'), dir...), names...)
 	last := x.path[1+len(dir):]
-	exact, before := false, x.read
-	visit := func(l line) (more bool) {
+	before, more := x.read, true
+	visit := func(l line) bool {
 		end := endOf(l.cipher, x.path)
-		if exact = end > 0; !exact && cipher == "" {
+		more = end == 0 && x.read-before < most
+		if end == 0 && cipher == "" {
 			end = endOf(l.cipher, last)
 		}
 		if end > 0 {
 			cipher, plain = l.upTo(end)
 		}
-		return !exact && x.read-before < most
+		return more
 	}
-	for i := range x.tables {
-		if x.search(&x.tables[i], x.path, maxKeys, visit); exact {
-			return cipher, plain, x.read - before
-		}
+	for i := 0; more && i < len(x.pending); i++ {
+		visit(x.pending[i])
 	}
-	for _, l := range x.pending {
-		if !visit(l) {
-			break
-		}
+	for i := 0; more && i < len(x.tables); i++ {
+		x.search(&x.tables[i], x.path, maxKeys, visit)
 	}
 	return cipher, plain, x.read - before
 }

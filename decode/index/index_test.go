@@ -381,9 +381,9 @@ func TestTorn(t *testing.T) {
 func TestOther(t *testing.T) {
 	good := encA + "\ta\n"
 	for text, ok := range map[string]bool{
-		"dear diary\n": false, "dear\tdiary\n": false, "\n": false, "\tdear\n": false, "dear diary": false,
+		"dear diary\n": false, "dear\tdiary\n": false, "\tdear\n": false, "dear diary": false,
 		"dear diary\n\t\n}": false, "a\n\t\t": false,
-		"": true, good: true, "\t\n": true, "\t\t\t": true, encA + "\tb": true, "dear diary\n" + good: true,
+		"": true, good: true, "\n": true, "\t\n": true, "\t\t\t": true, encA + "\tb": true, "dear diary\n" + good: true,
 	} {
 		path := write(t, text)
 		x, q := openIndex(t, path, true)

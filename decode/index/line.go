@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"unicode"
 
 	"gocryptfs-rsync-pretty/decode/escape"
 	"gocryptfs-rsync-pretty/decode/scan"
@@ -28,15 +29,6 @@ func split(text []byte) (l line, ok bool) {
 		bytes.Count(l.cipher, []byte("/")) == bytes.Count(l.plain, []byte("/"))
 }
 
-// isTorn reports whether text is the beginning of a line.
-func isTorn(text []byte) bool {
-	cipher, _, ok := bytes.Cut(text, []byte("\t"))
-	return ok && isCipher(cipher)
-}
-
-// isSpace reports whether text is what stands in the place of a line before it is written.
-func isSpace(text []byte) bool { return len(text) > 0 && len(bytes.Trim(text, "\t")) == 0 }
-
 // isCipher reports whether path consists of encrypted names.
 func isCipher(path []byte) bool {
 	for name := range bytes.SplitSeq(path, []byte("/")) {
@@ -49,13 +41,8 @@ func isCipher(path []byte) bool {
 
 // isPlain reports whether path, which is escaped, consists of names that files can have.
 func isPlain(path []byte) bool {
-	for _, c := range path {
-		if c < ' ' || c == 0x7f {
-			return false
-		}
-	}
 	for name := range bytes.SplitSeq(path, []byte("/")) {
-		if len(name) > maxName || bytes.Contains(name, []byte(`\#`)) {
+		if bytes.Contains(name, []byte(`\#`)) {
 			name = []byte(escape.Undo(name))
 		}
 		if len(name) == 0 || len(name) > maxName || string(name) == "." || string(name) == ".." ||
@@ -63,7 +50,7 @@ func isPlain(path []byte) bool {
 			return false
 		}
 	}
-	return true
+	return !bytes.ContainsFunc(path, unicode.IsControl)
 }
 
 // upTo returns the paths of the directory, or of the file, that the first end bytes of
@@ -80,15 +67,14 @@ func (l line) upTo(end int) (cipher, plain string) {
 // key does not stand in it. A key that begins with a slash stands at the beginning.
 func endOf(path, key []byte) int {
 	key, rooted := bytes.CutPrefix(key, []byte("/"))
-	for from := 0; ; from++ {
-		i := bytes.Index(path[from:], key)
-		from += i
-		end := from + len(key)
-		switch {
-		case i < 0 || rooted && from > 0:
-			return 0
-		case (from == 0 || path[from-1] == '/') && (end == len(path) || path[end] == '/'):
-			return end
+	for rest, more := path, true; more; _, rest, more = bytes.Cut(rest, []byte("/")) {
+		after, ok := bytes.CutPrefix(rest, key)
+		if ok && (len(after) == 0 || after[0] == '/') {
+			return len(path) - len(after)
+		}
+		if rooted {
+			break
 		}
 	}
+	return 0
 }

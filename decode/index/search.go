@@ -67,42 +67,35 @@ func (x *Index) lineAt(at int64) (l line, ok bool) {
 	return line{}, false
 }
 
-// load inserts the lines that have been appended since the last call.
-func (x *Index) load() {
-	x.file.each(func(l line, at int64) {
-		if at+1 < 1<<offsetBits {
-			x.insert(l.cipher, at)
-		}
-	})
-}
-
-// insert takes note that the line at offset at gives the name of the file at the path
-// cipher, and of the directories above it.
-func (x *Index) insert(cipher []byte, at int64) {
+// insert takes note that the line l, at offset at, gives the names of a file and of the
+// directories above it.
+func (x *Index) insert(l line, at int64) {
+	if at >= 1<<offsetBits-1 {
+		return
+	}
 	t := &x.tables[0]
-	if t.used+bytes.Count(cipher, []byte("/"))+1 > maxUsed {
+	if t.used+bytes.Count(l.cipher, []byte("/"))+1 > maxUsed {
 		copy(x.tables[1:], x.tables[:])
 		*t, x.last = table{}, nil
 	}
-	x.path = append(append(x.path[:0], '/'), cipher...)
+	x.path = append(append(x.path[:0], '/'), l.cipher...)
 	for end := len(x.path); end > 0; end = bytes.LastIndexByte(x.path[:end], '/') {
 		path := x.path[:end]
 		if endOf(x.last, path) > 0 {
 			break // it is known, and so are the directories above
 		}
-		var by []byte
-		hash, free := x.search(t, path, exactKeys, func(l line) (more bool) {
-			if endOf(l.cipher, path) > 0 {
-				by = l.cipher
-			}
-			return by == nil
+		known := false // likewise, by another line
+		hash, free := x.search(t, path, exactKeys, func(other line) (more bool) {
+			found := endOf(other.cipher, path) > 0
+			known = found && !bytes.Equal(other.cipher, l.cipher)
+			return !found
 		})
-		if by != nil && !bytes.Equal(by, cipher) {
-			break // likewise
+		if known {
+			break
 		}
 		if free {
 			t.insert(hash, at)
 		}
 	}
-	x.last = append(x.last[:0], cipher...)
+	x.last = append(x.last[:0], l.cipher...)
 }

@@ -31,40 +31,35 @@ func (t *table) offsets(hash uint64) iter.Seq[int64] {
 		}
 		for i := t.home(hash); t.slots[i] != 0; i = (i + 1) % len(t.slots) {
 			slot := t.slots[i]
-			if slot>>offsetBits == hash>>offsetBits && !yield(int64(slot&(1<<offsetBits-1))-1) {
+			if slot>>offsetBits == hash>>offsetBits && !yield(offset(slot)) {
 				return
 			}
 		}
 	}
 }
 
+func offset(slot uint64) int64 { return int64(slot&(1<<offsetBits-1)) - 1 }
+
 // home returns the index of the slot where the search for a hash begins.
 func (t *table) home(hash uint64) int {
 	return int(hash >> offsetBits * uint64(len(t.slots)) >> (64 - offsetBits))
 }
 
+// insert puts an offset for a hash.
 func (t *table) insert(hash uint64, at int64) {
 	if t.used >= len(t.slots)/4*3 {
-		t.grow()
+		larger := table{slots: make([]uint64, max(2*len(t.slots), minSlots))}
+		for _, slot := range t.slots {
+			if slot != 0 {
+				larger.insert(slot, offset(slot))
+			}
+		}
+		*t = larger
 	}
-	t.put(hash>>offsetBits<<offsetBits | uint64(at+1))
-	t.used++
-}
-
-func (t *table) put(slot uint64) {
-	i := t.home(slot)
+	i := t.home(hash)
 	for t.slots[i] != 0 {
 		i = (i + 1) % len(t.slots)
 	}
-	t.slots[i] = slot
-}
-
-func (t *table) grow() {
-	all := t.slots
-	t.slots = make([]uint64, max(2*len(all), minSlots))
-	for _, slot := range all {
-		if slot != 0 {
-			t.put(slot)
-		}
-	}
+	t.slots[i] = hash>>offsetBits<<offsetBits | uint64(at+1)
+	t.used++
 }
