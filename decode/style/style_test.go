@@ -1,0 +1,143 @@
+package style_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"gocryptfs-rsync-pretty/decode/style"
+
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// section returns the lines of a section of testdata/records.txt.
+func section(t *testing.T, name string) (lines []string) {
+	t.Helper()
+	a, err := txtar.ParseFile("testdata/records.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(a.Files, func(f txtar.File) bool { return f.Name == name })
+	text := strings.NewReplacer("␍", "\r", "␉", "\t", "␛", "\x1b", "␀", "\x00", "␠", " ").Replace(string(a.Files[i].Data))
+	for line := range strings.Lines(text) {
+		lines = append(lines, strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "␊", "\n"))
+	}
+	return lines
+}
+
+// kinds are the sections with records of each kind.
+var kinds = map[style.Kind]string{
+	style.Added: "added", style.Changed: "changed", style.Deleted: "deleted", style.Warning: "warning",
+	style.Failure: "failure", style.Progress: "progress", style.Ordinary: "ordinary",
+}
+
+// TestKinds judges each record alone and after the prefixes of other programs, also when it
+// comes in two reads: its first part has its color, or waits.
+func TestKinds(t *testing.T) {
+	prefixes := section(t, "prefixes")
+	for kind, name := range kinds {
+		for i, line := range section(t, name) {
+			checkKind(t, kind, line, true)
+			if !strings.HasSuffix(line, "\r") && line != "\n" {
+				checkKind(t, kind, line+"\n", true)
+			}
+			if kind == style.Progress || strings.Contains(line, "openrsync(") || strings.Contains(line, "timemachine: ") {
+				continue
+			}
+			for _, prefix := range prefixes {
+				checkKind(t, kind, strings.Replace(prefix, "RECORD", line, 1), i == 0)
+			}
+		}
+	}
+}
+
+// checkKind checks the kind of a record, whole and, if cut is set, cut at each byte.
+func checkKind(t *testing.T, kind style.Kind, line string, cut bool) {
+	t.Helper()
+	b := []byte(line)
+	for i := range b {
+		if i > 0 && !cut {
+			return
+		}
+		s := style.New(true, false, true, "")
+		pieces := slices.Clone(s.Judge(b[:i], 0, i, false))
+		pieces = append(pieces, s.Judge(b, end(pieces), len(b), true)...)
+		for _, p := range pieces {
+			if p.SGR != s.Palette.Kinds[kind] {
+				t.Errorf("cut at %d, %q has the color %q, want that of %s", i, b[p.Start:p.End], p.SGR, kinds[kind])
+			}
+		}
+		if s.Counts[kind]--; s.Counts != style.New(false, false, true, "").Counts {
+			t.Errorf("cut at %d, %q is not counted as one record, %s: %v", i, b, kinds[kind], s.Counts)
+		}
+	}
+}
+
+// end returns the offset after the pieces of a text.
+func end(pieces []style.Piece) int {
+	if len(pieces) == 0 {
+		return 0
+	}
+	return pieces[len(pieces)-1].End
+}
+
+// TestAtOnce checks that prompts and progress do not wait for more text.
+func TestAtOnce(t *testing.T) {
+	for _, prompt := range section(t, "prompts") {
+		s := style.New(true, false, false, "")
+		if n := end(s.Judge([]byte(prompt), 0, len(prompt), false)); n != len(prompt) {
+			t.Errorf("%q waits after %d bytes", prompt, n)
+		}
+	}
+	for _, figures := range section(t, "progress")[1:] {
+		for _, hide := range []bool{false, true} {
+			s := style.New(!hide, hide, false, "")
+			figures = strings.TrimSuffix(figures, "\r")
+			if n := end(s.Judge([]byte(figures), 0, len(figures), false)); n != len(figures) {
+				t.Errorf("%q waits after %d bytes, hide %v", figures, n, hide)
+			}
+		}
+	}
+}
+
+// TestHousekeeping checks which records are about a housekeeping file and nothing else. No
+// error that names one is hidden, in whoever's words and whatever stands before it.
+func TestHousekeeping(t *testing.T) {
+	const mount = "/my disk/the view"
+	checkHidden(t, true, "", section(t, "housekeeping"))
+	checkHidden(t, true, mount, section(t, "housekeeping below \""+mount+"\""))
+	checkHidden(t, false, "", section(t, "not housekeeping"))
+	checkHidden(t, false, mount, section(t, "failures there"))
+
+	var failures []string
+	for _, form := range section(t, "failures with FILE") {
+		for _, file := range []string{
+			"gocryptfs.conf", "ikFrxDZ5DfCpwm4Myx-3TA/gocryptfs.diriv",
+			mount + "/gocryptfs.longname.7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI.name",
+		} {
+			failures = append(failures, strings.ReplaceAll(form, "FILE", file))
+		}
+	}
+	checkHidden(t, false, mount, failures)
+	for _, prefix := range slices.Concat(section(t, "prefixes"), section(t, "what others write before a failure")) {
+		var lines []string
+		for _, failure := range failures {
+			lines = append(lines, strings.Replace(prefix, "RECORD", failure, 1))
+		}
+		checkHidden(t, false, mount, lines)
+	}
+}
+
+// checkHidden checks that all lines are hidden, or that none is.
+func checkHidden(t *testing.T, want bool, mount string, lines []string) {
+	t.Helper()
+	for _, end := range []string{"\n", "\r"} {
+		s := style.New(false, true, false, mount)
+		text := []byte(strings.Join(lines, end)) // without the last end
+		for _, p := range s.Judge(text, 0, len(text), true) {
+			if p.Hidden != want {
+				t.Errorf("hidden is %v: %q", p.Hidden, text[p.Start:p.End])
+			}
+		}
+	}
+}
