@@ -3,28 +3,10 @@ package decode
 import (
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"gocryptfs-rsync-pretty/decode/index"
 )
-
-// openIndex opens an index with this text.
-func openIndex(t *testing.T, text string) *index.Index {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "index")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	x := index.Open(path, true, func(what, hint string) { t.Error(what, hint) })
-	t.Cleanup(func() { x.Close() })
-	return x
-}
 
 // TestIndexed shows names that the text does not place, in the words of programs that print
 // them so, with a server and without. {A}, {B} and {C} are names of one path.
@@ -67,47 +49,14 @@ func TestIndexed(t *testing.T) {
 			}
 		}
 	}
-	// Names of different lines are no path: only the first part decrypts.
-	var out strings.Builder
-	Copy(&out, strings.NewReader(encC+"/"+encB+"\n"+encB+"\n"), Options{Index: openIndex(t, text)})
-	if want := "c d/" + encB + "\nb\n"; out.String() != want {
-		t.Errorf("got %q, want %q", out.String(), want)
-	}
-}
-
-// TestIndexedPlace shows a new name below a directory that the index alone can place.
-func TestIndexedPlace(t *testing.T) {
-	const foxes = "TheQuickBrownFoxJumpsg"
-	names := paths{encA + "/" + encB + "/" + foxes: "a/b/new"}
-	x := openIndex(t, encA+"/"+encB+"\ta/b\n")
-	var out strings.Builder
-	Copy(&out, strings.NewReader(encB+"/"+foxes+"\n"+foxes+"\n"), Options{Names: names, Index: x})
-	if want := "b/new\nnew\n"; out.String() != want {
-		t.Errorf("got %q, want %q", out.String(), want)
-	}
-}
-
-// TestIndexedWords checks that no random word is taken for a name of an index.
-func TestIndexedWords(t *testing.T) {
-	var b []byte
-	for i := range 1_000_000 {
-		b = fmt.Appendf(b, "%021dA/%021dA\t", i/100, i)
-		b = strconv.AppendInt(append(strconv.AppendInt(b, int64(i/100), 10), '/'), int64(i), 10)
-		b = append(b, '\n')
-	}
-	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-	random := rand.New(rand.NewPCG(1, 2))
-	var words []byte
-	for range 200_000 {
-		for range 21 {
-			words = append(words, letters[random.IntN(64)])
-		}
-		words = append(words, 'A', "\n /"[random.IntN(3)])
-	}
-	var out strings.Builder
-	stats, err := Copy(&out, strings.NewReader(string(words)), Options{Index: openIndex(t, string(b))})
-	if err != nil || out.String() != string(words) || stats.Indexed > 0 {
-		t.Errorf("%v, %d answers", err, stats.Indexed)
+	// Names of different lines are no path: only the first part decrypts. A new name lies
+	// below a directory that the index alone can place.
+	for in, want := range map[string]string{
+		encC + "/" + encB + "\n" + encB + "\n":                     "c d/" + encB + "\nb\n",
+		encB + "/TheQuickBrownFoxJumpsg\nTheQuickBrownFoxJumpsg\n": "b/new\nnew\n",
+	} {
+		names := paths{encA + "/" + encB + "/TheQuickBrownFoxJumpsg": "a/b/new"}
+		wantSame(t, in, want, copyAll(t, strings.NewReader(in), Options{Names: names, Index: openIndex(t, text)}))
 	}
 }
 

@@ -1,12 +1,9 @@
 package decode
 
 import (
-	"io"
-	"math/rand/v2"
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,7 +11,6 @@ import (
 	"gocryptfs-rsync-pretty/decode/escape"
 	"gocryptfs-rsync-pretty/decode/scan"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
@@ -49,22 +45,7 @@ func replay(t *testing.T, dir string, least int) {
 				if want == raw && !strings.HasPrefix(filepath.Base(file), "stats-") {
 					t.Error("no name in it")
 				}
-				cuts := make([]byte, 100)
-				random := rand.New(rand.NewPCG(1, 1))
-				for i := range cuts {
-					cuts[i] = byte(1 + random.IntN(100))
-				}
-				for how, r := range map[string]io.Reader{
-					"whole":          strings.NewReader(raw),
-					"line by line":   inPieces(slices.Collect(strings.Lines(raw))...),
-					"byte by byte":   &cutReader{data: capture.Data, cuts: []byte{1}},
-					"two bytes each": &cutReader{data: capture.Data, cuts: []byte{2}},
-					"random pieces":  &cutReader{data: capture.Data, cuts: cuts},
-				} {
-					if diff := cmp.Diff(want, copyAll(t, r, o)); diff != "" {
-						t.Errorf("%s (-want +got):\n%s", how, diff)
-					}
-				}
+				checkCuts(t, raw, want, o)
 			})
 		}
 	}
