@@ -450,11 +450,11 @@ func TestPrepareSilence(t *testing.T) {
 // A slow server is no silent one: the timeout runs from the last answer. It is asked fewer
 // questions at a time, long names even before it is slow.
 func TestSlow(t *testing.T) {
-	const each = 40 * time.Millisecond
+	const each = 20 * time.Millisecond
 	for name, most := range map[string]int32{"name": 2 * window, "gocryptfs.longname.": 8} {
 		var one sync.Mutex
 		var under, highest atomic.Int32
-		_, c, p := serve(t, 25*each, ctlsocktest.Answer(func(path string) string {
+		_, c, p := serve(t, 40*each, ctlsocktest.Answer(func(path string) string {
 			if strings.HasPrefix(path, name) {
 				highest.Store(max(highest.Load(), under.Add(1)))
 				one.Lock()

@@ -27,7 +27,7 @@ type conn struct {
 	n   int
 }
 
-// slow is how long receive waits.
+// slow is how long a read waits.
 const slow = 100 * time.Millisecond
 
 // errPending is returned by receive if the answer is not complete.

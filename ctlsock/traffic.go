@@ -124,6 +124,7 @@ func (t *traffic) await(p *pending) {
 		n, err := unix.Poll(fds, int(min(left.Milliseconds(), math.MaxInt32)))
 		if n == 0 && err == nil {
 			err = os.ErrDeadlineExceeded
+			t.pool.fail(err, p.question)
 		}
 		for i, p := range under {
 			switch {
@@ -133,10 +134,6 @@ func (t *traffic) await(p *pending) {
 			case fds[i].Revents != 0:
 				t.read(p)
 			}
-		}
-		if p.cn == nil && p.err == os.ErrDeadlineExceeded {
-			t.pool.fail(err, p.question)
-			return
 		}
 		t.sendQueue()
 	}
