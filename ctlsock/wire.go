@@ -55,7 +55,7 @@ func (q question) isAskable() bool {
 // with 100,000 files. Eight at once are answered within a few seconds on two cores, but
 // 64 not within the timeout.
 func (q question) weight() int {
-	if !q.encrypt && strings.Contains(q.path, "gocryptfs.longname.") {
+	if strings.Contains(q.path, "gocryptfs.longname.") {
 		return 8
 	}
 	return 1
