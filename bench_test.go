@@ -70,7 +70,7 @@ func newBench(t *testing.T) *bench {
 	if os.Getenv("GRP_BENCH") == "" {
 		t.Skip("run by make bench")
 	}
-	need(t, "fuse", "rsync")
+	need(t, "fuse", "rsync", pinnedBin)
 	b := &bench{dir: shortDir(t)}
 	b.build(t)
 	b.mountTree(t)
@@ -105,7 +105,7 @@ func (b *bench) mountTree(t *testing.T) {
 	// Linux (sched_autogroup). With -fg, which the tests need, it would share that of
 	// its clients.
 	daemon := filepath.Join(b.dir, "gocryptfs")
-	script := fmt.Sprintf("#!/bin/sh\nexec setsid %s \"$@\"\n", pinned(t))
+	script := fmt.Sprintf("#!/bin/sh\nexec setsid %s \"$@\"\n", pinnedBin)
 	check(t, os.WriteFile(daemon, []byte(script), 0o755))
 	b.mount = mountReverse(t, server{"2.6.1", daemon}, plain, filepath.Join(b.dir, "view"))
 }

@@ -1,25 +1,24 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 	"unicode/utf8"
 
@@ -44,15 +43,29 @@ func (t tests) Run() int {
 	os.Setenv("LC_ALL", "C.UTF-8")
 	os.Setenv("LANGUAGE", "")                // LC_ALL does not override it
 	os.Setenv("GORACE", "atexit_sleep_ms=0") // instead of a second
-	return t.M.Run()
+	status := t.M.Run()
+	for end := time.Now().Add(startLimit); status == 0 && len(ours()) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			fmt.Println("goroutines are left:\n" + strings.Join(ours(), "\n\n"))
+			return 1
+		}
+	}
+	return status
+}
+
+// ours returns the stacks of all goroutines in or started by this module, without the one
+// that calls it.
+func ours() []string {
+	stacks := make([]byte, 1<<20)
+	all := strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n")[1:]
+	return slices.DeleteFunc(all, func(stack string) bool { return !strings.Contains(stack, program) })
 }
 
 // startLimit bounds the time that a server may take to mount, to end or to answer.
 const startLimit = ctlsocktest.Limit
 
 // need skips the test if one of things is missing. With CI=true it fails the test
-// instead. A thing is "fuse", "root", "namespaces", "pinned gocryptfs" or the name of a
-// program.
+// instead. A thing is "fuse", "root", "namespaces" or a program.
 func need(t testing.TB, things ...string) {
 	t.Helper()
 	for _, thing := range things {
@@ -93,10 +106,8 @@ func missing(thing string) string {
 		}
 		f.Close()
 		return missing("fusermount3")
-	case "pinned gocryptfs": // the first build requires the network
-		if out, err := buildPinned(); err != nil {
-			return fmt.Sprintf("make .tools/gocryptfs: %v\n%s", err, out)
-		}
+	case pinnedBin:
+		return buildPinned()
 	default:
 		if _, err := exec.LookPath(thing); err != nil {
 			return err.Error()
@@ -113,45 +124,34 @@ type server struct {
 
 // servers returns the gocryptfs pinned in go.mod and the one in PATH. If one of them is
 // missing, it returns the other one alone, but with CI=true the test fails; see need.
-func servers(t testing.TB) []server {
+func servers(t testing.TB) (found []server) {
 	t.Helper()
 	need(t, "fuse")
-	var found []server
-	if missing("pinned gocryptfs") == "" {
-		found = append(found, server{"2.6.1", pinned(t)})
-	}
-	if missing("gocryptfs") == "" {
-		found = append(found, server{"distribution", "gocryptfs"})
-	}
-	if len(found) == 0 || len(found) == 1 && os.Getenv("CI") == "true" {
-		need(t, "pinned gocryptfs", "gocryptfs")
+	for _, s := range []server{{"2.6.1", pinnedBin}, {"distribution", "gocryptfs"}} {
+		if os.Getenv("CI") == "true" || found == nil && s.Bin != pinnedBin {
+			need(t, s.Bin)
+		}
+		if missing(s.Bin) == "" {
+			found = append(found, s)
+		}
 	}
 	return found
 }
 
-// buildPinned builds the pinned gocryptfs at most once in a test run.
-var buildPinned = sync.OnceValues(func() (string, error) {
-	bin, err := filepath.Abs(".tools/gocryptfs")
-	if err != nil {
-		return "", err
-	}
-	if _, err := os.Stat(bin); err == nil {
-		return bin, nil
-	}
-	out, err := exec.Command("make", ".tools/gocryptfs").CombinedOutput()
-	if err != nil {
-		bin = string(out)
-	}
-	return bin, err
-})
+// pinnedBin is the path of the pinned gocryptfs, which need builds if it is missing.
+var pinnedBin, _ = filepath.Abs(".tools/gocryptfs")
 
-// pinned returns the path of the pinned gocryptfs, built if it is missing.
-func pinned(t testing.TB) string {
-	t.Helper()
-	need(t, "pinned gocryptfs")
-	bin, _ := buildPinned()
-	return bin
-}
+// buildPinned builds pinnedBin if it is missing, for which the first time requires the
+// network. It returns the reason why it could not, or "". It tries once in a test run.
+var buildPinned = sync.OnceValue(func() string {
+	if _, err := os.Stat(pinnedBin); err == nil {
+		return ""
+	}
+	if out, err := exec.Command("make", ".tools/gocryptfs").CombinedOutput(); err != nil {
+		return fmt.Sprintf("make .tools/gocryptfs: %v\n%s", err, out)
+	}
+	return ""
+})
 
 // shortDir returns a new directory that is removed after the test. Unlike that of
 // t.TempDir, its path is short: the path of a socket may have at most 107 bytes. Other
@@ -165,11 +165,7 @@ func shortDir(t testing.TB) string {
 		dir, err = os.MkdirTemp("", "gp")
 	}
 	check(t, err)
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { check(t, os.RemoveAll(dir)) })
 	check(t, os.Chmod(dir, 0o755))
 	return dir
 }
@@ -183,6 +179,16 @@ type mount struct {
 	at      string // the mount point
 	process *exec.Cmd
 	done    chan error // receives the result of the server
+}
+
+// mountNew makes a directory with files, given as for create, and mounts it in reverse mode.
+func mountNew(t *testing.T, s server, files map[string]string, opts ...string) *mount {
+	t.Helper()
+	dir := shortDir(t)
+	for path, state := range files {
+		create(t, filepath.Join(dir, "plain"), path, state)
+	}
+	return mountReverse(t, s, filepath.Join(dir, "plain"), filepath.Join(dir, "view"), opts...)
 }
 
 // mountReverse shows the directory plain encrypted at view, until the test ends or
@@ -215,7 +221,15 @@ func (m *mount) start(t testing.TB, s server, conf, source string, opts []string
 	for _, d := range []string{source, m.at} {
 		check(t, os.MkdirAll(d, 0o755))
 	}
-	initOpts, mountOpts := splitOptions(opts)
+	var initOpts, mountOpts []string
+	for _, o := range opts {
+		if shaping.MatchString(o) {
+			initOpts = append(initOpts, o)
+		}
+		if !shaping.MatchString(o) || o == "-reverse" {
+			mountOpts = append(mountOpts, o)
+		}
+	}
 	if _, err := os.Stat(filepath.Join(source, conf)); err != nil {
 		// 10 is the lowest cost -scryptn takes.
 		args := append(initOpts, "-init", "-scryptn", "10", "-passfile", pass, source)
@@ -227,64 +241,24 @@ func (m *mount) start(t testing.TB, s server, conf, source string, opts []string
 	m.serve(t, exec.Command(s.Bin, args...))
 }
 
-// splitOptions separates the options of -init from those of a mount; -reverse belongs
-// to both.
-func splitOptions(opts []string) (initOpts, mountOpts []string) {
-	for _, o := range opts {
-		name, _, _ := strings.Cut(o, "=")
-		switch name {
-		case "-reverse":
-			initOpts = append(initOpts, o)
-			mountOpts = append(mountOpts, o)
-		case "-deterministic-names", "-plaintextnames", "-longnamemax", "-raw64":
-			initOpts = append(initOpts, o)
-		default:
-			mountOpts = append(mountOpts, o)
-		}
-	}
-	return initOpts, mountOpts
-}
+// shaping matches the options that shape a file system, and so belong to -init.
+var shaping = regexp.MustCompile(`^-(reverse|deterministic-names|plaintextnames|longnamemax|raw64)`)
 
 // serve starts the server and returns when it reports that it has mounted.
 func (m *mount) serve(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
-	r, w, err := os.Pipe()
-	check(t, err)
-	cmd.Stdout, cmd.Stderr = w, w
-	err = cmd.Start()
-	w.Close()
-	check(t, err)
+	var said watched
+	cmd.Stdout, cmd.Stderr = &said, &said
+	check(t, cmd.Start())
 	m.process, m.done = cmd, make(chan error, 1)
 	t.Cleanup(func() { m.unmount(t) })
-	ready := make(chan string, 1)
-	go func() {
-		ready <- readUntil(r, "mounted and ready")
-		io.Copy(io.Discard, r)
-		r.Close()
-		m.done <- cmd.Wait()
-	}()
-	select {
-	case failure := <-ready:
-		if failure != "" {
-			t.Fatalf("%s:\n%s", cmd, failure)
+	go func() { m.done <- cmd.Wait() }()
+	ctlsocktest.Eventually(t, cmd.String()+" mounts", func() bool {
+		if len(m.done) > 0 {
+			t.Fatalf("%s ended:\n%s", cmd, &said)
 		}
-	case <-time.After(startLimit):
-		t.Fatalf("%s: not mounted after %v", cmd, startLimit)
-	}
-}
-
-// readUntil reads lines until one contains want, and returns "". If the text ends
-// first, it returns the text.
-func readUntil(r io.Reader, want string) string {
-	var said strings.Builder
-	lines := bufio.NewScanner(r)
-	for lines.Scan() {
-		if strings.Contains(lines.Text(), want) {
-			return ""
-		}
-		said.WriteString(lines.Text() + "\n")
-	}
-	return "it ended without a word of being ready\n" + said.String()
+		return strings.Contains(said.String(), "mounted and ready")
+	})
 }
 
 // unmount unmounts the file system and ends the server. It may be called twice.
@@ -294,7 +268,6 @@ func (m *mount) unmount(t testing.TB) {
 	if m.process == nil {
 		return
 	}
-	defer func() { m.process = nil }()
 	out, err := exec.Command("fusermount3", "-u", m.at).CombinedOutput()
 	// Until a process that another test starts is itself, it has this one's files open.
 	for wait := time.Millisecond; err != nil && bytes.Contains(out, []byte("busy")) && wait < time.Second; wait *= 2 {
@@ -302,14 +275,10 @@ func (m *mount) unmount(t testing.TB) {
 		out, err = exec.Command("fusermount3", "-u", m.at).CombinedOutput()
 	}
 	if err != nil {
-		select {
-		case <-m.done: // the server never mounted, or the test has ended it
-			exec.Command("fusermount3", "-u", "-z", m.at).Run()
-			return
-		default:
+		if len(m.done) == 0 { // else it never mounted, or the test has ended it
 			t.Errorf("fusermount3 -u %s: %v: %s", m.at, err, out)
-			exec.Command("fusermount3", "-u", "-z", m.at).Run()
 		}
+		exec.Command("fusermount3", "-u", "-z", m.at).Run()
 	}
 	select {
 	case <-m.done:
@@ -318,6 +287,7 @@ func (m *mount) unmount(t testing.TB) {
 		<-m.done
 		os.Remove(m.Sock)
 	}
+	m.process = nil
 }
 
 // signal sends a signal to the server. SIGSTOP takes effect thread by thread: signal
@@ -343,21 +313,12 @@ func (m *mount) signal(t *testing.T, s syscall.Signal) {
 // because the protocol is JSON.
 func (m *mount) encrypt(t testing.TB, plain string) string {
 	t.Helper()
-	conn, err := net.Dial("unix", m.Sock)
+	client, err := ctlsock.New(m.Sock)
 	check(t, err)
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(startLimit))
-	question, err := json.Marshal(ctlsock.RequestStruct{EncryptPath: plain})
-	check(t, err)
-	if _, err := conn.Write(question); err != nil {
-		t.Fatal(err)
-	}
-	var answer ctlsock.ResponseStruct
-	if err := json.NewDecoder(conn).Decode(&answer); err != nil {
+	defer client.Close()
+	answer, err := client.Query(&ctlsock.RequestStruct{EncryptPath: plain})
+	if err != nil {
 		t.Fatalf("encrypt %q: %v", plain, err)
-	}
-	if answer.ErrNo != 0 {
-		t.Fatalf("encrypt %q: %s", plain, answer.ErrText)
 	}
 	return answer.Result
 }
@@ -397,6 +358,19 @@ func (m *mount) target(t *testing.T, cipher string) string {
 	return text
 }
 
+// fill returns text with the cipher path for each {PATH}, and the encrypted target of a link
+// for {@PATH}.
+func (m *mount) fill(t *testing.T, text string) string {
+	t.Helper()
+	return inBraces.ReplaceAllStringFunc(text, func(s string) string {
+		path := s[1 : len(s)-1]
+		if link, ok := strings.CutPrefix(path, "@"); ok {
+			return m.target(t, m.encrypt(t, link))
+		}
+		return m.cipherOf(t, path)
+	})
+}
+
 // settle waits until the files are older than the clock of the file system is coarse,
 // and the kernel has forgotten what it knew of the view. Before that what is in doubt
 // may stay encrypted.
@@ -405,34 +379,44 @@ func settle() { time.Sleep(2500 * time.Millisecond) }
 // pretty runs the filter on input. It fails the test if the filter fails.
 func pretty(t testing.TB, args []string, input []byte) (stdout, stderr string) {
 	t.Helper()
-	var out, errs bytes.Buffer
-	if status := run(args, bytes.NewReader(input), &out, &errs); status != 0 {
-		t.Errorf("run(%q) = %d, want 0; stderr: %s", args, status, errs.String())
+	stdout, stderr, status := filtered(args, string(input))
+	if status != exitOK {
+		t.Errorf("run(%q) = %d, want 0; stderr: %s", args, status, stderr)
 	}
-	return out.String(), errs.String()
+	return stdout, stderr
+}
+
+// filtered runs the filter on input, whose last read also returns io.EOF.
+func filtered(args []string, input string) (stdout, stderr string, status int) {
+	var out, errs bytes.Buffer
+	in := iotest.DataErrReader(strings.NewReader(input))
+	status = run(args, in, &out, &errs)
+	return out.String(), errs.String(), status
 }
 
 // A transcript is a text with encrypted names, line by line.
 type transcript struct{ raw, plain []string }
 
+func (tr *transcript) add(raw, plain string) {
+	tr.raw, tr.plain = append(tr.raw, raw), append(tr.plain, plain)
+}
+
 // fakeTranscript returns n lines with names that scripted servers know.
 func fakeTranscript(n int) (tr transcript) {
 	for i := range n {
-		dir, file := fakeName(i/10), fakeName(i)
-		path := dir + "/" + file
-		tr.raw = append(tr.raw, ">f+++++++++ "+path)
-		tr.plain = append(tr.plain, ">f+++++++++ "+fakePlain(path))
+		path := fakeName(i/10) + "/" + fakeName(i)
+		tr.add(">f+++++++++ "+path, ">f+++++++++ "+fakePlain(path))
 	}
 	return tr
 }
 
-// realTranscript returns n lines with names below a mount.
+// realTranscript returns n lines with names below the directory "dir" of a mount.
 func realTranscript(t *testing.T, m *mount, n int) (tr transcript) {
 	t.Helper()
 	for i := range n {
 		path := fmt.Sprintf("dir %d/file %d", i/10, i)
-		tr.raw = append(tr.raw, ">f+++++++++ "+m.encrypt(t, path))
-		tr.plain = append(tr.plain, ">f+++++++++ "+path)
+		_, cipher, _ := strings.Cut(m.encrypt(t, "dir/"+path), "/")
+		tr.add(">f+++++++++ "+cipher, ">f+++++++++ "+path)
 	}
 	return tr
 }
@@ -465,51 +449,67 @@ func (tr transcript) output() string { return text(tr.plain) }
 
 func text(lines []string) string { return strings.Join(lines, "\n") + "\n" }
 
-// decoded returns the number of decoded lines in out. All others must be unchanged,
-// except for a directory that is known from a line before.
+// decoded returns the number of lines in out that are decoded. In each of the others the last
+// names of the path, or the target of a link, must have stayed encrypted.
 func (tr transcript) decoded(t *testing.T, out string) (n int) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
 	if len(lines) != len(tr.raw) || !strings.HasSuffix(out, "\n") {
-		t.Fatalf("%d lines came out of %d", len(lines), len(tr.raw))
+		t.Errorf("%d lines came out of %d", len(lines), len(tr.raw))
+		return 0
 	}
 	for i, line := range lines {
-		switch line {
-		case tr.plain[i]:
+		path, target, _ := strings.Cut(line, " -> ")
+		cipher, encrypted, _ := strings.Cut(tr.raw[i], " -> ")
+		plain, want, _ := strings.Cut(tr.plain[i], " -> ")
+		for path != cipher && path != plain {
+			name, rest, more := strings.Cut(path, "/")
+			known, plainRest, _ := strings.Cut(plain, "/")
+			if !more || name != known {
+				break
+			}
+			path, plain = rest, plainRest
+			_, cipher, _ = strings.Cut(cipher, "/")
+		}
+		switch {
+		case line == tr.plain[i]:
 			n++
-		case tr.raw[i], path.Dir(tr.plain[i]) + "/" + path.Base(tr.raw[i]):
-		default:
-			t.Fatalf("line %d is %q, want %q or %q", i, line, tr.plain[i], tr.raw[i])
+		case path != cipher && path != plain, target != want && target != encrypted:
+			t.Errorf("line %d is %q, want %q or %q", i, line, tr.plain[i], tr.raw[i])
 		}
 	}
 	return n
+}
+
+// wantDecoded has the filter show a transcript, of which n lines must be decoded. It returns
+// what is on stderr.
+func (m *mount) wantDecoded(t *testing.T, n int, tr transcript, flags ...string) string {
+	t.Helper()
+	shown, said := pretty(t, append(flags, m.Sock, m.Dir), []byte(tr.input()))
+	if got := tr.decoded(t, shown); got != n {
+		t.Errorf("%s: %d lines are decoded, want %d; stderr: %s", flags, got, n, said)
+	}
+	return said
 }
 
 // A running filter is a run of the program, in this process or in another.
 type running struct {
 	t         *testing.T
 	in        io.WriteCloser
-	out, errs *watched
+	out, errs watched
 	status    chan int
 	process   *os.Process // nil in this process
 }
 
-// watched collects what is written to it.
+// watched is a buffer that can be read while it is written to.
 type watched struct {
-	mu      sync.Mutex
-	buf     bytes.Buffer
-	written chan struct{} // has an element after a write
+	mu  sync.Mutex
+	buf bytes.Buffer
 }
-
-func newWatched() *watched { return &watched{written: make(chan struct{}, 1)} }
 
 func (w *watched) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	select {
-	case w.written <- struct{}{}:
-	default:
-	}
 	return w.buf.Write(p)
 }
 
@@ -519,14 +519,12 @@ func (w *watched) String() string {
 	return w.buf.String()
 }
 
-// startFilter runs the program in this process. The test fails if one of its
-// goroutines is left at the end.
+// startFilter runs the program in this process.
 func startFilter(t *testing.T, args ...string) *running {
 	t.Helper()
-	ctlsocktest.NoLeak(t)
 	r, w := io.Pipe()
-	f := &running{t: t, in: w, out: newWatched(), errs: newWatched(), status: make(chan int, 1)}
-	go func() { f.status <- run(args, r, f.out, f.errs) }()
+	f := &running{t: t, in: w, status: make(chan int, 1)}
+	go func() { f.status <- run(args, r, &f.out, &f.errs) }()
 	t.Cleanup(func() { w.Close() })
 	return f
 }
@@ -534,117 +532,92 @@ func startFilter(t *testing.T, args ...string) *running {
 // send writes text to the filter, which has to read it.
 func (f *running) send(text string) {
 	f.t.Helper()
-	sent := make(chan error, 1)
-	go func() { _, err := io.WriteString(f.in, text); sent <- err }()
-	select {
-	case err := <-sent:
-		if err != nil {
-			f.t.Fatalf("the filter does not read %q: %v", text[:min(len(text), 99)], err)
-		}
-	case <-time.After(startLimit):
-		f.t.Fatalf("the filter has not read %d bytes after %v", len(text), startLimit)
+	late := time.AfterFunc(startLimit, func() { f.in.Close() })
+	defer late.Stop()
+	if _, err := io.WriteString(f.in, text); err != nil {
+		f.t.Fatalf("the filter does not read %.99q: %v", text, err)
 	}
 }
 
-// shows waits until all that has been written is text.
-func (f *running) shows(text string) {
+// ask sends lines, and returns what comes out for them.
+func (f *running) ask(lines string) string {
 	f.t.Helper()
-	if got := f.until(func(got string) bool { return len(got) >= len(text) }); got != text {
-		f.t.Fatalf("output %q, want %q", got, text)
-	}
+	before := f.out.String()
+	f.send(lines)
+	n := strings.Count(before+lines, "\n")
+	return f.until(func(got string) bool { return strings.Count(got, "\n") >= n })[len(before):]
 }
 
-// showsLines waits for n lines in all, and returns them.
-func (f *running) showsLines(n int) string {
+// comesBack sends lines again and again until all of them come out decoded.
+func (f *running) comesBack(tr transcript) {
 	f.t.Helper()
-	return f.until(func(got string) bool { return strings.Count(got, "\n") >= n })
+	ctlsocktest.Eventually(f.t, tr.plain[0]+" comes back", func() bool {
+		time.Sleep(20 * time.Millisecond)
+		return tr.decoded(f.t, f.ask(tr.input())) == len(tr.raw) || f.t.Failed()
+	})
 }
 
 // until waits until ok accepts the output so far, and returns that.
-func (f *running) until(ok func(string) bool) string {
+func (f *running) until(ok func(string) bool) (got string) {
 	f.t.Helper()
-	late := time.After(startLimit)
-	for {
-		got := f.out.String()
-		if ok(got) {
-			return got
+	defer func() {
+		if f.t.Failed() {
+			f.t.Logf("the output is %q", got[max(0, len(got)-999):])
 		}
-		select {
-		case <-f.out.written:
-		case <-late:
-			f.t.Fatalf("after %v the output is still %q", startLimit, got[max(0, len(got)-999):])
-		}
-	}
+	}()
+	ctlsocktest.Eventually(f.t, "the output is right", func() bool {
+		got = f.out.String()
+		return ok(got)
+	})
+	return got
 }
 
 // end closes the input, waits for the filter and returns all of its output. The status
-// must be 0, and stderr must have one warning for each of warnings, which contains
-// that.
+// must be 0, and stderr must have messages alone, with one warning for each of warnings, which
+// contains that.
 func (f *running) end(warnings ...string) string {
 	f.t.Helper()
-	f.in.Close()
-	if status := f.wait(); status != exitOK {
+	if status := f.quit(); status != exitOK {
 		f.t.Errorf("status %d, want 0", status)
 	}
-	wantWarnings(f.t, f.errs.String(), warnings...)
+	said := f.errs.String()
+	missing := slices.ContainsFunc(warnings, func(w string) bool { return !strings.Contains(said, w) })
+	if missing || strings.Count(said, ": warning: ") != len(warnings) {
+		f.t.Errorf("want the warnings %q, stderr: %s", warnings, said)
+	}
+	if strings.Count(said, "\n") != strings.Count("\n"+said, "\n"+program+": ") {
+		f.t.Errorf("not only messages: %q", said)
+	}
 	return f.out.String()
 }
 
-func (f *running) wait() int {
+// quit closes the input, waits for the filter and returns its status.
+func (f *running) quit() int {
 	f.t.Helper()
-	select {
-	case status := <-f.status:
-		return status
-	case <-time.After(startLimit):
-		f.t.Fatalf("the filter goes on after %v", startLimit)
-		return -1
-	}
+	f.in.Close()
+	ctlsocktest.Eventually(f.t, "the filter ends", func() bool { return len(f.status) > 0 })
+	return <-f.status
 }
-
-func wantWarnings(t *testing.T, stderr string, warnings ...string) {
-	t.Helper()
-	for _, w := range warnings {
-		if !strings.Contains(stderr, w) {
-			t.Errorf("no warning %q in %q", w, stderr)
-		}
-	}
-	if n := strings.Count(stderr, ": warning: "); n != len(warnings) {
-		t.Errorf("%d warnings, want %d:\n%s", n, len(warnings), stderr)
-	}
-	for line := range strings.Lines(stderr) {
-		if !strings.HasPrefix(line, program+": ") {
-			t.Errorf("stderr has %q", line)
-		}
-	}
-}
-
-// programEnv returns the environment of this process, and more.
-func programEnv(more ...string) []string { return append(os.Environ(), more...) }
 
 // startProcess runs the program in its own process.
 func startProcess(t *testing.T, cmd *exec.Cmd) *running {
 	t.Helper()
-	ctlsocktest.NoLeak(t)
 	in, err := cmd.StdinPipe()
 	check(t, err)
-	f := &running{t: t, in: in, out: newWatched(), errs: newWatched(), status: make(chan int, 1)}
-	cmd.Stdout, cmd.Stderr = f.out, f.errs
+	f := &running{t: t, in: in, status: make(chan int, 1)}
+	cmd.Stdout, cmd.Stderr = &f.out, &f.errs
 	check(t, cmd.Start())
 	f.process = cmd.Process
 	t.Cleanup(func() { cmd.Process.Kill() })
 	go func() {
 		cmd.Wait()
-		f.status <- exitStatus(cmd.ProcessState)
+		status := cmd.ProcessState.ExitCode()
+		if ws := cmd.ProcessState.Sys().(syscall.WaitStatus); ws.Signaled() {
+			status = 128 + int(ws.Signal()) // as a shell reports it
+		}
+		f.status <- status
 	}()
 	return f
-}
-
-// exitStatus returns the status that a shell reports: 128 and more for a signal.
-func exitStatus(s *os.ProcessState) int {
-	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-		return 128 + int(ws.Signal())
-	}
-	return s.ExitCode()
 }
 
 func read(t *testing.T, path string) string {
@@ -657,8 +630,7 @@ func read(t *testing.T, path string) string {
 // wordLines returns n words in lines of text: half of them have 22 characters, half 64
 // hexadecimal digits.
 func wordLines(n int) string {
-	var seed [32]byte
-	random := rand.NewChaCha8(seed)
+	random := rand.NewChaCha8([32]byte{})
 	var b bytes.Buffer
 	var word [32]byte
 	for i := range n {

@@ -76,7 +76,7 @@ type scriptMounts struct{ reverse, forward *mount }
 
 func newScriptMounts(t *testing.T) *scriptMounts {
 	t.Helper()
-	none := missing("gocryptfs") != "" && missing("pinned gocryptfs") != ""
+	none := missing("gocryptfs") != "" && missing(pinnedBin) != ""
 	if os.Getenv("CI") != "true" && (none || missing("fuse") != "") {
 		return &scriptMounts{}
 	}

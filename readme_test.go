@@ -274,7 +274,7 @@ func newReader(t *testing.T) *reader {
 func newHome(t *testing.T, host string) *reader {
 	t.Helper()
 	r := &reader{home: shortDir(t)}
-	r.env = programEnv("LC_ALL=C.UTF-8", "HOME="+r.home, "TMPDIR="+r.home, "RSYNC_RSH=ssh", "HOST="+cmp.Or(host, r.home),
+	r.env = append(os.Environ(), "LC_ALL=C.UTF-8", "HOME="+r.home, "TMPDIR="+r.home, "RSYNC_RSH=ssh", "HOST="+cmp.Or(host, r.home),
 		"PATH="+r.home+"/bin:/usr/bin:/bin:"+r.home+"/local bin")
 	r.write(t, ".backup-password", "secret\n")
 	bin, err := exec.LookPath(program)
