@@ -48,7 +48,10 @@ func (t *Tree) adopt(wait time.Duration) {
 }
 
 // forget drops what was learned of files.
-func (t *Tree) forget() { t.listings, t.listed = map[string]*listing{}, 0 }
+func (t *Tree) forget() {
+	t.listings, t.listed = map[string]*listing{}, 0
+	t.take().close()
+}
 
 // Check calls warn with what is wrong and what to do about it, if the view or its plain
 // directory was not found. If a root has changed a moment ago, it looks for them again, for

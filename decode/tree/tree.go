@@ -9,6 +9,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -38,9 +39,9 @@ const (
 // A Tree is the encrypted view that MOUNT belongs to, and the plain directory that
 // the view shows or is shown as. Only one goroutine may use it.
 //
-// It reads only below these two directories and keeps neither of them open, so that they
-// can be unmounted. Inode numbers and change times identify a file only within one file
-// system, so they prove nothing if another one is mounted at one of the roots.
+// It reads only below these two directories and keeps neither of them open for more than a
+// moment, so that they can be unmounted. Inode numbers and change times identify a file only
+// within one file system, so they prove nothing if another one is mounted at one of the roots.
 //
 // After a look that takes longer than the timeout, there is no other look until the first
 // one ends: a file system that hangs must not stop the stream. Looking for the view again
@@ -60,6 +61,12 @@ type Tree struct {
 	elsewhere bool // it lives in another mount namespace
 
 	deterministic answer
+
+	// The trail of the last look stays open for clockStep, so that links that follow each
+	// other share its directories: 3,000 of them ten deep take 0.6 times the processor time.
+	// What changes in the meantime has changed too recently for any look.
+	kept  atomic.Pointer[trail]
+	close *time.Timer
 
 	busy sync.Mutex // held during a look, so for as long as it hangs
 
@@ -96,8 +103,10 @@ func New(mount, plain string, timeout time.Duration, server Server) *Tree {
 }
 
 func newTree(mount, plainFlag string, timeout time.Duration) *Tree {
-	return &Tree{mount: mount, plainFlag: plainFlag, timeout: timeout, server: noServer{}, maxListed: listingBytes, listings: map[string]*listing{},
+	t := &Tree{mount: mount, plainFlag: plainFlag, timeout: timeout, server: noServer{}, maxListed: listingBytes, listings: map[string]*listing{},
 		seed: maphash.MakeSeed(), same: sameFile, links: readLinks}
+	t.close = time.AfterFunc(0, func() { t.take().close() })
+	return t
 }
 
 // Sub returns the cipher path of MOUNT, empty if that is the root of the view.
@@ -159,19 +168,7 @@ func (t *Tree) Target(cipher, plain string, text []byte) (target string, ok bool
 		return "", false
 	}
 	encrypted := string(text) // text may change while a look hangs
-	found, ok := prove(t, func() *string {
-		trail, ok := t.descend(cipher, plain)
-		defer trail.close()
-		if !ok {
-			return nil
-		}
-		leaf := trail[len(trail)-1]
-		read, target, err := t.links(leaf.cipher, leaf.dir, leaf.name)
-		if err != nil || read != encrypted || !t.isStill(trail) {
-			return nil
-		}
-		return &target
-	})
+	found, ok := prove(t, func() *string { return t.readTarget(cipher, plain, encrypted) })
 	if !ok || found == nil {
 		return "", false
 	}

@@ -35,6 +35,10 @@ type plainTree struct {
 	blind    int               // this many next files seem to differ
 }
 
+// twin ends the names of a directory and of roots in which the first link leads to the second
+// target.
+const twin = " twin"
+
 const encA = "ikFrxDZ5DfCpwm4Myx-3TA"
 
 func encryptedName(i int) string { return fmt.Sprintf("%021dA", i) }
@@ -66,9 +70,17 @@ func newPlainTreeIn(t testing.TB, base string, script []byte) *plainTree {
 	p.tree = newTree("", "", 50*time.Millisecond)
 	p.tree.view = view{dir: filepath.Join(base, "view"), plain: filepath.Join(base, "plain")}
 	p.tree.same, p.tree.links = p.same, p.links
-	p.must(os.MkdirAll(p.cipher(""), 0o755), os.MkdirAll(p.plain(""), 0o755))
+	for i, dir := range []string{"/" + treeDir.cipher, "/" + treeDir.cipher + twin, twin + "/" + treeDir.cipher} {
+		cipher, plain := p.tree.view.dir+dir, p.tree.view.plain+strings.Replace(dir, treeDir.cipher, treeDir.plain, 1)
+		p.must(os.MkdirAll(cipher, 0o755), os.MkdirAll(plain, 0o755))
+		p.pair(cipher, plain)
+		if link, target := treeLinks[0], treeTargets[1]; i > 0 {
+			cipher, plain = filepath.Join(cipher, link.cipher), filepath.Join(plain, link.plain)
+			p.must(os.Symlink(encryptedTarget(link, target), cipher), os.Symlink(target, plain))
+			p.pair(cipher, plain)
+		}
+	}
 	p.tree.view.ids = p.tree.view.identify()
-	p.pair(p.cipher(""), p.plain(""))
 	p.answered[treeDir.cipher] = treeDir.plain
 	for _, e := range append(treeNames, treeLinks...) {
 		p.answered[treeDir.cipher+"/"+e.cipher] = treeDir.plain + "/" + string([]rune(e.plain))
@@ -130,7 +142,7 @@ func (p *plainTree) next() {
 // The kinds of changes. A byte of a script is one of these and, times 8, a name or a link,
 // with another name or a target.
 const (
-	nothing = byte(iota)
+	exchange = byte(iota) // a directory above the links and its twin; or nothing
 	remove
 	create
 	rename       // to another name
@@ -150,6 +162,14 @@ func (p *plainTree) change(op byte) {
 	kind, a, b := op%8, int(op/8)%len(treeNames), int(op/8)/len(treeNames)%len(treeNames)
 	link := treeLinks[int(op/8)%2]
 	switch kind {
+	case exchange:
+		sides := []int{0, 2, 2, 1, 1}[a] // as a kernel that remembers the plain side shows it
+		for _, dir := range []string{p.cipher(""), p.plain("")}[:sides] {
+			if a%2 == 0 {
+				dir = filepath.Dir(dir)
+			}
+			p.must(os.Rename(dir, dir+"~"), os.Rename(dir+twin, dir), os.Rename(dir+"~", dir+twin))
+		}
 	case remove:
 		p.remove(treeNames[a])
 	case create:
@@ -277,23 +297,30 @@ func FuzzTree(f *testing.F) {
 	})
 }
 
-// TestTreeSwaps has a link get its other target at each moment of a look at it: long
-// enough ago to be trusted, or there and back at once. In reverse mode only the plain side is
-// looked at again.
+// TestTreeSwaps has a link get its other target, or a directory above it the place of its twin,
+// at each moment of a look: long enough ago to be trusted, or there and back at once. In reverse
+// mode only the plain side is looked at again.
 func TestTreeSwaps(t *testing.T) {
 	here, there := pointed(point, 0, 0), pointed(point, 0, 1)
+	dir, roots, viewDir, viewRoot := named(exchange, 1), named(exchange, 2), named(exchange, 3), named(exchange, 4)
 	coarse := coarseDir(t)
+	var trees []*plainTree
 	for at := range 32 {
-		reverse := at >= 16
-		p := newPlainTree(t, append(make([]byte, at%16), pointed(pointAndWait, 0, 1)))
-		p.tree.view.reverse = reverse
-		p.change(here)
-		p.change(wait)
-		p.check()
-		p = newPlainTreeIn(t, coarse, append(make([]byte, at%16), there, here))
-		p.tree.view.reverse = reverse
+		p := newPlainTreeIn(t, filepath.Join(coarse, fmt.Sprint(at)), append(make([]byte, at/2), there, here))
+		p.tree.view.reverse = at%2 == 0
 		p.change(there)
 		p.change(here)
+		p.check()
+		scripts := [][]byte{{pointed(pointAndWait, 0, 1)}, {dir}, {dir, dir}, {roots}, {roots, roots}, {viewDir}, {viewDir, viewDir}, {viewRoot}}
+		for _, script := range scripts[:5+3*(at%2)] {
+			p := newPlainTree(t, append(make([]byte, at/2), script...))
+			p.tree.view.reverse = at%2 == 0
+			p.change(here)
+			trees = append(trees, p)
+		}
+	}
+	time.Sleep(2 * clockStep)
+	for _, p := range trees {
 		p.check()
 	}
 	p := newPlainTree(t, nil)
@@ -302,6 +329,21 @@ func TestTreeSwaps(t *testing.T) {
 	}
 	if n := p.check(); n != 5 {
 		t.Errorf("%d names and targets are shown of what is there and does not change, want 5", n)
+	}
+}
+
+// TestTreeCloses keeps directories open for a moment after a look, at most until another view is
+// found: they could not be unmounted.
+func TestTreeCloses(t *testing.T) {
+	p := newPlainTree(t, nil)
+	for i, end := range []func(){p.tree.forget, func() { time.Sleep(10 * clockStep) }} {
+		dir, err := os.OpenRoot(p.tree.view.plain)
+		p.must(err)
+		p.tree.keep(trail{{dir: dir}})
+		end()
+		if _, err := dir.Stat("."); err == nil {
+			t.Errorf("%d: still open", i)
+		}
 	}
 }
 
