@@ -37,8 +37,8 @@ type Stats struct {
 }
 
 // New returns a Client for the control socket at path. It does not connect yet.
-// Questions are given up when nothing is answered for timeout. warn is called once for each different
-// problem, with what is wrong and what to do about it.
+// Questions are given up when nothing is answered for timeout. warn is called once for
+// each different problem, with what is wrong and what to do about it.
 func New(path string, timeout time.Duration, warn func(what, hint string)) *Client {
 	p := &pool{reporter: reporter{path: path, timeout: timeout, warn: warn, warned: map[string]bool{}},
 		retry: retryEvery, maxConns: maxWidth + 1}

@@ -232,14 +232,13 @@ func TestFaults(t *testing.T) {
 
 // A server that is back after many faults has as much time for faults as at first.
 func TestFaultsForgiven(t *testing.T) {
-	_, c, p := serve(t, limit, except(func(path string) bool { return strings.HasPrefix(path, "bad") }, ""))
+	_, c, _ := serve(t, limit, except(func(path string) bool { return strings.HasPrefix(path, "bad") }, ""))
 	want(t, c, "a", "A")
 	c.lost = maxLost
 	want(t, c, "bad 1", "")
 	wantBack(t, c, "b")
 	want(t, c, "bad 2", "")
 	want(t, c, "c", "C")
-	wantProblems(t, p, "closed the connection")
 }
 
 // After a timeout no question waits, although an empty one is answered. Names come back
@@ -306,18 +305,17 @@ func TestCache(t *testing.T) {
 	for _, path := range []string{"a/b/c/d", "a/b/c", "a/b", "a", "a/b/x"} {
 		want(t, c, path, upper(path))
 	}
-	for range 3 {
-		want(t, c, "gone/a", "")
-		want(t, c, "gone", "")
-	}
+	want(t, c, "gone/a", "")
+	want(t, c, "gone", "")
+	want(t, c, "gone/a", "")
 	tail := strings.Repeat("/"+strings.Repeat("x", 200), 10)
 	long := "y" + tail
 	c.Prepare(long)
 	want(t, c, long, upper(long))
 	want(t, c, "y", "Y")
 	want(t, c, strings.TrimSuffix(long, "/x"), upper(strings.TrimSuffix(long, "/x")))
-	if n := c.Stats().Hits; n != 8 {
-		t.Errorf("%d hits, want 8", n)
+	if n := c.Stats().Hits; n != 5 {
+		t.Errorf("%d hits, want 5", n)
 	}
 	wantAsked(t, s, 1, "a/b/c/d", "a/b/x", "gone/a", "gone", long, strings.TrimSuffix(long, "/x"))
 
@@ -364,6 +362,13 @@ func TestEncrypt(t *testing.T) {
 	wantAsked(t, s, 4, "Dir/a", "Dir/a", "Dir/odd", "Dir/odd", "Dir/a")
 }
 
+// prepare prepares n names.
+func prepare(c *Client, name string, n int) {
+	for i := range n {
+		c.Prepare(fmt.Sprint(name, i))
+	}
+}
+
 // prepared decrypts n paths, with as many of the next ones prepared as possible.
 func prepared(t *testing.T, c *Client, n int) {
 	t.Helper()
@@ -401,13 +406,10 @@ func TestPrepare(t *testing.T) {
 		}
 	}
 	c.traffic.width = 2 // the rest has to wait
-	for i := range 2 * window {
-		c.Prepare(fmt.Sprint("more", i))
-	}
+	prepare(c, "more", 2*window)
 	want(t, c, "more40", "MORE40") // and takes what is before it
 	want(t, c, "more41", "MORE41") // and the rest of the window
-	c.Prepare("few0")
-	c.Prepare("few1")
+	prepare(c, "few", 2)
 	want(t, c, "few0", "FEW0") // and few1
 	if n := len(c.traffic.under); n > 0 || len(s.Asked()) != 12*window+3 {
 		t.Errorf("%d answers have not been taken, %d questions", n, len(s.Asked()))
@@ -422,9 +424,7 @@ func TestPrepareSilence(t *testing.T) {
 		_, c, p := serve(t, patience, ctlsocktest.Each(func(c *ctlsocktest.Conn, path string) bool {
 			return strings.HasSuffix(path, "0") || c.Say(ctlsocktest.Name(upper(path)))
 		}))
-		for i := range window {
-			c.Prepare(fmt.Sprint("a", i))
-		}
+		prepare(c, "a", window)
 		time.Sleep(late)
 		start := time.Now()
 		for i := range window {
@@ -460,13 +460,11 @@ func TestSlow(t *testing.T) {
 			return upper(path)
 		}))
 		c.traffic.width = maxWidth
-		path := func(i int) string { return fmt.Sprint(name, i) }
-		for i := range 2 * window {
-			c.Prepare(path(i))
-		}
+		prepare(c, name, 2*window)
 		width := maxWidth
 		for i := range 2 * window {
-			want(t, c, path(i), upper(path(i)))
+			path := fmt.Sprint(name, i)
+			want(t, c, path, upper(path))
 			width = min(width, c.traffic.width)
 		}
 		wantProblems(t, p)
@@ -496,9 +494,7 @@ func TestTooFewDescriptors(t *testing.T) {
 			want(t, c, "dir/a", "")
 		} else {
 			prepared(t, c, 10*window)
-			for i := range window {
-				c.Prepare(fmt.Sprint("under way ", i))
-			}
+			prepare(c, "under way", window)
 			want(t, c, "alone", "ALONE")
 		}
 		wantProblems(t, p, "too few file descriptors")
@@ -514,11 +510,11 @@ func BenchmarkDecrypt(b *testing.B) { benchmark(b, func(*Client, string) bool { 
 // BenchmarkPrepare asks for new names, a window at a time.
 func BenchmarkPrepare(b *testing.B) { benchmark(b, (*Client).Prepare) }
 
-// benchmark decrypts names. The server is in the same process, so its cost is included.
-// It always answers with the same name, as fast as it can.
+// benchmark decrypts names. The server is in the same process, so its cost is included: it
+// always answers with the same name, as fast as it can.
 func benchmark(b *testing.B, prepare func(*Client, string) bool) {
+	reply := ctlsocktest.Name("Projects/Photos of the summer/IMG_0001 at the sea.jpg")
 	_, c, p := serve(b, limit, func(c *ctlsocktest.Conn) {
-		reply := ctlsocktest.Name("Projects/Photos of the summer/IMG_0001 at the sea.jpg")
 		request := make([]byte, 5000)
 		for _, err := c.Read(request); err == nil; _, err = c.Read(request) {
 			c.Say(reply)

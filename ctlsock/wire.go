@@ -71,10 +71,7 @@ func (q question) appendRequest(dst []byte) []byte {
 	if isVerbatim(q.path) {
 		return append(append(append(dst, '"'), q.path...), `"}`...)
 	}
-	path, err := json.Marshal(q.path)
-	if err != nil {
-		panic(err) // a string can always be encoded
-	}
+	path, _ := json.Marshal(q.path) // a string can always be encoded
 	return append(append(dst, path...), '}')
 }
 

@@ -40,9 +40,8 @@ type Server struct {
 type Conn struct {
 	net.Conn
 	*Server
-	Encrypting bool // whether the path that Next returned last is to be encrypted
-
-	buf []byte
+	Encrypting bool   // whether the path that Next returned last is to be encrypted
+	buf        []byte // for a request
 }
 
 // Limit bounds the time of what should be instant. Reaching it is a failure, so it is
@@ -85,11 +84,11 @@ func Path(tb testing.TB) string {
 // leaves such a socket.
 func Orphan(path string) error {
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return err
+	if err == nil {
+		l.SetUnlinkOnClose(false)
+		err = l.Close()
 	}
-	l.SetUnlinkOnClose(false)
-	return l.Close()
+	return err
 }
 
 // Start serves at path until the test ends or Close is called.
