@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,8 +24,14 @@ func TestReadme(t *testing.T) {
 	if other := gnu.FindString(text); other != "" {
 		t.Errorf("%s does not work everywhere", other)
 	}
-	r := newReader(t)
-	scripts, lines := fenced(text, "bash"), fenced(text, "sh")
+	r := newHome(t, "") // the backup host has the same home
+	for _, path := range []string{"Straße.txt", "taxes 2025/taxes.pdf", longTaxes, quoted} {
+		r.write(t, "Documents/"+path, "content of "+path)
+	}
+	if out := r.sh("sh", "gocryptfs -q -init -reverse -scryptn 10 -passfile ~/.backup-password ~/Documents"); out.status != 0 {
+		t.Fatal(out)
+	}
+	scripts, lines := examples(text, "```bash\n(.*?)```"), examples(text, "```sh\n(.*?)```")
 	if len(scripts) != 1 || len(lines) != 7 {
 		t.Fatalf("%d scripts, %d examples for a prompt", len(scripts), len(lines))
 	}
@@ -134,9 +139,7 @@ func (r *reader) testSignal(t *testing.T, backup, cron string) {
 	defer os.Remove(r.home + "/Documents/big")
 	defer r.write(t, "bin/backup", backup)
 	c := r.command("sh", strings.Replace(cron, "flock", "exec flock", 1))
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
+	check(t, c.Start())
 	ctlsocktest.Eventually(t, "rsync copies", func() bool {
 		temporary, _ := filepath.Glob(r.home + "/documents/.*")
 		return len(temporary) > 0
@@ -161,13 +164,10 @@ func (r *reader) testPrompt(t *testing.T, shell, forward, prompt, index string) 
 	has(t, r.sh(shell, forward).out, "cd+++++++++ ./\n")
 	r.unmount(t, "Plain")
 
-	mountView := strings.Split(prompt, "\n")[1]
-	r.sh("sh", "rm -rf names.tsv elsewhere; mkdir -p view\n"+mountView+"\nrsync -av view elsewhere >rsync.log")
+	r.sh("sh", "rm -rf names.tsv elsewhere; mkdir -p view\n"+strings.Split(prompt, "\n")[1]+"\nrsync -av view elsewhere >rsync.log")
 	r.unmount(t, "view")
 	yesterday := time.Now().AddDate(0, 0, -1)
-	if err := os.Chtimes(r.home+"/rsync.log", yesterday, yesterday); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.Chtimes(r.home+"/rsync.log", yesterday, yesterday))
 	has(t, r.sh(shell, prompt).out, "\nview/taxes 2025/taxes.pdf\n", r.home+"/view/taxes 2025/taxes.pdf\n")
 	has(t, r.sh(shell, index).out, "\nview/taxes 2025/taxes.pdf\n", "\ntaxes 2025/taxes.pdf\n")
 	r.unmount(t, "view")
@@ -219,29 +219,27 @@ func (r *reader) testPath(t *testing.T, shell, path string, lines ...string) {
 	}
 }
 
-// fenced returns the examples in a text that are marked as lang.
-func fenced(text, lang string) (examples []string) {
-	for _, m := range regexp.MustCompile("(?s)```"+lang+"\n(.*?)```").FindAllStringSubmatch(text, -1) {
-		examples = append(examples, m[1])
+// examples returns what the group of a pattern matches in a text.
+func examples(text, pattern string) (list []string) {
+	for _, m := range regexp.MustCompile("(?s)"+pattern).FindAllStringSubmatch(text, -1) {
+		list = append(list, m[1])
 	}
-	return examples
+	return list
 }
 
 // sftpServer are the directories in which distributions have it.
 const sftpServer = "/usr/lib/openssh:/usr/libexec/openssh:/usr/lib/ssh"
 
 // manualRestore returns the examples of the manual for a restore.
-func manualRestore(t *testing.T) (examples []string) {
+func manualRestore(t *testing.T) []string {
 	t.Helper()
 	_, text, _ := strings.Cut(read(t, program+".1"), ".Ss Restore\n")
 	text = strings.NewReplacer(`\e`, `\`, "host:backup", "backuphost:documents").Replace(text)
-	for _, m := range regexp.MustCompile(`(?s)\.Bd .*?\n(.*?)\n\.Ed`).FindAllStringSubmatch(text, -1) {
-		examples = append(examples, m[1])
+	list := examples(text, `\.Bd .*?\n(.*?)\n\.Ed`)
+	if len(list) != 4 {
+		t.Fatalf("%d examples of a restore", len(list))
 	}
-	if len(examples) != 4 {
-		t.Fatalf("%d examples of a restore", len(examples))
-	}
-	return examples
+	return list
 }
 
 // longTaxes is a path that gocryptfs stores as a long name; quoted requires care in a shell.
@@ -256,60 +254,28 @@ type reader struct {
 	env  []string
 }
 
-// newReader returns a reader who has files to back up. The backup host has the same home.
-func newReader(t *testing.T) *reader {
-	t.Helper()
-	r := newHome(t, "")
-	for _, path := range []string{"Straße.txt", "taxes 2025/taxes.pdf", longTaxes, quoted} {
-		r.write(t, "Documents/"+path, "content of "+path)
-	}
-	if out := r.sh("sh", "gocryptfs -q -init -reverse -scryptn 10 -passfile ~/.backup-password ~/Documents"); out.status != 0 {
-		t.Fatal(out)
-	}
-	return r
-}
-
 // newHome returns a reader who has nothing but a password, and a backup host with the home
 // directory host.
 func newHome(t *testing.T, host string) *reader {
 	t.Helper()
 	r := &reader{home: shortDir(t)}
-	r.env = append(os.Environ(), "LC_ALL=C.UTF-8", "HOME="+r.home, "TMPDIR="+r.home, "RSYNC_RSH=ssh", "HOST="+cmp.Or(host, r.home),
-		"PATH="+r.home+"/bin:/usr/bin:/bin:"+r.home+"/local bin")
+	r.env = append(os.Environ(), "LC_ALL=C.UTF-8", "HOME="+r.home, "TMPDIR="+r.home, "RSYNC_RSH=ssh",
+		"HOST="+cmp.Or(host, r.home), "SFTP="+sftpServer, "PATH="+r.home+"/bin:/usr/bin:/bin:"+r.home+"/local bin")
 	r.write(t, ".backup-password", "secret\n")
-	bin, err := exec.LookPath(program)
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"ssh", "timemachine"} {
+		r.write(t, "bin/"+name, read(t, "testdata/readme/"+name))
 	}
+	bin, err := exec.LookPath(program)
+	check(t, err)
 	r.write(t, "local bin/"+program, "#!/bin/sh\nexec '"+bin+"' \"$@\"\n")
-	// What rsync and sshfs run, with options, a host and a command.
-	r.write(t, "bin/ssh", `#!/bin/sh
-cd "$HOST"
-case $* in *" sftp") PATH=`+sftpServer+` exec sftp-server ;; esac
-while [ "$1" != backuphost ]; do shift; done
-shift
-exec "$@"
-`)
-	// The rsync that timemachine 1.3.2 runs for `timemachine -v SRC DEST -- OPTS`.
-	r.write(t, "bin/timemachine", `#!/bin/sh
-src=$2 dest=$3
-shift 4
-rsync --recursive --perms --owner --group --times --links --delete --delete-excluded \
-	--partial-dir=.partial "$@" "$src" "$dest/.inprogress"
-ln -sfn .inprogress "$HOME/${dest#*:}/current"
-`)
 	return r
 }
 
 func (r *reader) write(t *testing.T, path, content string) {
 	t.Helper()
 	path = filepath.Join(r.home, path)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	check(t, os.WriteFile(path, []byte(content), 0o755))
 }
 
 // command returns a shell that runs a script at home. gocryptfs reads the password that is in
@@ -329,13 +295,12 @@ type result struct {
 
 // sh runs a script in a shell, at home.
 func (r *reader) sh(shell, script string) result {
-	out, err := r.command(shell, script).CombinedOutput()
-	if e := (*exec.ExitError)(nil); errors.As(err, &e) {
-		return result{string(out), e.ExitCode()}
-	} else if err != nil {
+	cmd := r.command(shell, script)
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
 		return result{err.Error(), -1}
 	}
-	return result{string(out), 0}
+	return result{string(out), cmd.ProcessState.ExitCode()}
 }
 
 // has checks that a text has these words, and no ciphertext.
