@@ -107,18 +107,16 @@ func hardNames(t testing.TB, m *mount) (names []string) {
 	t.Helper()
 	last := ""
 	for k := range 5 {
-		name, next := "", ""
+		var next []string
 		for i := range 40 {
-			candidate := fmt.Sprintf("%s/härd %d %02d", hardDir, k, i)
-			c := m.encrypt(t, candidate)
-			if c > last && (name == "" || c < next) {
-				name, next = candidate, c
+			name := fmt.Sprintf("%s/härd %d %02d", hardDir, k, i)
+			if cipher := m.encrypt(t, name); cipher > last {
+				next = append(next, cipher+"\n"+name)
 			}
 		}
-		if name == "" {
-			t.Fatalf("no name in order after %q", names)
-		}
-		names, last = append(names, name), next
+		var name string
+		last, name, _ = strings.Cut(slices.Min(next), "\n")
+		names = append(names, name)
 	}
 	return names
 }
@@ -177,12 +175,11 @@ func create(t testing.TB, root, path, state string) {
 	if info, err := os.Lstat(full); err == nil && !(isFile && info.Mode().IsRegular() || kind == "dir" && info.IsDir()) {
 		os.Remove(full)
 	}
+	mode := ""
 	switch {
 	case kind == "dir":
 		check(t, os.MkdirAll(full, 0o755))
-		if rest != "" {
-			check(t, os.Chmod(full, parseMode(t, rest)))
-		}
+		mode = rest
 	case kind == "pipe":
 		check(t, syscall.Mkfifo(full, 0o644))
 	case kind == "->":
@@ -190,43 +187,25 @@ func create(t testing.TB, root, path, state string) {
 	case kind == "=":
 		check(t, os.Link(filepath.Join(root, rest), full))
 	case isFile:
+		var version string
+		version, mode, _ = strings.Cut(rest, " ")
 		size := map[string]int{"file": 1, "big": 20_000}[kind]
-		writeFile(t, full, strings.Repeat(path+"\n", 1+size/(len(path)+1)), strings.Fields(rest))
+		content := version + " " + strings.Repeat(path+"\n", 1+size/(len(path)+1))
+		// In a forward file system, what is written again is encrypted again.
+		if old, err := os.ReadFile(full); err != nil || string(old) != content {
+			check(t, os.WriteFile(full, []byte(content), 0o644))
+		}
+		date := firstDay
+		if version != "1" || mode == "later" {
+			date = secondDay
+		}
+		check(t, os.Chtimes(full, date, date))
 	default:
 		t.Fatalf("%q: unknown state %q", path, state)
 	}
-}
-
-// writeFile writes a file from the fields of its state: a version, a mode and "later".
-// Only the version is required.
-func writeFile(t testing.TB, full, content string, fields []string) {
-	t.Helper()
-	version, date, mode := fields[0], firstDay, os.FileMode(0o644)
-	if version != "1" {
-		date = secondDay
+	if bits, err := strconv.ParseUint(mode, 8, 32); err == nil {
+		check(t, os.Chmod(full, os.FileMode(bits)))
 	}
-	for _, f := range fields[1:] {
-		if f == "later" {
-			date = secondDay
-			continue
-		}
-		mode = parseMode(t, f)
-	}
-	content = version + " " + content
-	// In a forward file system, what is written again is encrypted again.
-	if old, err := os.ReadFile(full); err != nil || string(old) != content {
-		check(t, os.WriteFile(full, []byte(content), mode))
-	}
-	check(t, os.Chmod(full, mode))
-	check(t, os.Chtimes(full, date, date))
-}
-
-// parseMode parses the mode in a state.
-func parseMode(t testing.TB, octal string) os.FileMode {
-	t.Helper()
-	bits, err := strconv.ParseUint(octal, 8, 32)
-	check(t, err)
-	return os.FileMode(bits)
 }
 
 // dateDirs dates the directories of the tree, from the leaves up.
