@@ -34,21 +34,20 @@ import (
 //	$SOCK $MOUNT $PLAIN           one in reverse mode
 //	$FSOCK $CIPHER $VIEW          one in forward mode
 //
-// The condition [mounts] reports whether they are there. After each exits, a script
-// checks both streams.
+// The condition [mounts] reports whether they are there. $DEMO is the script of `make demo`.
+// After each exits, a script checks both streams.
 
-// scriptFiles are the files of the mounts, all empty; a path that ends in a slash
-// is an empty directory, and one with an arrow a symbolic link.
-var scriptFiles = []string{
-	"a file.txt",
-	"Fotos/See.jpg",
-	"Fotos/Zürich/Bäume 🌳.jpg",
-	"empty/",
-	"tab\there",
-	"new\nline",
-	"latin1 \xe4",
-	"link -> Fotos/See.jpg",
-	long("a long name ", 200),
+// scriptFiles are the files of the mounts.
+var scriptFiles = []row{
+	{path: "a file.txt", was: "file 1"},
+	{path: "Fotos/See.jpg", was: "file 1"},
+	{path: "Fotos/Zürich/Bäume 🌳.jpg", was: "file 1"},
+	{path: "empty", was: "dir"},
+	{path: "tab\there", was: "file 1"},
+	{path: "new\nline", was: "file 1"},
+	{path: "latin1 \xe4", was: "file 1"},
+	{path: "link", was: "-> Fotos/See.jpg"},
+	{path: long("a long name ", 200), was: "file 1"},
 }
 
 var update = flag.Bool("update", false, "rewrite the expected output of the scripts")
@@ -72,7 +71,10 @@ func TestScript(t *testing.T) {
 
 // scriptMounts are what the scripts work with; both are nil if this system cannot
 // mount.
-type scriptMounts struct{ reverse, forward *mount }
+type scriptMounts struct {
+	t                *testing.T
+	reverse, forward *mount
+}
 
 func newScriptMounts(t *testing.T) *scriptMounts {
 	t.Helper()
@@ -82,27 +84,14 @@ func newScriptMounts(t *testing.T) *scriptMounts {
 	}
 	base, s := shortDir(t), servers(t)[0]
 	plain := filepath.Join(base, "plain")
-	makeFiles(t, plain)
+	buildTree(t, plain, scriptFiles)
 	m := &scriptMounts{
+		t:       t,
 		reverse: mountReverse(t, s, plain, filepath.Join(base, "mount")),
 		forward: mountForward(t, s, filepath.Join(base, "cipher"), filepath.Join(base, "view")),
 	}
-	makeFiles(t, m.forward.Plain)
+	buildTree(t, m.forward.Plain, scriptFiles)
 	return m
-}
-
-// makeFiles makes scriptFiles in a directory.
-func makeFiles(t *testing.T, dir string) {
-	t.Helper()
-	for _, name := range scriptFiles {
-		state := "file 1"
-		if link, target, ok := strings.Cut(name, " -> "); ok {
-			name, state = link, "-> "+target
-		} else if strings.HasSuffix(name, "/") {
-			state = "dir"
-		}
-		create(t, dir, name, state)
-	}
 }
 
 func (m *scriptMounts) setup(env *testscript.Env) error {
@@ -143,36 +132,18 @@ func (m *scriptMounts) encrypt(ts *testscript.TestScript, neg bool, args []strin
 	}
 	for _, file := range args {
 		text := inBraces.ReplaceAllStringFunc(ts.ReadFile(file), func(s string) string {
-			return cipherText(ts, side, s[1:len(s)-1])
+			link, isLink := strings.CutPrefix(s[1:len(s)-1], "@")
+			plain, err := strconv.Unquote(`"` + link + `"`)
+			ts.Check(err)
+			cipher := side.encrypt(m.t, plain)
+			if isLink {
+				return side.target(m.t, cipher)
+			}
+			return cipher
 		})
 		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o666))
 	}
 }
-
-// cipherText returns the cipher path of a plain one with escapes or, of @PATH, the
-// encrypted target of that link.
-func cipherText(ts *testscript.TestScript, m *mount, path string) string {
-	link, isLink := strings.CutPrefix(path, "@")
-	plain, err := strconv.Unquote(`"` + link + `"`)
-	ts.Check(err)
-	cipher := m.encrypt(inScript{ts: ts}, plain)
-	if !isLink {
-		return cipher
-	}
-	target, err := os.Readlink(filepath.Join(m.Dir, cipher))
-	ts.Check(err)
-	return target
-}
-
-// inScript lets a script call what a test calls.
-type inScript struct {
-	testing.TB
-	ts *testscript.TestScript
-}
-
-func (s inScript) Helper()                        {}
-func (s inScript) Fatal(args ...any)              { s.ts.Fatalf("%v", args) }
-func (s inScript) Fatalf(form string, arg ...any) { s.ts.Fatalf(form, arg...) }
 
 // exits runs a program and checks its exit status.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
@@ -199,21 +170,12 @@ func orphan(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(ctlsocktest.Orphan(ts.MkAbs(args[0])))
 }
 
-// codeFlags returns the names of the flags in main.go, and those that flag adds.
-func codeFlags() []string {
-	names := []string{"-h", "-help"}
-	newFlags(&config{}).VisitAll(func(f *flag.Flag) { names = append(names, "-"+f.Name) })
-	slices.Sort(names)
-	return names
-}
-
 // TestFlagsAreDocumented checks that the code, the help, the manual, its synopsis and
 // README have the same flags, except those that every program has.
 func TestFlagsAreDocumented(t *testing.T) {
-	want := codeFlags()
-	if len(want) < 10 {
-		t.Fatalf("only %q", want)
-	}
+	want := []string{"-h", "-help"} // package flag adds these
+	newFlags(&config{}).VisitAll(func(f *flag.Flag) { want = append(want, "-"+f.Name) })
+	slices.Sort(want)
 	manual, readme := read(t, program+".1"), read(t, "README.md")
 	synopsis, _, _ := strings.Cut(manual, ".Sh DESCRIPTION")
 	for name, doc := range map[string]struct {
