@@ -19,7 +19,7 @@ func TestHideMeta(t *testing.T) {
 	const conf = "gocryptfs.conf\n"
 	half, all, count := figures(10, 50), figures(100, 100), "(xfr#1, to-chk=1/3)\n"
 	padded, long := "1 1% 1:1:1"+strings.Repeat(" ", 1014), strings.Repeat("x ", scan.MaxToken) // the longest figures; too long a line
-	several := strings.Repeat("x ", 2*readSize)                                                 // reads
+	several := strings.Repeat("x ", readSize)                                                   // reads
 	for in, want := range map[string]string{
 		"A\n" + conf + "B\n":           "A\nB\n",
 		conf + "gocryptfs.diriv\n":     "",
@@ -64,7 +64,7 @@ func TestHideMeta(t *testing.T) {
 		"A\n" + half + count + conf + all + count + "A\n": "A\n" + half + count + all + count + "A\n",
 
 		// Many batches.
-		strings.Repeat(conf+half+"\nA\n"+all+"\n", 5000): strings.Repeat("A\n"+all+"\n", 5000),
+		strings.Repeat(conf+half+"\nA\n"+all+"\n", 500): strings.Repeat("A\n"+all+"\n", 500),
 	} {
 		checkCuts(t, in, want, Options{Names: paths{encA: "gocryptfs.conf"}, HideMeta: true})
 	}
