@@ -3,6 +3,7 @@ package style
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -25,9 +26,8 @@ const (
 const maxHead = 1024
 
 var (
-	// What programs write before a record: rsync --log-file, timemachine, openrsync,
-	// ts, journalctl, and scripts that print the time in brackets. A record may have
-	// several of these, as in the output of timemachine in a journal.
+	// What rsync --log-file, timemachine, openrsync, ts, journalctl and scripts write before a
+	// record. There may be several of these, as in the output of timemachine in a journal.
 	prefixForm = regexp.MustCompile(`^(?:` +
 		`(?:\d{4}[-/]\d\d[-/]\d\d[ T]|[A-Z][a-z][a-z] [ \d]\d )` +
 		`\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)? (?:\[\d+\] |timemachine: |[^\s:]+ [^\s:]+\[\d+\]: )?` +
@@ -55,50 +55,31 @@ var (
 
 // starts holds what records of a kind begin with. The first match counts.
 var starts = []struct {
-	text string
-	kind Kind
+	kind  Kind
+	texts []string
 }{
-	{"*deleting ", Deleted},
-	{"deleting in ", Ordinary}, // names the directory that is searched
-	{"deleting ", Deleted},
-	{"rsync: ", Failure},
-	{"rsync error: ", Failure},
-	{"ERROR: ", Failure},
-	{"@ERROR: ", Failure},
-	{"[ERROR] ", Failure}, // timemachine
-	{"error: ", Failure},  // openrsync
-	{"IO error ", Failure},
-	{"could not make way ", Failure},
-	{"cannot delete ", Failure},
-	{"rsync warning: ", Warning},
-	{"WARNING: ", Warning},
-	{"[WARN] ", Warning},
-	{"warning: ", Warning},
-	{"file has vanished: ", Warning},
-	{"directory has vanished: ", Warning},
-	{"symlink has no referent: ", Warning},
-	{"skipped diminished file: ", Warning},
-	{"skipping ", Warning},
-	{"ignoring unsafe symlink ", Warning},
-	{"Deletions stopped ", Warning},
-	{"*** Skipping ", Warning},
-	{"openrsync(", Ordinary}, // with more text, these begin a prefix
-	{"timemachine: ", Ordinary},
+	{Ordinary, []string{
+		"deleting in ",                // names the directory that is searched
+		"openrsync(", "timemachine: ", // with more text, these begin a prefix
+	}},
+	{Progress, []string{"\r"}},
+	{Deleted, []string{"*deleting ", "deleting "}},
+	{Failure, []string{
+		"rsync: ", "rsync error: ", "ERROR: ", "@ERROR: ", "IO error ", "could not make way ", "cannot delete ",
+		"[ERROR] ", // timemachine
+		"error: ",  // openrsync
+	}},
+	{Warning, []string{
+		"rsync warning: ", "WARNING: ", "[WARN] ", "warning: ", "file has vanished: ", "directory has vanished: ",
+		"symlink has no referent: ", "skipped diminished file: ", "skipping ", "ignoring unsafe symlink ",
+		"Deletions stopped ", "*** Skipping ",
+	}},
 }
 
-// head returns the part of a record that its kind depends on.
-func head(b []byte) []byte { return b[:min(len(b), maxHead)] }
-
-// classify returns the kind of a record. ended means that it is complete.
-func classify(b []byte, ended bool) Kind {
-	if n, _ := figuresLen(b, ended); n > 0 {
-		return Progress
-	}
-	b = head(b)
+// classify returns the kind of a record without figures.
+func classify(b []byte) Kind {
+	b = b[:min(len(b), maxHead)]
 	b = b[prefixLen(b):]
-	if string(b) == "\r" {
-		return Progress
-	}
 	if m := itemForm.FindSubmatchIndex(b); m != nil {
 		if m[2] >= 0 {
 			return Added
@@ -106,7 +87,7 @@ func classify(b []byte, ended bool) Kind {
 		return Changed
 	}
 	for _, s := range starts {
-		if bytes.HasPrefix(b, []byte(s.text)) {
+		if slices.ContainsFunc(s.texts, func(text string) bool { return bytes.HasPrefix(b, []byte(text)) }) {
 			return s.kind
 		}
 	}
@@ -124,7 +105,7 @@ func mayChange(b []byte) bool {
 		return true
 	}
 	for _, s := range starts {
-		if len(b) < len(s.text) && s.text[:len(b)] == string(b) {
+		if slices.ContainsFunc(s.texts, func(text string) bool { return len(b) < len(text) && text[:len(b)] == string(b) }) {
 			return true
 		}
 	}
@@ -139,31 +120,34 @@ func prefixLen(b []byte) int {
 	return len(prefixForm.Find(b))
 }
 
-// figuresLen returns the length of the progress figures that b begins with, including the
-// prefix before them, or 0. Another process may have written a line right after them. final
-// means that b is complete; otherwise, open means that more text may belong to them.
-func figuresLen(b []byte, final bool) (n int, open bool) {
-	line := head(b)
+// figures are those of progress at the beginning of a record.
+type figures struct {
+	len   int  // including the prefix before them; 0 if there are none
+	open  bool // more text may belong to them
+	total bool // of the whole run (--info=progress2), which counts files before it reaches 100 %
+}
+
+// figuresOf returns the figures that b begins with. Another process may have written a line
+// right after them. final means that b is complete.
+func figuresOf(b []byte, final bool) (f figures) {
+	line := b[:min(len(b), maxHead)]
 	if i := bytes.IndexByte(line, '\n'); i >= 0 {
 		line = line[:i+1] // with more text the search takes longer
 	}
 	if bytes.IndexByte(line, '%') < 0 {
-		return 0, false // most records
+		return f // most records
 	}
 	prefix := prefixLen(line)
-	found := figuresForm.Find(line[prefix:])
-	n = prefix + len(bytes.TrimRight(found, "\r\n"))
-	if len(found) == 0 || n == len(line) && line[n-1] != ' ' && line[n-1] != ')' && (len(line) < len(b) || !final) {
-		return 0, false // it may be cut within the time
+	found := figuresForm.FindSubmatch(line[prefix:])
+	if found == nil {
+		return f
 	}
-	return n, !final && (n == len(b) || len(b) < maxHead && countsForm.Match(b[n:]))
-}
-
-// isTotal reports whether progress is that of the whole run (--info=progress2) and
-// not of a file: it counts files before it reaches 100 percent.
-func isTotal(b []byte) bool {
-	m := figuresForm.FindSubmatch(b[prefixLen(b):])
-	return m != nil && string(m[1]) != "100" && len(m[2]) > 0
+	n := prefix + len(bytes.TrimRight(found[0], "\r\n"))
+	if n == len(line) && line[n-1] != ' ' && line[n-1] != ')' && (len(line) < len(b) || !final) {
+		return f // it may be cut within the time
+	}
+	open := !final && (n == len(b) || len(b) < maxHead && countsForm.Match(b[n:]))
+	return figures{len: n, open: open, total: string(found[1]) != "100" && len(found[2]) > 0}
 }
 
 // leafForm matches a housekeeping file, also as a temporary one or a backup.
@@ -173,9 +157,8 @@ var leafForm = regexp.MustCompile(`\.?gocryptfs\.(?:conf|diriv|longname\.[A-Za-z
 // of another program. It describes the record as a whole: one that says more may say that a
 // directory cannot be restored.
 //
-//	LEAF  a match of leafForm, replaced by a NUL
-//	PATH  its path, without blanks
-//	REST  its path up to the end of the record; it may have blanks
+//	PATH  the path of a leaf, which a NUL stands for; without blanks
+//	REST  that path up to the end of the record; it may have blanks
 //	ITEM  what rsync -i prints before a name
 var metaForm = sync.OnceValue(func() *regexp.Regexp {
 	text := strings.Join([]string{
@@ -205,20 +188,15 @@ var metaForm = sync.OnceValue(func() *regexp.Regexp {
 		`SEP*(?:(?:ITEM|send|recv|del\.|\*deleting|[-bcdlps][-rwxsStT]{9}|[-.,:/T]*\d[-\d.,:/T]*[KMGTP]?|[0-9a-f]{32,128}` +
 			`|(?:op|name|file|path|item|what|type|size|len|mtime|date|time|link|hardlink|target)" *:|[-=]>|PATH|<PATH>)(?:SEP+|$))+`,
 	}, "|")
-	for _, word := range [][2]string{
-		{"ITEM", `[<>ch.][fdLDS][+.?cstTpogunabxf ]{7,11}`},
-		{"REST", `(?:[^>:"'\x00]*/)?LEAF`},
-		{"PATH", `(?:[^\x00<>=` + breaks + `]*/)?LEAF`},
-		{"SEP", "[" + breaks + "]"},
-		{"LEAF", `\x00`},
-	} {
-		text = strings.ReplaceAll(text, word[0], word[1])
-	}
-	return regexp.MustCompile(`^(?:` + text + `)$`)
+	return regexp.MustCompile(`^(?:` + strings.NewReplacer(
+		"ITEM", `[<>ch.][fdLDS][+.?cstTpogunabxf ]{7,11}`,
+		"REST", `(?:[^>:"'\x00]*/)?\x00`,
+		"PATH", `(?:[^\x00<>=`+breaks+`]*/)?\x00`,
+		"SEP", "["+breaks+"]",
+	).Replace(text) + `)$`)
 })
 
-// breaks are the characters between the columns of a record, in a class of a regular
-// expression.
+// breaks are the characters between columns, in a class of a regular expression.
 const breaks = `\[\](){}"'|:;,` + " \t`"
 
 // isMeta reports whether a record is about a housekeeping file and nothing else. The path of
@@ -227,12 +205,9 @@ func isMeta(b []byte, mount string) bool {
 	if !bytes.Contains(b, []byte("gocryptfs.")) || bytes.IndexByte(b, 0) >= 0 {
 		return false
 	}
-	b = bytes.TrimRight(b[prefixLen(head(b)):], "\r\n")
+	b = bytes.TrimRight(b[prefixLen(b[:min(len(b), maxHead)]):], "\r\n")
 	for dir := mount; strings.ContainsAny(dir, breaks); _, dir, _ = strings.Cut(dir, "/") {
-		if dir != "" && bytes.Contains(b, []byte(dir+"/")) {
-			b = bytes.ReplaceAll(b, []byte(dir+"/"), []byte("mount/"))
-			break
-		}
+		b = bytes.ReplaceAll(b, []byte(dir+"/"), []byte("mount/"))
 	}
 	return metaForm().Match(leafForm.ReplaceAll(b, []byte{0}))
 }

@@ -20,8 +20,6 @@ var openForm = regexp.MustCompile(`(?:(?:\x1b|(?:\x1b\[|\x{9b})[0-?]*)[ -/]*)+$`
 
 // OpenSequence returns the control sequence at the end of b that is not complete.
 func OpenSequence(b []byte) []byte {
-	return openForm.Find(b[max(0, len(b)-maxOpen):])
+	const most = 32 // bytes
+	return openForm.Find(b[max(0, len(b)-most):])
 }
-
-// maxOpen bounds a control sequence that is not complete, in bytes.
-const maxOpen = 32

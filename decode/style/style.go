@@ -46,10 +46,10 @@ type Piece struct {
 // A record is what a program has written at a time: a line, or progress before other text
 // in the same line. Its start is not valid if it is too long.
 type record struct {
-	start, end int  // as far as it has been read
-	figures    bool // ` 3,276  10%  3.12MB/s  0:00:09  `
-	ended      bool // `A\n`, figures before other text, or the last record of all
-	tooLong    bool // `*deleting   A A A ...`, of more than scan.MaxToken: its beginning decides
+	start, end int     // as far as it has been read
+	figures    figures // ` 3,276  10%  3.12MB/s  0:00:09  `
+	ended      bool    // `A\n`, figures before other text, or the last record of all
+	tooLong    bool    // `*deleting   A A A ...`, of more than scan.MaxToken: its beginning decides
 }
 
 // A Style decides on the color of records and on which of them are left out, and counts
@@ -91,9 +91,11 @@ func (s *Style) Judge(b []byte, from, end int, final bool) []Piece {
 	s.pieces = s.pieces[:0]
 	color := s.Palette.Reset != ""
 	if !color && !s.hideMeta && !s.report {
-		for start := from; start < end; start = from {
-			from = lineEnd(b[:end], min(start+PieceSize, end))
-			s.pieces = append(s.pieces, Piece{Start: start, End: from})
+		for from < end {
+			least := min(from+PieceSize, end)
+			line, _, _ := bytes.Cut(b[least:end], []byte("\n"))
+			p := Piece{Start: from, End: min(least+len(line)+1, end)}
+			s.pieces, from = append(s.pieces, p), p.End
 		}
 		return s.pieces
 	}
@@ -122,10 +124,9 @@ func (s *Style) Judge(b []byte, from, end int, final bool) []Piece {
 func (s *Style) next(b []byte, from int, final bool) record {
 	r := record{start: from - s.past}
 	if s.past <= maxHead {
-		n, open := figuresLen(b[r.start:], final)
-		r.end, r.figures = r.start+n, n > 0
-		if n > 0 && (r.end == len(b) || b[r.end] != '\r' && b[r.end] != '\n') {
-			r.ended = !open
+		r.figures = figuresOf(b[r.start:], final)
+		r.end, r.ended = r.start+r.figures.len, !r.figures.open
+		if r.figures.len > 0 && (r.end == len(b) || b[r.end] != '\r' && b[r.end] != '\n') {
 			return r
 		}
 	}
@@ -142,7 +143,7 @@ func (s *Style) releasable(b []byte, r record, color bool) bool {
 	switch {
 	case r.ended, r.tooLong, s.past > 0:
 		return true
-	case r.figures:
+	case r.figures.len > 0:
 		return !s.hiding || s.totals // otherwise its end may show that it is not to be hidden
 	}
 	return !s.hideMeta && !(color && mayChange(b[r.start:r.end]))
@@ -150,16 +151,20 @@ func (s *Style) releasable(b []byte, r record, color bool) bool {
 
 // release adds the piece b[from:stop] of the record r.
 func (s *Style) release(b []byte, r record, from, stop int) {
-	if s.past <= maxHead {
-		s.kind = classify(b[r.start:r.end], r.ended)
+	if r.figures.len > 0 {
+		s.kind = Progress
+	} else if s.past <= maxHead {
+		s.kind = classify(b[r.start:r.end])
 	}
 	meta := (s.hideMeta || s.report) && r.ended && !r.tooLong && isMeta(b[r.start:r.end], s.mount)
-	if s.hideMeta && r.figures && isTotal(b[r.start:r.end]) {
-		s.totals = true
-	}
+	s.totals = s.totals || r.figures.total
 	p := Piece{Start: from, End: stop, SGR: s.Palette.Kinds[s.kind], First: s.past == 0, Last: r.ended && stop == r.end}
-	if p.First {
-		s.hidden = s.hideMeta && s.hides(meta)
+	if p.First && s.hideMeta {
+		if s.kind != Progress {
+			s.hiding = meta
+		}
+		// The progress of a file is hidden with its name; that of the whole run has none.
+		s.hidden = s.hiding && (s.kind != Progress || !s.totals)
 	}
 	if p.Hidden = s.hidden; p.Hidden {
 		p.SGR = ""
@@ -175,16 +180,6 @@ func (s *Style) release(b []byte, r record, from, stop int) {
 	}
 }
 
-// hides reports whether a record of s.kind is to be hidden. Progress of a file is shown if
-// its name is, and that of the whole run always: it belongs to no file.
-func (s *Style) hides(meta bool) bool {
-	if meta || s.kind != Progress {
-		s.hiding = meta
-		return meta
-	}
-	return s.hiding && !s.totals
-}
-
 // add appends p to the pieces, or to the last of them.
 func (s *Style) add(p Piece) {
 	if n := len(s.pieces) - 1; n >= 0 && p.SGR == "" {
@@ -194,12 +189,4 @@ func (s *Style) add(p Piece) {
 		}
 	}
 	s.pieces = append(s.pieces, p)
-}
-
-// lineEnd returns the end offset of the first line in b[i:], including its newline.
-func lineEnd(b []byte, i int) int {
-	if n := bytes.IndexByte(b[i:], '\n'); n >= 0 {
-		return i + n + 1
-	}
-	return len(b)
 }
