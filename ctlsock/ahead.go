@@ -13,7 +13,8 @@ const window = maxWidth / 2
 // An ahead holds the questions that are asked before their answers are needed.
 type ahead struct {
 	traffic *traffic
-	pending []*pending // not taken yet, oldest first; the newest may be in the queue of traffic
+	pending []*pending        // not taken yet, oldest first; the newest may be in the queue of traffic
+	waiting map[question]bool // the questions in pending
 }
 
 // isFull reports whether two windows of answers have not been taken yet.
@@ -27,14 +28,19 @@ func (a *ahead) sent() int { return len(a.pending) - len(a.traffic.queue) }
 func (a *ahead) add(q question) {
 	p := &pending{question: q, err: errPending}
 	a.pending = append(a.pending, p)
+	a.waiting[q] = true
 	a.traffic.queue = append(a.traffic.queue, p)
 	if len(a.traffic.queue) >= window {
 		a.traffic.sendQueue()
 	}
 }
 
-// find returns the index of q in the pending questions, or -1.
+// find returns the index of q in the pending questions, or -1. To compare q with all of
+// them would make a replay a thirtieth longer.
 func (a *ahead) find(q question) int {
+	if !a.waiting[q] {
+		return -1
+	}
 	return slices.IndexFunc(a.pending, func(p *pending) bool { return p.question == q })
 }
 
@@ -60,6 +66,9 @@ func (a *ahead) takeUpTo(last int) (answer, error) {
 			a.traffic.sendQueue()
 		}
 		a.traffic.receive(p)
+	}
+	for _, p := range a.pending[:last+1] {
+		delete(a.waiting, p.question)
 	}
 	a.pending = a.pending[last+1:]
 	return p.answer, p.err

@@ -44,7 +44,7 @@ func New(path string, timeout time.Duration, warn func(what, hint string)) *Clie
 		retry: retryEvery, maxConns: maxWidth + 1}
 	p.dial = p.connect
 	t := &traffic{pool: p, cache: newCache(), width: startWidth}
-	return &Client{pool: p, cache: t.cache, traffic: t, ahead: ahead{traffic: t}}
+	return &Client{pool: p, cache: t.cache, traffic: t, ahead: ahead{traffic: t, waiting: map[question]bool{}}}
 }
 
 // Trust adds a user whose socket may be asked, besides those of root and of the user who
