@@ -101,9 +101,7 @@ func (t *Tree) readListing(cipherDir, dir string) (l *listing, entries int) {
 	if now, still := t.changed(dir); !ok || !still || !now.Equal(changed) {
 		l.names, l.cipherHashes, l.size = nil, nil, empty
 	} else if cipherDir != "." { // the root has another inode
-		encrypted, err := lstat(t.view.dir, cipherDir)
-		clear, plainErr := lstat(t.view.plain, path.Clean(dir))
-		l.same = err == nil && plainErr == nil && t.same(encrypted, clear)
+		_, l.same = t.shared(cipherDir, path.Clean(dir))
 	}
 	if t.listed += l.size; t.listed > t.maxListed {
 		t.listings, t.listed = map[string]*listing{}, l.size

@@ -56,20 +56,12 @@ func (t *Tree) isHung() bool {
 	return false
 }
 
-// within returns the result of f. ok is false if f takes longer than the timeout, or if
-// another look still hangs.
-func within[A any](t *Tree, f func() A) (a A, ok bool) {
-	if !t.busy.TryLock() {
-		return a, false
-	}
-	done := begin(func() A {
-		defer t.busy.Unlock()
-		return f()
-	})
+// await returns the result of what was begun. ok is false if that takes longer than the limit.
+func await[A any](done <-chan func() A, limit time.Duration) (a A, ok bool) {
 	select {
 	case result := <-done:
 		return result(), true
-	case <-time.After(t.timeout):
+	case <-time.After(limit):
 		return a, false
 	}
 }

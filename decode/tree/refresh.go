@@ -10,12 +10,6 @@ type Server interface {
 	Peer() (pid int, ok bool)
 }
 
-// A noServer is not known at all.
-type noServer struct{}
-
-func (noServer) Trust(uint32)      {}
-func (noServer) Peer() (int, bool) { return 0, false }
-
 // begin starts to look for the view.
 func (t *Tree) begin() {
 	mount, plain := t.mount, t.plainFlag
@@ -28,21 +22,20 @@ func (t *Tree) adopt(wait time.Duration) {
 	if t.isHung() {
 		return // that look still uses the view
 	}
-	var f found
-	select {
-	case result := <-t.search:
-		f = result()
-	case <-time.After(wait):
+	f, ok := await(t.search, wait)
+	if !ok {
 		return
 	}
 	t.search, t.problem = nil, f.problem
-	t.server.Trust(uint32(f.owner))
+	if t.server != nil {
+		t.server.Trust(uint32(f.owner))
+	}
 	if f.problem != nil && f.view.sub == "" && t.view.sub != "" {
 		return // MOUNT is gone; its path is still the same
 	}
 	t.lost = false
 	if f.view != t.view {
-		t.view, t.deterministic = f.view, answer{}
+		t.view, t.known, t.asked = f.view, false, time.Time{}
 		t.forget()
 	}
 }
@@ -93,32 +86,39 @@ func (t *Tree) ready() bool {
 // isElsewhere reports whether paths of the mount table mean something else to gocryptfs. It
 // looks again when another process answers.
 func (t *Tree) isElsewhere() bool {
+	if t.server == nil {
+		return false
+	}
 	if pid, ok := t.server.Peer(); pid != t.peer {
 		t.peer, t.elsewhere = pid, ok && livesElsewhere(pid)
 	}
 	return t.elsewhere && t.plainFlag == ""
 }
 
-// prove returns the result of f, which looks at files. ok is false if one of the roots is not
-// what was found, before or after it: then another file system is mounted there. All that
-// was learned is forgotten, and the view is looked for again.
-func prove[A any](t *Tree, f func() A) (a A, ok bool) {
-	type proof struct {
-		a    A
-		lost bool
+// prove returns the result of f, which looks at files. ok is false if f says so or takes longer
+// than the timeout, if another look still hangs, or if one of the roots is not what was found,
+// before or after it: then another file system is mounted there. All that was learned is
+// forgotten, and the view is looked for again.
+func prove[A any](t *Tree, f func() (A, bool)) (a A, ok bool) {
+	if !t.busy.TryLock() {
+		return a, false
 	}
-	p, ok := within(t, func() (p proof) {
-		if t.view.identify() != t.view.ids {
-			return proof{lost: true}
+	type proof struct {
+		a        A
+		ok, lost bool
+	}
+	p, _ := await(begin(func() (p proof) {
+		defer t.busy.Unlock()
+		if p.lost = t.view.identify() != t.view.ids; !p.lost {
+			p.a, p.ok = f()
+			p.lost = t.view.identify() != t.view.ids
 		}
-		p.a = f()
-		p.lost = t.view.identify() != t.view.ids
 		return p
-	})
+	}), t.timeout)
 	if p.lost {
 		t.lost = true
 		t.forget()
 		return a, false
 	}
-	return p.a, ok
+	return p.a, p.ok
 }

@@ -110,19 +110,19 @@ func (t *Tree) isStill(found trail) bool {
 	return true
 }
 
-// readTarget returns the plain target of a link if text is the encrypted one, or nil.
-func (t *Tree) readTarget(cipher, plain, text string) *string {
+// readTarget returns the plain target of a link. ok is false if text is not the encrypted one.
+func (t *Tree) readTarget(cipher, plain, text string) (target string, ok bool) {
 	found, ok := t.descend(t.take(), cipher, plain)
 	if ok {
 		link := found[len(found)-1]
 		encrypted, target, err := t.links(link.cipher, link.in, link.name)
 		if err == nil && encrypted == text && t.isStill(found) {
 			t.keep(found)
-			return &target
+			return target, true
 		}
 	}
 	found.close()
-	return nil
+	return "", false
 }
 
 // keep keeps a trail for the next look, for clockStep.

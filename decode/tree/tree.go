@@ -60,7 +60,8 @@ type Tree struct {
 	peer      int  // the process that elsewhere is about
 	elsewhere bool // it lives in another mount namespace
 
-	deterministic answer
+	deterministic, known bool      // known: looked at
+	asked                time.Time // when it was tried to
 
 	// The trail of the last look stays open for clockStep, so that links that follow each
 	// other share its directories: 3,000 of them ten deep take 0.6 times the processor time.
@@ -81,20 +82,12 @@ type Tree struct {
 	links func(cipher string, dir *os.Root, name string) (encrypted, target string, err error)
 }
 
-// An answer to a question that a look may leave open.
-type answer struct {
-	known, yes bool
-	asked      time.Time
-}
-
 // New returns the Tree of MOUNT, after looking for its view. If plain is empty, the mount
 // table names the plain directory. A look at files takes at most the timeout. server
 // may be nil.
 func New(mount, plain string, timeout time.Duration, server Server) *Tree {
 	t := newTree(mount, plain, timeout)
-	if server != nil {
-		t.server = server
-	}
+	t.server = server
 	t.problem = &problem{what: mount + " or its plain directory does not answer",
 		hint: "targets of links stay encrypted until it does"}
 	t.begin()
@@ -103,8 +96,8 @@ func New(mount, plain string, timeout time.Duration, server Server) *Tree {
 }
 
 func newTree(mount, plainFlag string, timeout time.Duration) *Tree {
-	t := &Tree{mount: mount, plainFlag: plainFlag, timeout: timeout, server: noServer{}, maxListed: listingBytes, listings: map[string]*listing{},
-		seed: maphash.MakeSeed(), same: sameFile, links: readLinks}
+	t := &Tree{mount: mount, plainFlag: plainFlag, timeout: timeout, maxListed: listingBytes,
+		listings: map[string]*listing{}, seed: maphash.MakeSeed(), same: sameFile, links: readLinks}
 	t.close = time.AfterFunc(0, func() { t.take().close() })
 	return t
 }
@@ -119,15 +112,12 @@ func (t *Tree) Reverse() bool { return t.refreshedView().reverse }
 // -deterministic-names: then directories have no gocryptfs.diriv. It returns true until the
 // opposite is known.
 func (t *Tree) Deterministic() bool {
-	dir, a := t.refreshedView().dir, &t.deterministic
-	if !a.known && time.Since(a.asked) > lookAgain {
-		err, ok := prove(t, func() error {
-			_, err := lstat(dir, "gocryptfs.diriv")
-			return err
-		})
-		*a = answer{known: ok && (err == nil || os.IsNotExist(err)), yes: err != nil, asked: time.Now()}
+	t.refreshedView()
+	if !t.known && time.Since(t.asked) > lookAgain {
+		err := t.find("gocryptfs.diriv")
+		t.known, t.deterministic, t.asked = err == nil || os.IsNotExist(err), err != nil, time.Now()
 	}
-	return !a.known || a.yes
+	return !t.known || t.deterministic
 }
 
 // Plain returns the plain directory, empty if it is not known.
@@ -136,15 +126,19 @@ func (t *Tree) Plain() string { return t.refreshedView().plain }
 // Exists reports whether the view has a file with this cipher path. It returns false
 // if the view is not known or does not answer.
 func (t *Tree) Exists(cipher string) bool {
-	dir := t.refreshedView().dir
-	if dir == "" {
-		return false
-	}
-	err, ok := prove(t, func() error {
-		_, err := lstat(dir, cipher)
-		return err
+	return t.refreshedView().dir != "" && t.find(cipher) == nil
+}
+
+// find returns an error if the view has no file with this cipher path, or does not answer.
+func (t *Tree) find(cipher string) error {
+	err, ok := prove(t, func() (error, bool) {
+		_, err := lstat(t.view.dir, cipher)
+		return err, true
 	})
-	return ok && err == nil
+	if !ok {
+		return os.ErrDeadlineExceeded
+	}
+	return err
 }
 
 // Same reports whether a cipher path and a plain path lead to the same file, which has no
@@ -153,12 +147,21 @@ func (t *Tree) Same(cipher, plain string) bool {
 	if !t.ready() {
 		return false
 	}
-	same, ok := prove(t, func() bool {
-		encrypted, err := lstat(t.view.dir, cipher)
-		clear, plainErr := lstat(t.view.plain, plain)
-		return err == nil && plainErr == nil && t.same(encrypted, clear) && isOnly(encrypted)
+	_, ok := prove(t, func() (_, ok bool) {
+		file, ok := t.shared(cipher, plain)
+		return true, ok && isOnly(file)
 	})
-	return ok && same
+	return ok
+}
+
+// shared returns the file that both paths lead to. ok is false if there is none.
+func (t *Tree) shared(cipher, plain string) (encrypted fs.FileInfo, ok bool) {
+	encrypted, err := lstat(t.view.dir, cipher)
+	if err != nil {
+		return nil, false
+	}
+	file, err := lstat(t.view.plain, plain)
+	return encrypted, err == nil && t.same(encrypted, file)
 }
 
 // Target returns the plain target of the symbolic link with the paths cipher and plain
@@ -168,11 +171,7 @@ func (t *Tree) Target(cipher, plain string, text []byte) (target string, ok bool
 		return "", false
 	}
 	encrypted := string(text) // text may change while a look hangs
-	found, ok := prove(t, func() *string { return t.readTarget(cipher, plain, encrypted) })
-	if !ok || found == nil {
-		return "", false
-	}
-	return *found, true
+	return prove(t, func() (string, bool) { return t.readTarget(cipher, plain, encrypted) })
 }
 
 // Spelling returns the exact plain path of a cipher path whose last name is not
@@ -197,7 +196,7 @@ func (t *Tree) Spelling(cipher, plain string, may bool) (exact string, read int,
 		name string
 		read int
 	}
-	s, ok := prove(t, func() spelled {
+	s, ok := prove(t, func() (spelled, bool) {
 		l, read := t.readListing(path.Dir(cipher), dir)
 		name := l.unique(hash, leaf)
 		// If the listing of the view has no such file, the kernel may only remember it.
@@ -206,7 +205,7 @@ func (t *Tree) Spelling(cipher, plain string, may bool) (exact string, read int,
 			read += entriesPerFile * len(spellings)
 			name = t.spell(l, cipher, dir, spellings)
 		}
-		return spelled{name, read}
+		return spelled{name, read}, name != ""
 	})
-	return dir + s.name, s.read, ok && s.name != ""
+	return dir + s.name, s.read, ok
 }
