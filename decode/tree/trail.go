@@ -82,7 +82,8 @@ func (t *Tree) enter(s *step, isDir bool) bool {
 		return false
 	}
 	s.encrypted, err = os.Lstat(s.cipher)
-	return err == nil && s.encrypted.IsDir() == isDir && (s.in == nil || t.same(s.encrypted, s.plain)) && !isRecent(changeTime(s.plain))
+	return err == nil && s.encrypted.IsDir() == isDir && (s.in == nil || t.same(s.encrypted, s.plain)) &&
+		!isRecent(changeTime(s.plain))
 }
 
 // find returns what lies at the step on the plain side.
