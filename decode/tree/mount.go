@@ -78,7 +78,9 @@ func findView(mount, plain string) found {
 		f.view.plain, p = plain, s.checkPlain(f.view.dir, mount, plain)
 	}
 	f.view.ids = f.view.identify()
-	if again, err := mountinfo.GetMounts(nil); !sameMounts(mounts, again) && err == nil {
+	again, err := mountinfo.GetMounts(nil)
+	same := func(a, b *mountinfo.Info) bool { return *a == *b }
+	if err == nil && !slices.EqualFunc(mounts, again, same) {
 		p = &problem{what: "file systems are being mounted", hint: "targets of links stay encrypted until that ends", passing: true}
 	}
 	if f.problem = p; p != nil {
@@ -135,21 +137,16 @@ func (s *search) checkPlain(view, mount, plain string) *problem {
 	if p := checkDir("-plain", plain, hint); p != nil {
 		return p
 	}
-	fits := s.sameRoot(view, plain)
-	if sameDir(view, plain) || !fits && holdsNames(plain) {
+	_, err := os.Lstat(filepath.Join(plain, "gocryptfs.conf"))
+	_, err2 := os.Lstat(filepath.Join(plain, "gocryptfs.diriv"))
+	fits, encrypted := s.sameRoot(view, plain), err == nil || err2 == nil
+	switch {
+	case sameDir(view, plain), !fits && encrypted:
 		return &problem{what: "-plain " + plain + " is the encrypted side", hint: hint + unread}
-	}
-	if !fits {
+	case !fits:
 		return &problem{what: "-plain " + plain + " is not the directory that " + mount + " shows", hint: "give that one" + unread}
 	}
 	return nil
-}
-
-// holdsNames reports whether dir looks like the root of an encrypted view.
-func holdsNames(dir string) bool {
-	_, err := os.Lstat(filepath.Join(dir, "gocryptfs.conf"))
-	_, err2 := os.Lstat(filepath.Join(dir, "gocryptfs.diriv"))
-	return err == nil || err2 == nil
 }
 
 // lookUp returns the view that dir, an absolute path, lies in. The table is a hint, not

@@ -81,11 +81,6 @@ func below(root, dir string) (string, bool) {
 	return strings.CutPrefix(dir, strings.TrimSuffix(root, "/")+"/")
 }
 
-// sameMounts reports whether nothing was mounted or unmounted between two tables.
-func sameMounts(a, b mountTable) bool {
-	return slices.EqualFunc(a, b, func(x, y *mountinfo.Info) bool { return *x == *y })
-}
-
 // sides reports whether a mount may show an encrypted view, as in reverse mode, or a plain
 // directory. On macOS and FreeBSD all FUSE file systems have the same type.
 func sides(m *mountinfo.Info) (reverse, forward bool) {

@@ -38,27 +38,22 @@ func (t trail) close() {
 // are no links. The trail has to be closed.
 func (t *Tree) descend(found trail, cipher, plain string) (_ trail, ok bool) {
 	names := append([]string{t.view.plain}, strings.Split(plain, "/")...)
-	if strings.Count(cipher, "/") != len(names)-2 {
+	cipherNames := append([]string{"."}, strings.Split(cipher, "/")...)
+	if len(names) != len(cipherNames) {
 		return found, false
 	}
-	whole := t.view.dir + "/./" + cipher
-	end := len(t.view.dir + "/.")
+	last := step{cipher: t.view.dir}
 	for i, name := range names {
-		next := step{name: name}
-		if i > 0 {
-			cipherName, _, _ := strings.Cut(whole[end+1:], "/")
-			end += 1 + len(cipherName)
-			next.in = found[i-1].dir
+		next := step{cipher: last.cipher + "/" + cipherNames[i], in: last.dir, name: name}
+		isDir := i+1 < len(names)
+		if !isDir || i+1 >= len(found) || found[i].name != name || found[i].cipher != next.cipher {
+			found[i:].close()
+			found = append(found[:i], next)
+			if !t.enter(&found[i], isDir) {
+				return found, false
+			}
 		}
-		next.cipher = whole[:end]
-		if i+1 < min(len(names), len(found)) && found[i].name == name && found[i].cipher == next.cipher {
-			continue
-		}
-		found[i:].close()
-		found = append(found[:i], next)
-		if !t.enter(&found[i], i+1 < len(names)) {
-			return found, false
-		}
+		last = found[i]
 	}
 	return found, true
 }
