@@ -2,11 +2,10 @@ package index
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,172 +18,17 @@ const (
 	encA = "ikFrxDZ5DfCpwm4Myx-3TA"
 	encB = "imzeAOOgEnocI27OWHX1BQ"
 	encC = "m91YAV0v95v-ak-wALAQAg"
+	long = scan.LongPrefix + "7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI"
 )
 
-// find returns the plain path of exactly this cipher path.
-func (x *Index) find(cipher string) (plain string, ok bool) {
-	found, plain, _ := x.Find("", cipher, 1_000_000)
-	return plain, found == cipher
-}
-
-// quiet collects the troubles with an index.
-type quiet []string
-
-func (q *quiet) warn(what, hint string) { *q = append(*q, what+"; "+hint) }
-
-func openIndex(t *testing.T, path string, add bool) (*Index, *quiet) {
+// openIndex opens the index at path. Any trouble fails the test.
+func openIndex(t *testing.T, path string, add bool) *Index {
 	t.Helper()
-	q := &quiet{}
-	return Open(path, add, q.warn), q
+	x := Open(path, add, func(what, hint string) { t.Error(what, hint) })
+	t.Cleanup(func() { x.Close() })
+	return x
 }
 
-// TestIndex writes paths of any bytes and reads them and their parents back, also after
-// a restart.
-func TestIndex(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "index")
-	x, _ := openIndex(t, path, true)
-	known := map[string]string{
-		encA + "/" + encB + "/" + encC: "a dir/b\t\n\\#011/\xff\u202e" + strings.Repeat("x", 240),
-		encC:                           "\\",
-		scan.LongPrefix + "7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI": "long",
-	}
-	check := func(when string) {
-		t.Helper()
-		for cipher, plain := range known {
-			if got, ok := x.find(cipher); !ok || got != plain {
-				t.Errorf("%s: %s is %q, %v, want %q", when, cipher, got, ok, plain)
-			}
-		}
-		for _, cipher := range []string{encB, encA + "/" + encC, encA[:21], encA + "/"} {
-			if got, ok := x.find(cipher); ok {
-				t.Errorf("%s: %s is %q", when, cipher, got)
-			}
-		}
-	}
-	for cipher, plain := range known {
-		x.Add(cipher, plain)
-	}
-	known[encA], known[encA+"/"+encB] = "a dir", "a dir/b\t\n\\#011"
-	check("before it is written")
-	x.Flush()
-	check("written")
-	if !x.Close() {
-		t.Error("trouble")
-	}
-	x, _ = openIndex(t, path, false)
-	defer x.Close()
-	check("read again")
-}
-
-// TestIndexLines checks that a broken line affects no other line.
-func TestIndexLines(t *testing.T) {
-	good := encA + "/" + encB + "\ta/b\n"
-	for about, line := range map[string]string{
-		"none":                     "",
-		"empty":                    "\n",
-		"no tab":                   encC + "\n",
-		"two tabs":                 encC + "\tx\ty\n",
-		"another number of names":  encC + "\tx/y\n",
-		"an empty name":            encC + "\t\n",
-		"a step":                   encC + "\t..\n",
-		"an escaped step":          encC + "\t\\#056.\n",
-		"an escaped slash":         encC + "\tx\\#057y\n",
-		"a control byte":           encC + "\tx\x00\n",
-		"too long a name":          encC + "\t" + strings.Repeat("x", 256) + "\n",
-		"a line of 1 MB":           strings.Repeat("x", 1<<20) + encC + "\tx\n",
-		"1 MB after a tab":         encC + "\t" + strings.Repeat("x", 1<<20) + "\n",
-		"what encrypts to no name": "x" + encC + "\tx\n",
-		"a million of garbage":     strings.Repeat(encC+" \tx\n", 1_000_000),
-	} {
-		path := filepath.Join(t.TempDir(), "index")
-		if err := os.WriteFile(path, []byte(line+good+line), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		x, q := openIndex(t, path, false)
-		if got, ok := x.find(encC); ok {
-			t.Errorf("%s: %q", about, got)
-		}
-		if got, ok := x.find(encA + "/" + encB); !ok || got != "a/b" {
-			t.Errorf("%s: the good line is %q, %v", about, got, ok)
-		}
-		if !x.Close() {
-			t.Error(about, *q)
-		}
-	}
-}
-
-// TestIndexTrouble checks that trouble is reported once and the text goes on.
-func TestIndexTrouble(t *testing.T) {
-	for about, spoil := range map[string]func(path string) error{
-		"deleted":   os.Remove,
-		"truncated": func(path string) error { return os.Truncate(path, 1) },
-		"replaced": func(path string) error {
-			os.WriteFile(path+"2", []byte(encB+"\twrong\n"), 0o600)
-			return os.Rename(path+"2", path)
-		},
-	} {
-		path := filepath.Join(t.TempDir(), "index")
-		x, q := openIndex(t, path, true)
-		x.Add(encA, "a")
-		x.Add(encB, "b")
-		x.Flush()
-		if err := spoil(path); err != nil {
-			t.Fatal(err)
-		}
-		if got, ok := x.find(encB); ok && got != "b" {
-			t.Errorf("%s: %q", about, got)
-		}
-		x.Add(encC, "c")
-		x.Flush()
-		x.Add(encA+"/"+encC, "a/c")
-		if x.Close() || len(*q) != 1 {
-			t.Errorf("%s: %q", about, *q)
-		}
-	}
-}
-
-// TestIndexShared checks that two processes may add to one file at the same time, also
-// lines that are longer than a page.
-func TestIndexShared(t *testing.T) {
-	const n, long = 200, 60
-	path := filepath.Join(t.TempDir(), "index")
-	cipher := func(i int) string { return strings.Repeat(encA+"/", long) + encryptedName(i) }
-	plain := func(i int) string { return strings.Repeat(strings.Repeat("x", 200)+"/", long) + fmt.Sprint(i) }
-	var group sync.WaitGroup
-	for j := range 2 {
-		group.Go(func() {
-			x, q := openIndex(t, path, true)
-			for i := range n {
-				x.Add(cipher(2*i+j), plain(2*i+j))
-				if i%7 == j {
-					x.Flush()
-				}
-				if got, _ := x.find(cipher(2*i + j)); got != plain(2*i+j) {
-					t.Errorf("%d is %q", i, got)
-				}
-			}
-			if !x.Close() {
-				t.Error(*q)
-			}
-		})
-	}
-	group.Wait()
-	x, _ := openIndex(t, path, false)
-	for i := range 2 * n {
-		if got, _ := x.find(cipher(i)); got != plain(i) {
-			t.Fatalf("%d is %.50q", i, got)
-		}
-	}
-	b, _ := os.ReadFile(path)
-	// One of them may have found the other's line half written, and sealed it.
-	if bytes.Count(b, []byte("\n"))-bytes.Count(b, []byte("\t\n")) != 2*n {
-		t.Error("lines are lost or repeated")
-	}
-}
-
-func encryptedName(i int) string { return fmt.Sprintf("%021dA", i) }
-
-// write writes an index.
 func write(t *testing.T, lines string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "index")
@@ -194,206 +38,198 @@ func write(t *testing.T, lines string) (path string) {
 	return path
 }
 
-// TestFind asks for paths, also from inside the view, and for names alone.
-func TestFind(t *testing.T) {
-	x, _ := openIndex(t, write(t, encA+"/"+encB+"\ta/b\n"+encC+"/"+encB+"/"+encA+"\tc/b/a\n"), true)
-	defer x.Close()
-	x.Add(encC+"/"+encC, "c/c")
-	for _, tt := range []struct{ dir, names, cipher, plain string }{
-		{"", encB, encA + "/" + encB, "a/b"},
-		{encC + "/", encB, encC + "/" + encB, "c/b"},
-		{encB + "/", encB, encA + "/" + encB, "a/b"},
-		{"", encB + "/" + encA, encC + "/" + encB + "/" + encA, "c/b/a"},
-		{"", encA, encA, "a"},
-		{encB + "/", encA, encA, "a"},
-		{"", encC + "/" + encC, encC + "/" + encC, "c/c"},
-		{"", encC, encC, "c"},
-		{encC + "/", encC, encC + "/" + encC, "c/c"},
-		{"", encB + "/" + encC, "", ""},                                                        // the end of no path
-		{"", encA + "/" + encC, "", ""},                                                        // names of different lines
-		{"", encA + "/" + encB + "/" + encA, "", ""},                                           // likewise
-		{"", encA[1:], "", ""}, {"", encB + "/", "", ""}, {"", encB[:21] + "/" + encA, "", ""}, // parts of a name
-	} {
-		if cipher, plain, _ := x.Find(tt.dir, tt.names, 100); cipher != tt.cipher || plain != tt.plain {
-			t.Errorf("%q in %q is %q, %q; want %q, %q", tt.names, tt.dir, cipher, plain, tt.cipher, tt.plain)
-		}
+// find returns the plain path of exactly this cipher path, or "".
+func (x *Index) find(cipher string) (plain string) {
+	if found, plain, _ := x.Find("", cipher, 1_000_000); found == cipher {
+		return plain
 	}
+	return ""
 }
 
-// trees are lines of different kinds of trees. Their plain paths are those in which each
-// name is the number in its encrypted name.
-func trees(size int) map[string][]string {
-	kinds := map[string][]string{}
-	for i := range size {
-		n := func(i int) string { return encryptedName(i + 1) }
-		kinds["one directory"] = append(kinds["one directory"], n(0)+"/"+n(i+1))
-		kinds["a name in each"] = append(kinds["a name in each"], n(i+1)+"/"+n(0), n(i+1)+"/"+n(0)+"/"+n(0))
-		kinds["renamed"] = append(kinds["renamed"], n(i%3)+"/"+n(3)+"/"+n(4+i/3))
-		kinds["repeated"] = append(kinds["repeated"], n(0)+"/"+n(1))
-		kinds["scattered"] = append(kinds["scattered"], n(i%7)+"/"+n(10+i%11)+"/"+n(100+i))
-		if i < size/10 {
-			deep := n(i)
-			for j := range 90 {
-				deep += "/" + n(100*i+j)
-			}
-			kinds["deep"] = append(kinds["deep"], deep)
-		}
-	}
-	return kinds
-}
-
-func plainOf(cipher string) string {
-	names := strings.Split(cipher, "/")
-	for i, name := range names {
-		names[i] = strings.TrimLeft(strings.TrimSuffix(name, "A"), "0")
-	}
-	return strings.Join(names, "/")
-}
-
-// check looks for each path and directory of the lines, and for each end of them.
-func check(t *testing.T, x *Index, lines []string, step int) {
+// expect looks for cipher paths, each of which is followed by its plain path.
+func expect(t *testing.T, x *Index, about string, pairs ...string) {
 	t.Helper()
-	for i := 0; i < len(lines); i += step {
-		path := lines[i]
-		for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '/') {
-			path := path[:end]
-			if plain, ok := x.find(path); !ok || plain != plainOf(path) {
-				t.Fatalf("%s is %q", path, plain)
-			}
-			_, rest, more := strings.Cut(path, "/")
-			if !more {
-				break
-			}
-			if cipher, plain, _ := x.Find("", rest, 1_000_000); !strings.HasSuffix("/"+cipher, "/"+rest) || plain != plainOf(cipher) {
-				t.Fatalf("%s is %q, %q", rest, cipher, plain)
-			}
+	for i := 0; i < len(pairs); i += 2 {
+		if plain := x.find(pairs[i]); plain != pairs[i+1] {
+			t.Errorf("%.50q: %.50s is %.50q, want %.50q", about, pairs[i], plain, pairs[i+1])
 		}
 	}
 }
 
-// TestEqualHashes checks that names are found even if all hashes are alike.
-func TestEqualHashes(t *testing.T) {
-	for kind, lines := range trees(30) {
-		for _, mask := range []uint64{0, 1 << offsetBits, 1<<64 - 1} {
-			x, _ := openIndex(t, write(t, ""), true)
-			good := x.hash
-			x.hash = func(key []byte) uint64 { return good(key) & mask }
-			for i, line := range lines {
-				x.Add(line, plainOf(line))
-				if i%50 == 0 {
+// TestFind asks for paths, also from inside the view, and for names alone, before they are
+// written, after that, and when they have been read again.
+func TestFind(t *testing.T) {
+	odd := "a/b/\\t\n\\#011\xff\u202e\t" + strings.Repeat("x", 240)
+	x := openIndex(t, write(t, encA+"/"+encB+"\ta/b\n"+encC+"/"+encB+"/"+encA+"\tc/b/a\n"), true)
+	x.Add(encC+"/"+encC, "c/c")
+	x.Add(encA+"/"+encB+"/"+long, odd)
+	x.Add(encB, "x\x00")
+	x.Add(encB+"/"+encB, "one name")
+	x.Add(encB+strings.Repeat("/"+encB, 200), "b"+strings.Repeat("/"+strings.Repeat("b", 200), 200))
+	for _, when := range []string{"before it is written", "written", "read again"} {
+		for _, tt := range []struct{ dir, names, cipher, plain string }{
+			{"", encB, encA + "/" + encB, "a/b"},
+			{encC + "/", encB, encC + "/" + encB, "c/b"},
+			{encB + "/", encB, encA + "/" + encB, "a/b"},
+			{"", encB + "/" + encA, encC + "/" + encB + "/" + encA, "c/b/a"},
+			{"", encA, encA, "a"},
+			{encB + "/", encA, encA, "a"},
+			{"", encC + "/" + encC, encC + "/" + encC, "c/c"},
+			{"", encC, encC, "c"},
+			{encC + "/", encC, encC + "/" + encC, "c/c"},
+			{"", long, encA + "/" + encB + "/" + long, odd},
+			{"", encB + "/" + encC, "", ""}, // the end of no path
+			{"", encA + "/" + encC, "", ""}, // names of different lines
+			{"", encA[:21], "", ""},         // parts of a name
+			{"", encB + "/", "", ""},
+			{"", encB[:21] + "/" + encA, "", ""},
+		} {
+			cipher, plain, _ := x.Find(tt.dir, tt.names, 100)
+			if cipher != tt.cipher || plain != tt.plain {
+				t.Errorf("%s: %q in %q is %q, %q; want %q, %q", when, tt.names, tt.dir, cipher, plain, tt.cipher, tt.plain)
+			}
+			if when == "read again" && tt.cipher != "" && !x.Has(tt.names) {
+				t.Errorf("%q is not there", tt.names)
+			}
+		}
+		x.Flush()
+		if when == "written" {
+			x = openIndex(t, x.file.path, false)
+			x.Add(encA+"/"+encC, "nowhere")
+		}
+	}
+	if x.Has(encryptedName(1)) {
+		t.Error("an unknown name is there")
+	}
+}
+
+// TestBrokenLines checks that a broken line affects no other line.
+func TestBrokenLines(t *testing.T) {
+	const good = encA + "/" + encB + "\ta/b\n"
+	for _, line := range []string{
+		"", "\n", encC + "\n", encC + "\tx\ty\n", encC + "\tx/y\n", encC + "\t\n", "/" + encC + "\t/x\n", "x" + encC + "\tx\n",
+		encC + "\t.\n", encC + "\t..\n", encC + "\t\\#056.\n", encC + "\tx\\#057y\n",
+		encC + "\tx\x00\n", encC + "\tx\\#000\n", encC + "\tx\r\n", encC + "\tx\x7f\n", encC + "\t" + strings.Repeat("x", 256) + "\n",
+		strings.Repeat("x", maxOther/2+1) + encC + "\tx\n",
+		encC + "\t" + strings.Repeat("x", 1<<20) + "\n",
+	} {
+		x := openIndex(t, write(t, line+good+line+encC+"/"+encA+"\tc/a\n"), true)
+		expect(t, x, line, encA+"/"+encB, "a/b", encC+"/"+encA, "c/a", encC, "c")
+	}
+}
+
+// TestTrouble checks that trouble is reported once and the text goes on.
+func TestTrouble(t *testing.T) {
+	const wrong = encB + "\twrong\n"
+	for _, tt := range []struct {
+		want  string
+		spoil func(path string) error
+	}{
+		{"was deleted or replaced meanwhile; names of this run are not in it", os.Remove},
+		{"was deleted or replaced", func(path string) error { return os.Rename(write(t, wrong), path) }},
+		{"was truncated while in use; names of this run may be missing in it", func(path string) error {
+			return os.WriteFile(path, []byte(strings.Repeat("x", len(encA)+3)+wrong), 0) // as long as the line before
+		}},
+	} {
+		var said []string
+		path := write(t, "")
+		x := Open(path, true, func(what, hint string) { said = append(said, what+"; "+hint) })
+		x.Add(encA, "a")
+		x.Add(encB, "b")
+		x.Add(encC+"/"+encA, "c/a")
+		x.Flush()
+		if err := tt.spoil(path); err != nil {
+			t.Fatal(err)
+		}
+		if plain := x.find(encB); plain != "" && plain != "b" {
+			t.Errorf("%s: %q", tt.want, plain)
+		}
+		x.Add(encC+"/"+encB, "c/b")
+		x.Flush()
+		expect(t, x, tt.want, encC+"/"+encB, "c/b", encC, "c")
+		x.Add(encA+"/"+encC, "a/c")
+		if x.Close() || len(said) != 1 || !strings.Contains(said[0], path+" "+tt.want) {
+			t.Errorf("%q, want %q", said, tt.want)
+		}
+	}
+}
+
+// TestShared checks that two processes may add to one file at the same time, also lines
+// that are longer than a page.
+func TestShared(t *testing.T) {
+	const n = 200
+	file := filepath.Join(t.TempDir(), "new")
+	path := func(i int) string { return strings.Repeat(encA+"/", 100) + encryptedName(i) }
+	var group sync.WaitGroup
+	for j := range 2 {
+		group.Go(func() {
+			x := openIndex(t, file, true)
+			for i := range n {
+				x.Add(path(2*i+j), path(2*i+j))
+				if i%7 == j || i == n-1 {
 					x.Flush()
 				}
+				expect(t, x, "at once", path(2*i+j), path(2*i+j))
 			}
-			check(t, x, lines, 1)
-			x.Flush()
-			check(t, x, lines, 1)
-			if n := x.tables[0].used; kind == "repeated" && n > 2 {
-				t.Errorf("%d slots for two paths", n)
-			}
-			if !x.Close() {
-				t.Error(kind, mask)
-			}
-		}
+		})
 	}
-}
-
-// TestBounds loads two million lines: as many names are found as the tables are meant to
-// hold, and every directory.
-func TestBounds(t *testing.T) {
-	const size = 2_000_000
-	var b []byte
-	path := func(i int) string { return encA + "/" + encryptedName(i+1) }
-	for i := range size {
-		b = strconv.AppendInt(append(append(b, path(i)...), "\tdir/"...), int64(i), 10)
-		b = append(b, '\n')
+	group.Wait()
+	x := openIndex(t, file, false)
+	for i := range 2 * n {
+		expect(t, x, "at the end", path(i), path(i))
 	}
-	x, _ := openIndex(t, write(t, string(b)), false)
-	defer x.Close()
-	for i := 0; i < size; i += 9973 {
-		if plain, _ := x.find(path(i)); plain != fmt.Sprint("dir/", i) {
-			t.Fatalf("%d is %q", i, plain)
-		}
-	}
-	if plain, _ := x.find(encA); plain != "dir" {
-		t.Errorf("the directory is %q", plain)
-	}
-	for _, table := range x.tables {
-		if len(table.slots) > maxSlots {
-			t.Errorf("%d slots", len(table.slots))
-		}
-	}
-	lines := trees(10_000)
-	for _, kind := range []string{"deep", "a name in each"} {
-		var b strings.Builder
-		for _, line := range lines[kind] {
-			fmt.Fprintf(&b, "%s\t%s\n", line, plainOf(line))
-		}
-		x, _ := openIndex(t, write(t, b.String()), false)
-		check(t, x, lines[kind], 100)
-		if _, _, read := x.Find("", encryptedName(1), 100); read > 2*len(x.tables) {
-			t.Errorf("%s: %d lines read for a name alone", kind, read)
-		}
-		x.Close()
+	b, _ := os.ReadFile(file)
+	// One of them may have found the other's line half written, and sealed it.
+	if bytes.Count(b, []byte("\n"))-bytes.Count(b, []byte("\t\n")) != 2*n {
+		t.Error("lines are lost or repeated")
 	}
 }
 
 // TestTorn cuts the last write at each byte and appends a newline: no part of a name is
 // taken for the whole, and no whole line is lost.
 func TestTorn(t *testing.T) {
-	const first, second = encA + "\ta\n", encB + "\tb/\n"
-	x, _ := openIndex(t, write(t, first), true)
-	x.Add(encB, "broken")
-	x.Add(encC, "c")
-	whole := string(x.text)
+	const first, whole = encA + "\ta\n", encB + "\tbroken\n" + encC + "\tc\n"
+	x := openIndex(t, write(t, first), true)
 	for cut := range whole {
 		x.file.data.Truncate(int64(len(first)))
 		x.file.append([]byte(whole))
-		at := int64(len(first) + cut)
-		x.file.data.WriteAt([]byte(strings.Repeat("\t", len(whole)-cut-1)), at) // what is not written yet
+		missing := strings.Repeat("\t", len(whole)-cut-1) // not written yet
+		x.file.data.WriteAt([]byte(missing), int64(len(first)+cut))
 		b, _ := os.ReadFile(x.file.path)
-		again, q := openIndex(t, write(t, string(b)+encA+"/"+encC+"\ta/c\n"), true)
-		if plain, ok := again.find(encB); ok && plain != "broken" {
+		again := openIndex(t, write(t, string(b)+encA+"/"+encC+"\ta/c\n"), true)
+		expect(t, again, string(b), encA, "a", encA+"/"+encC, "a/c")
+		if plain := again.find(encB); plain != "" && plain != "broken" {
 			t.Fatalf("cut at %d: %q", cut, plain)
 		}
-		for cipher, want := range map[string]string{encA: "a", encA + "/" + encC: "a/c"} {
-			if plain, _ := again.find(cipher); plain != want {
-				t.Errorf("cut at %d: %s is %q", cut, cipher, plain)
-			}
-		}
-		if !again.Close() {
-			t.Error(*q)
-		}
-	}
-	// The end of the file is torn, by another program. It is sealed at once.
-	path := write(t, first+encB+"\tbro")
-	for range 2 {
-		x, q := openIndex(t, path, true)
-		if !x.Close() {
-			t.Error(*q)
-		}
-	}
-	if b, _ := os.ReadFile(path); string(b) != first+encB+"\tbro\t\n" {
-		t.Errorf("%q", b)
 	}
 }
 
 // TestOther checks that a file is used only if it is an index.
 func TestOther(t *testing.T) {
-	good := encA + "\ta\n"
-	for text, ok := range map[string]bool{
-		"dear diary\n": false, "dear\tdiary\n": false, "\tdear\n": false, "dear diary": false,
-		"dear diary\n\t\n}": false, "a\n\t\t": false,
-		"": true, good: true, "\n": true, "\t\n": true, "\t\t\t": true, encA + "\tb": true, "dear diary\n" + good: true,
+	var said []string
+	open := func(path string) *Index {
+		said = nil
+		return Open(path, true, func(what, hint string) { said = append(said, what+"; "+hint) })
+	}
+	const good, end = encA + "\ta\n", encC + "\tc\n"
+	for text, want := range map[string]string{
+		"dear diary\n": "", "dear\tdiary\n": "", "\tdear\n": "", "dear diary": "",
+		"dear diary\n\t\n}": "", "a\n\t\t": "", strings.Repeat("x", 1<<16) + good: "",
+		"": end, good: good + end, "\n": "\n" + end, "\t\n": "\t\n" + end, "\t\t\t": "\t\t\t\t\n" + end,
+		encA + "\tb": encA + "\tb\t\n" + end, "dear diary\n" + good: "dear diary\n" + good + end,
 	} {
-		path := write(t, text)
-		x, q := openIndex(t, path, true)
+		path, ok := write(t, text), want != ""
+		if Read(path, func(what, hint string) {}, func(cipher, plain []byte) {}) != ok {
+			t.Errorf("%.50q can be read: %v", text, !ok)
+		}
+		x := open(path)
 		x.Add(encC, "c")
 		x.Flush()
-		if _, found := x.find(encC); found != ok || x.Close() != ok || ok == (len(*q) == 1) {
-			t.Errorf("%q: %v, %q", text, found, *q)
+		if found := x.find(encC) == "c"; found != ok || x.Close() != ok || ok == (len(said) == 1) {
+			t.Errorf("%.50q: %v, %q", text, found, said)
 		}
-		if b, _ := os.ReadFile(path); ok == (string(b) == text) {
-			t.Errorf("%q became %q", text, b)
+		if b, _ := os.ReadFile(path); string(b) != cmp.Or(want, text) {
+			t.Errorf("%.50q became %.50q", text, b)
 		}
 	}
 	path := write(t, good)
@@ -401,39 +237,106 @@ func TestOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	if x, q := openIndex(t, path, true); x.Close() || len(*q) != 1 || time.Since(start) > 5*time.Second {
-		t.Errorf("2 GiB without a line: %v, %q", time.Since(start), *q)
+	if x := open(path); x.Close() || len(said) != 1 || time.Since(start) > 5*time.Second {
+		t.Errorf("2 GiB without a line: %v, %q", time.Since(start), said)
+	}
+	if x := open(t.TempDir()); x.Close() || !strings.Contains(said[0], "is not a regular file; it is not used") {
+		t.Errorf("a directory: %q", said)
 	}
 	if os.Geteuid() == 0 {
-		os.WriteFile(path, []byte(good), 0o600)
+		path := write(t, good)
 		os.Chown(path, 65534, 65534)
-		if x, q := openIndex(t, path, true); x.Close() || len(*q) != 1 {
+		if x := open(path); x.Has(encA) || x.Close() || len(said) != 1 {
 			t.Error("another user's file is used")
 		}
 	}
 }
 
-// TestReadOnly looks up names in an index that cannot be written.
-func TestReadOnly(t *testing.T) {
-	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "none", dir).CombinedOutput(); err != nil {
-		t.Skipf("mount: %v %s", err, out)
+func encryptedName(i int) string { return fmt.Sprintf("%021dA", i) }
+
+// trees are paths in different kinds of trees.
+func trees(size int) map[string][]string {
+	kinds, n := map[string][]string{}, encryptedName
+	add := func(kind string, path ...string) { kinds[kind] = append(kinds[kind], strings.Join(path, "/")) }
+	for i := range size {
+		add("one directory", n(1), n(2+i))
+		add("a name in each", n(2+i), n(1))
+		add("a name in each", n(2+i), n(1), n(1))
+		add("renamed", n(i%3), n(3), n(4+i/3))
+		add("repeated", n(1), n(2))
+		add("scattered", n(i%7), n(10+i%11), n(100+i))
+		add("copies", n(9+i%20)+strings.Repeat("/"+n(1), 18), n(9+i/20))
+		if i < size/10 {
+			deep := []string{n(i)}
+			for j := range 90 {
+				deep = append(deep, n(100*i+j))
+			}
+			add("deep", deep...)
+		}
 	}
-	defer exec.Command("umount", dir).Run()
-	path := filepath.Join(dir, "index")
-	if err := os.WriteFile(path, []byte(encA+"\ta\n"), 0o600); err != nil {
-		t.Fatal(err)
+	return kinds
+}
+
+// TestTrees looks for each path and directory, and for each without its first name, also if
+// all hashes are alike.
+func TestTrees(t *testing.T) {
+	for _, tt := range []struct {
+		size, step int
+		mask       uint64
+	}{{30, 1, 0}, {30, 1, 1 << offsetBits}, {30, 1, 1<<64 - 1}, {3000, 50, 1<<64 - 1}} {
+		for kind, lines := range trees(tt.size) {
+			x := openIndex(t, write(t, ""), true)
+			good := x.hash
+			x.hash = func(key []byte) uint64 { return good(key) & tt.mask }
+			for i, path := range lines {
+				if x.Add(path, path); i%50 == 0 {
+					x.Flush()
+				}
+			}
+			for range 2 {
+				for i := 0; i < len(lines); i += tt.step {
+					checkPath(t, x, lines[i])
+				}
+				x.Flush()
+			}
+			if n := x.tables[0].used; kind == "repeated" && n > 2 {
+				t.Errorf("%d slots for two paths", n)
+			}
+			if _, _, read := x.Find("", encryptedName(1), 100); tt.size > 30 && read > 6 {
+				t.Errorf("%s: %d lines read for a name alone", kind, read)
+			}
+		}
 	}
-	if out, err := exec.Command("mount", "-o", "remount,ro", dir).CombinedOutput(); err != nil {
-		t.Fatalf("mount: %v %s", err, out)
+}
+
+// checkPath looks for path and for each directory above it.
+func checkPath(t *testing.T, x *Index, path string) {
+	t.Helper()
+	for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '/') {
+		expect(t, x, path, path[:end], path[:end])
+		if _, rest, more := strings.Cut(path[:end], "/"); more {
+			if cipher, plain, _ := x.Find("", rest, 1_000_000); !strings.HasSuffix("/"+cipher, "/"+rest) || plain != cipher {
+				t.Fatalf("%s is %q, %q", rest, cipher, plain)
+			}
+		}
 	}
-	x, q := openIndex(t, path, true)
-	x.Add(encB, "b")
-	x.Flush()
-	if plain, _ := x.find(encA); plain != "a" {
-		t.Errorf("got %q", plain)
+}
+
+// TestNewest inserts more names than the tables hold: the newest are found, and the
+// directory of all.
+func TestNewest(t *testing.T) {
+	x := openIndex(t, write(t, encA+"/"+encB+"\ta/b\n"), true)
+	var path []byte
+	for i, file := range []string{"a/b", "a/b", "a/b", ""} {
+		expect(t, x, fmt.Sprint(i), encA+"/"+encB, file, encA, "a")
+		for j := range maxUsed {
+			path = fmt.Appendf(path[:0], "%s/%d%020dA", encA, i, j)
+			x.insert(line{cipher: path}, 0)
+		}
 	}
-	if x.Close() || len(*q) != 1 || !strings.Contains((*q)[0], "read-only file system; names are looked up there") {
-		t.Errorf("%q", *q)
+	for _, table := range x.tables {
+		if len(table.slots) > maxSlots || table.used > maxUsed {
+			t.Errorf("%d of %d slots", table.used, len(table.slots))
+		}
 	}
 }
