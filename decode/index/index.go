@@ -20,8 +20,7 @@ import (
 )
 
 const (
-	// maxKeys bounds the keys of a path.
-	maxKeys = 16
+	maxKeys = 16 // of a path, besides the whole
 
 	// exactKeys is the number of keys for which lines are read when a path is inserted. After
 	// these, a key with an equal hash counts as the same: trees with the same names in

@@ -25,7 +25,7 @@ func parse(text []byte) (l line, ok bool) {
 // writing of a line was cut short, tabs follow it.
 func split(text []byte) (l line, ok bool) {
 	l.cipher, l.plain, ok = bytes.Cut(text, []byte("\t"))
-	return l, ok && bytes.IndexByte(l.plain, '\t') < 0 && bytes.IndexByte(l.plain, 0) < 0 &&
+	return l, ok && !bytes.Contains(l.plain, []byte("\t")) && !bytes.Contains(l.plain, []byte("\x00")) &&
 		bytes.Count(l.cipher, []byte("/")) == bytes.Count(l.plain, []byte("/"))
 }
 

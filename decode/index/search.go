@@ -1,16 +1,18 @@
 package index
 
-import (
-	"bytes"
-	"iter"
-)
+import "bytes"
 
 // search visits the lines that t has for the first keys of path, which begins with a slash,
 // and for path itself, as long as visit returns true. If t has nothing for a key, search
 // returns the hash of that key.
 func (x *Index) search(t *table, path []byte, first int, visit func(line) (more bool)) (free uint64, ok bool) {
-	for n, key := range keys(path) {
-		hash, last, taken := x.hash(key), len(key) == len(path), false
+	for n, start := 0, len(path); ; n++ {
+		key, last := path, n == maxKeys || start == 0
+		if !last {
+			start = bytes.LastIndexByte(path[:start], '/')
+			key = path[start+1:]
+		}
+		hash, taken := x.hash(key), false
 		for at := range t.offsets(hash) {
 			taken = taken || n >= exactKeys && !last
 			if n >= first && !last {
@@ -23,24 +25,9 @@ func (x *Index) search(t *table, path []byte, first int, visit func(line) (more 
 				taken = true
 			}
 		}
-		if !taken {
-			return hash, true
+		if !taken || last {
+			return hash, !taken
 		}
-	}
-	return 0, false
-}
-
-// keys returns the keys of path: its last name, its last two names, and so on, and at last
-// path itself.
-func keys(path []byte) iter.Seq2[int, []byte] {
-	return func(yield func(int, []byte) bool) {
-		i, n := len(path), 0
-		for ; n < maxKeys && i > 0; n++ {
-			if i = bytes.LastIndexByte(path[:i], '/'); !yield(n, path[i+1:]) {
-				return
-			}
-		}
-		yield(n, path)
 	}
 }
 
@@ -55,13 +42,12 @@ func (x *Index) lineAt(at int64) (l line, ok bool) {
 			x.block, x.start = x.buf[:n], start
 			x.read += size / blockSize / 2
 		}
-		if start < x.start || start-x.start > int64(len(x.block)) {
-			continue
-		}
-		text, ok := bytes.CutPrefix(x.block[start-x.start:], []byte("\n")[:before])
-		text, _, ended := bytes.Cut(text, []byte("\n"))
-		if ok && ended {
-			return split(text)
+		if skip := start - x.start; skip >= 0 && skip <= int64(len(x.block)) {
+			text, ok := bytes.CutPrefix(x.block[skip:], []byte("\n")[:before])
+			text, _, ended := bytes.Cut(text, []byte("\n"))
+			if ok && ended {
+				return split(text)
+			}
 		}
 	}
 	return line{}, false
@@ -70,9 +56,6 @@ func (x *Index) lineAt(at int64) (l line, ok bool) {
 // insert takes note that the line l, at offset at, gives the names of a file and of the
 // directories above it.
 func (x *Index) insert(l line, at int64) {
-	if at >= 1<<offsetBits-1 {
-		return
-	}
 	t := &x.tables[0]
 	if t.used+bytes.Count(l.cipher, []byte("/"))+1 > maxUsed {
 		copy(x.tables[1:], x.tables[:])
@@ -93,7 +76,7 @@ func (x *Index) insert(l line, at int64) {
 		if known {
 			break
 		}
-		if free {
+		if free && at+1 < 1<<offsetBits {
 			t.insert(hash, at)
 		}
 	}
