@@ -188,13 +188,6 @@ func (o *Options) fromIndex(batch []request) {
 // write writes the answers.
 func (o *Options) write(out *bufio.Writer, batch []request) {
 	written := map[string]bool{}
-	once := func(line string) {
-		if !written[line] || o.PathsOnly {
-			written[line] = true
-			out.WriteString(line)
-			out.WriteByte('\n')
-		}
-	}
 	for _, r := range batch {
 		path, ok := below(r.cipher, o.Sub)
 		switch {
@@ -210,26 +203,32 @@ func (o *Options) write(out *bufio.Writer, batch []request) {
 			o.Fail(escape.Undo([]byte(r.line)), r.why)
 			continue
 		}
-		if !o.PathsOnly {
-			o.above(path, once)
+		for _, line := range o.lines(path) {
+			if !written[line] || o.PathsOnly {
+				written[line] = true
+				out.WriteString(line + "\n")
+			}
 		}
-		once(cmp.Or(path, "."))
 	}
 }
 
-// above writes what it takes to read the names of path.
-func (o *Options) above(path string, write func(line string)) {
+// lines returns what it takes to read the names of path, and path.
+func (o *Options) lines(path string) (lines []string) {
+	if o.PathsOnly {
+		return []string{cmp.Or(path, ".")}
+	}
 	if o.Sub == "" {
-		write("gocryptfs.conf")
+		lines = append(lines, "gocryptfs.conf")
 	}
 	dir := ""
 	for name := range strings.SplitSeq(path, "/") {
 		if !o.NoIVs && path != "" {
-			write(dir + "gocryptfs.diriv")
+			lines = append(lines, dir+"gocryptfs.diriv")
 		}
 		if strings.HasPrefix(name, scan.LongPrefix) && scan.IsEncrypted([]byte(name)) {
-			write(dir + name + ".name")
+			lines = append(lines, dir+name+".name")
 		}
 		dir += name + "/"
 	}
+	return append(lines, cmp.Or(path, "."))
 }
