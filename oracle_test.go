@@ -125,7 +125,6 @@ func (o *oracle) restore(t *testing.T, s server, alone bool) {
 	args := append([]string{"-encrypt-paths"}, operands...)
 	plaintext := o.index == ""
 	if !plaintext {
-		settle()
 		o.remember(t)
 		args = append(args, "-map", o.index)
 	}
