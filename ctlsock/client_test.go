@@ -342,8 +342,8 @@ func TestEncrypt(t *testing.T) {
 		return c.Say(ctlsocktest.Name(strings.ReplaceAll(reply, "odd", "../x")))
 	}))
 	for range 2 * window {
-		if !c.Prepare("Dir/a") || !c.PrepareEncrypt("Dir/a") {
-			t.Fatal("a question is asked twice")
+		if !c.Connect() || !c.Prepare("Dir/a") || !c.PrepareEncrypt("Dir/a") {
+			t.Fatal("not connected, or a question is asked twice")
 		}
 	}
 	want(t, c, "Dir/a", "DIR/A")
@@ -498,7 +498,7 @@ func TestTooFewDescriptors(t *testing.T) {
 			want(t, c, "alone", "ALONE")
 		}
 		wantProblems(t, p, "too few file descriptors")
-		if refused > 2 || len(pool.idle) > max(1, most/2) {
+		if refused > 2 || len(pool.idle) > max(1, most/2) || most == 10 && pool.maxConns != 5 {
 			t.Errorf("%d descriptors: %d connections too many were tried, %d are kept", most, refused, len(pool.idle))
 		}
 	}

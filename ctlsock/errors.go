@@ -54,7 +54,7 @@ func (r *reporter) explain(err error) (what, hint string) {
 			"it was left behind by a gocryptfs that is gone: remove it and mount again"
 	case errors.Is(err, fs.ErrPermission):
 		return "no permission to use " + path, "run as the user who mounted it"
-	case errors.Is(err, syscall.EINVAL) && len(path) > 100: // package syscall, on all systems
+	case errors.Is(err, syscall.EINVAL): // package syscall, on all systems
 		return fmt.Sprintf("the path of the control socket is too long (%d bytes)", len(path)),
 			"at most 107 bytes on Linux and 103 elsewhere: use a shorter or a relative one"
 	case os.IsTimeout(err):
