@@ -36,14 +36,7 @@ var errPending = errors.New("no answer yet")
 // dial connects to the socket at path. Connecting and each later write take at most
 // the timeout.
 func dial(path string, timeout time.Duration) (*conn, error) {
-	// Without the lock, another goroutine could start a process after Socket and before
-	// CloseOnExec, and that process would inherit the socket. macOS has no SOCK_CLOEXEC.
-	syscall.ForkLock.RLock()
-	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err == nil {
-		syscall.CloseOnExec(fd)
-	}
-	syscall.ForkLock.RUnlock()
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0) // the filter starts no program that could inherit it
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
