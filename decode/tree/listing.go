@@ -16,16 +16,9 @@ func (t *Tree) spell(l *listing, cipher, dir string, spellings []string) string 
 	if len(spellings) > 1 && time.Since(l.changed) < entryTimeout {
 		return ""
 	}
-	file, err := lstat(t.view.dir, cipher)
-	if err != nil {
-		return ""
-	}
 	found := ""
 	for _, s := range spellings {
-		if s == "" {
-			continue
-		}
-		if fi, err := lstat(t.view.plain, dir+s); err == nil && t.same(file, fi) {
+		if _, same := t.shared(cipher, dir+s); same {
 			if found != "" {
 				return "" // either may be the one
 			}
@@ -42,20 +35,20 @@ func (t *Tree) spell(l *listing, cipher, dir string, spellings []string) string 
 // look the same in JSON. It is empty if the directory was changing, too big or not to be
 // read.
 type listing struct {
-	changed      time.Time         // the change time of the directory
-	read         time.Time         // when the directory was read
-	names        map[string]string // by their form in JSON, joined by slashes
-	cipherHashes map[uint64]bool   // hashes of the names in the view
-	same         bool              // both directories are known to be the same
-	size         int               // in memory, about
+	changed      time.Time           // the change time of the directory
+	read         time.Time           // when the directory was read
+	names        map[string][]string // by their form in JSON
+	cipherHashes map[uint64]bool     // hashes of the names in the view
+	same         bool                // both directories are known to be the same
+	size         int                 // in memory, about
 }
 
 // unique returns the one spelling that leaf, a name with U+FFFD, can have in the directory
 // if the view has its cipher name, given by its hash. It returns an empty string if there
 // are several.
 func (l *listing) unique(hash uint64, leaf string) string {
-	if s := l.names[leaf]; l.same && l.cipherHashes[hash] && !strings.Contains(s, "/") {
-		return s
+	if s := l.names[leaf]; l.same && l.cipherHashes[hash] && len(s) == 1 {
+		return s[0]
 	}
 	return ""
 }
@@ -75,7 +68,7 @@ func (t *Tree) readListing(cipherDir, dir string) (l *listing, entries int) {
 		t.listed -= l.size
 	}
 	empty := emptyListing + len(dir)
-	l = &listing{changed: changed, read: time.Now(), names: map[string]string{}, cipherHashes: map[uint64]bool{}, size: empty}
+	l = &listing{changed: changed, read: time.Now(), names: map[string][]string{}, cipherHashes: map[uint64]bool{}, size: empty}
 	add := func(bytes int) bool {
 		entries++
 		l.size += bytes
@@ -87,12 +80,8 @@ func (t *Tree) readListing(cipherDir, dir string) (l *listing, entries int) {
 		if !strings.ContainsRune(r, utf8.RuneError) {
 			return add(0)
 		}
-		all := s
-		if l.names[r] != "" {
-			all = l.names[r] + "/" + s
-		}
-		l.names[r] = all
-		return add(100 + len(r) + len(s)) // two strings and their place in the map
+		l.names[r] = append(l.names[r], s)
+		return add(120 + len(r) + len(s)) // two strings and their place in the map
 	})
 	ok = ok && t.each(t.view.dir, cipherDir, func(s string) bool {
 		l.cipherHashes[maphash.String(t.seed, s)] = true

@@ -15,9 +15,6 @@ func sameFile(encrypted, plain fs.FileInfo) bool {
 	return inode(encrypted) == inode(plain) && changeTime(encrypted).Equal(changeTime(plain))
 }
 
-// isOnly reports whether a file has no other name.
-func isOnly(fi fs.FileInfo) bool { return fi.IsDir() || fi.Sys().(*syscall.Stat_t).Nlink == 1 }
-
 // isRecent reports whether what changed then may change once more without another change
 // time. Some file systems, such as ext3, have only seconds. A time in the future is not that
 // of the next change.

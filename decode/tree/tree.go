@@ -7,9 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -149,7 +149,7 @@ func (t *Tree) Same(cipher, plain string) bool {
 	}
 	_, ok := prove(t, func() (_, ok bool) {
 		file, ok := t.shared(cipher, plain)
-		return true, ok && isOnly(file)
+		return true, ok && (file.IsDir() || file.Sys().(*syscall.Stat_t).Nlink == 1)
 	})
 	return ok
 }
@@ -201,9 +201,8 @@ func (t *Tree) Spelling(cipher, plain string, may bool) (exact string, read int,
 		name := l.unique(hash, leaf)
 		// If the listing of the view has no such file, the kernel may only remember it.
 		if name == "" && l.cipherHashes[hash] {
-			spellings := strings.Split(l.names[leaf], "/")
-			read += entriesPerFile * len(spellings)
-			name = t.spell(l, cipher, dir, spellings)
+			read += entriesPerFile * len(l.names[leaf])
+			name = t.spell(l, cipher, dir, l.names[leaf])
 		}
 		return spelled{name, read}, name != ""
 	})
