@@ -25,7 +25,7 @@ func FuzzUnmarshal(f *testing.F) {
 	}
 	for _, reply := range []string{
 		`{"Result":"a\u0062","ErrNo":0,"ErrText":"","WarnText":""}`, `{"Result":"a","ErrNo":1,"ErrNo":0,"ErrText":"","WarnText":""}`,
-		"", "{", "null", "[]", "{}",
+		"", "{", "null", "[]", "{}", `{"Result":"a`, `a","ErrNo":0,"ErrText":"","WarnText":""}`,
 	} {
 		f.Add([]byte(reply))
 	}
