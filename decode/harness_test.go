@@ -117,13 +117,14 @@ func copyAll(t testing.TB, src io.Reader, o Options) string {
 // wantSame checks that a text is what it is to be, and shows where it is not.
 func wantSame(t *testing.T, about, want, got string) {
 	t.Helper()
+	if want == got {
+		return
+	}
 	i := 0
 	for i < min(len(want), len(got)) && want[i] == got[i] {
 		i++
 	}
-	if want != got {
-		t.Errorf("%s: after %q\ngot  %.200q\nwant %.200q", about, want[max(0, i-100):i], got[i:], want[i:])
-	}
+	t.Errorf("%s: after %q\ngot  %.200q\nwant %.200q", about, want[max(0, i-100):i], got[i:], want[i:])
 }
 
 // checkCuts checks that the output for a text is want however the text is cut.
