@@ -98,6 +98,7 @@ var seeds = []string{
 		strings.Repeat("-", 300) + encA + "\n",
 	"gocryptfs.longname.gocryptfs-lo" + encA + "imze------gocryptfs.longname.gocryptfs-lo" + encA + "imzeAOOgA.name\n",
 	">f+++++++++ A\r\n>f.st...... A\r\n*deleting   " + encA + "\r\nskipping directory A\r\nrsync error: " + encA + "\r\nrsync: no end",
+	encC + "/" + encA + " " + encC + "/" + encB + " " + encC + "/" + encC + "\n" + encC + "\n",
 	encA + "/\":\n" + encB + ": \r\n" + encC + "\x1b[0m:\n" + encB + `:\n"}` + "\n" + encC + "\n",
 }
 

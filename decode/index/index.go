@@ -140,11 +140,13 @@ func (x *Index) Find(dir, names string, most int) (cipher, plain string, read in
 		}
 		return more
 	}
-	for i := 0; more && i < len(x.pending); i++ {
-		visit(x.pending[i])
-	}
 	for i := 0; more && i < len(x.tables); i++ {
 		x.search(&x.tables[i], x.path, maxKeys, visit)
+	}
+	// These come last, as they do once they are in a table: what is found does not depend on
+	// when Flush is called.
+	for i := 0; more && i < len(x.pending); i++ {
+		visit(x.pending[i])
 	}
 	return cipher, plain, x.read - before
 }
