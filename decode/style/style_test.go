@@ -25,18 +25,18 @@ func section(t *testing.T, name string) (lines []string) {
 	return lines
 }
 
-// kinds are the sections with records of each kind.
-var kinds = map[style.Kind]string{
-	style.Added: "added", style.Changed: "changed", style.Deleted: "deleted", style.Warning: "warning",
-	style.Failure: "failure", style.Progress: "progress", style.Ordinary: "ordinary",
+// kinds are the names and the colors of each kind.
+var kinds = map[style.Kind][2]string{
+	style.Added: {"added", "\x1b[32m"}, style.Changed: {"changed", "\x1b[36m"}, style.Deleted: {"deleted", "\x1b[31m"},
+	style.Warning: {"warning", "\x1b[35m"}, style.Failure: {"failure", "\x1b[1;31m"}, style.Progress: {"progress"}, style.Ordinary: {"ordinary"},
 }
 
 // TestKinds judges each record alone and after the prefixes of other programs, also when it
 // comes in two reads: its first part has its color, or waits.
 func TestKinds(t *testing.T) {
 	prefixes := section(t, "prefixes")
-	for kind, name := range kinds {
-		for i, line := range section(t, name) {
+	for kind, k := range kinds {
+		for i, line := range section(t, k[0]) {
 			checkKind(t, kind, line, true)
 			if !strings.HasSuffix(line, "\r") && line != "\n" {
 				checkKind(t, kind, line+"\n", true)
@@ -63,7 +63,7 @@ func checkKind(t *testing.T, kind style.Kind, line string, cut bool) {
 		pieces := slices.Clone(s.Judge(b[:i], 0, i, false))
 		pieces = append(pieces, s.Judge(b, end(pieces), len(b), true)...)
 		for _, p := range pieces {
-			if p.SGR != s.Palette.Kinds[kind] {
+			if p.SGR != kinds[kind][1] {
 				t.Errorf("cut at %d, %q has the color %q, want that of %s", i, b[p.Start:p.End], p.SGR, kinds[kind])
 			}
 		}
