@@ -120,16 +120,19 @@ func TestBrokenLines(t *testing.T) {
 
 // TestTrouble checks that trouble is reported once and the text goes on.
 func TestTrouble(t *testing.T) {
-	const wrong = encB + "\twrong\n"
+	const first, wrong = encA + "\ta\n", encB + "\twrong\n"
+	rewrite := func(text string) func(string) error {
+		return func(path string) error { return os.WriteFile(path, []byte(text), 0) }
+	}
 	for _, tt := range []struct {
 		want  string
 		spoil func(path string) error
 	}{
 		{"was deleted or replaced meanwhile; names of this run are not in it", os.Remove},
 		{"was deleted or replaced", func(path string) error { return os.Rename(write(t, wrong), path) }},
-		{"was truncated while in use; names of this run may be missing in it", func(path string) error {
-			return os.WriteFile(path, []byte(strings.Repeat("x", len(encA)+3)+wrong), 0) // as long as the line before
-		}},
+		{"was truncated while in use; names of this run may be missing in it", rewrite(strings.Repeat("x", len(first)) + wrong)},
+		{"was truncated", rewrite(first + encB + "\tw\tx\n")},
+		{"was truncated", rewrite(first + encB + "\tw\x00\n")},
 	} {
 		var said []string
 		path := write(t, "")
@@ -163,10 +166,11 @@ func TestShared(t *testing.T) {
 	var group sync.WaitGroup
 	for j := range 2 {
 		group.Go(func() {
-			x := openIndex(t, file, true)
+			x := Open(file, true, func(what, hint string) { t.Error(what, hint) })
+			defer x.Close()
 			for i := range n {
 				x.Add(path(2*i+j), path(2*i+j))
-				if i%7 == j || i == n-1 {
+				if i%7 == j {
 					x.Flush()
 				}
 				expect(t, x, "at once", path(2*i+j), path(2*i+j))
