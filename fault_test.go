@@ -159,8 +159,7 @@ func TestStreamsAtOnce(t *testing.T) {
 		"-color=always": {
 			{">f+++++++++ " + name + "\n", "\x1b[32m>f+++++++++ " + plain + "\x1b[0m\n"},
 			{progress, progress},
-			{"\n", "\n"},
-			{"*dele", ""},
+			{"\n*dele", "\n"},
 			{"ting   ", "\x1b[31m*deleting   "},
 			{name + "\n", plain + "\x1b[0m\n"},
 			{"Password: ", "Password: "},

@@ -297,12 +297,9 @@ func (m *mount) signal(t *testing.T, s syscall.Signal) {
 	if err := m.process.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}
-	if s != syscall.SIGSTOP {
-		return
-	}
 	ctlsocktest.Eventually(t, "all threads stop", func() bool {
 		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", m.process.Process.Pid))
-		return !slices.ContainsFunc(threads, func(stat string) bool {
+		return s != syscall.SIGSTOP || !slices.ContainsFunc(threads, func(stat string) bool {
 			b, err := os.ReadFile(stat)
 			return err == nil && !bytes.Contains(b, []byte(") T "))
 		})
