@@ -288,6 +288,23 @@ func TestTreeCloses(t *testing.T) {
 	}
 }
 
+// TestTreeSame takes a file for the same only if it has no other name, as those of the model have.
+func TestTreeSame(t *testing.T) {
+	p, link := newPlainTree(t, t.TempDir()), treeLinks[0]
+	p.change(named(create, 0))
+	p.change(pointed(point, 0, 0))
+	for at, want := range map[entry]bool{
+		{encDir, plainDir}:        true,
+		{encDir, plainDir + twin}: false,
+		{encDir + "/" + link.cipher, plainDir + "/" + link.plain}:                 true,
+		{encDir + "/" + treeNames[0].cipher, plainDir + "/" + treeNames[0].plain}: false,
+	} {
+		if got := p.tree.Same(at.cipher, at.plain); got != want {
+			t.Errorf("%q are the same: %v", at, got)
+		}
+	}
+}
+
 // TestTreeRenames gives a file the name of another one that looks the same in JSON, at each
 // moment of a look at a directory that has been quiet for long. Its change time stays, as on
 // some file systems.
@@ -445,10 +462,10 @@ func twins(t *testing.T) map[string]string {
 	base, err := filepath.EvalSymlinks(t.TempDir())
 	must(err)
 	dirs := map[string]string{"sub": filepath.Join(base, "enc/sub")}
-	for _, name := range []string{"plain", "enc", "other"} {
-		dirs[name] = filepath.Join(base, name)
+	for name, dir := range map[string]string{"plain": "pl_ain", "enc": "enc", "other": "other"} {
+		dirs[name] = filepath.Join(base, dir)
 	}
-	must(os.Mkdir(dirs["other"], 0o755))
+	must(os.Mkdir(dirs["other"], 0o755), os.Symlink("pl_ain", filepath.Join(base, "pl,ain")))
 	for range 1000 {
 		must(os.RemoveAll(dirs["plain"]), os.RemoveAll(dirs["enc"]), os.MkdirAll(dirs["sub"], 0o755), os.Mkdir(dirs["plain"], 0o755))
 		if (&search{}).sameRoot(dirs["plain"], dirs["enc"]) {
