@@ -54,7 +54,7 @@ func (e entry) encrypted(target string) string { return e.cipher + target }
 
 func newPlainTree(t testing.TB, base string, script ...byte) *plainTree {
 	p := &plainTree{t: t, script: script, inodes: map[uint64]uint64{}}
-	p.tree = newTree("", "", 50*time.Millisecond)
+	p.tree = newTree("", "", time.Minute)
 	p.tree.view = view{dir: filepath.Join(base, "view"), plain: filepath.Join(base, "plain")}
 	p.tree.same, p.tree.links = p.same, p.links
 	for i, at := range [][2]string{{"", ""}, {"", twin}, {twin, ""}} {
@@ -224,6 +224,7 @@ func FuzzTree(f *testing.F) {
 	f.Add([]byte{2, 4, 6}, []byte{0xff, 4, 20})
 	f.Fuzz(func(t *testing.T, before, during []byte) {
 		p := newPlainTree(t, t.TempDir(), during[:min(len(during), 64)]...)
+		p.tree.timeout = 50 * time.Millisecond
 		for _, op := range before[:min(len(before), 16)] {
 			p.change(op)
 			if op%8 == 6 {
@@ -286,6 +287,16 @@ func TestTreeCloses(t *testing.T) {
 			t.Errorf("%d: still open", i)
 		}
 	}
+	link, target := treeLinks[0], treeTargets[0]
+	p.change(pointed(pointAndWait, 0, 0))
+	for range 100 { // of which one is in time
+		p.tree.Target(encDir+"/"+link.cipher, plainDir+"/"+link.plain, []byte(link.encrypted(target)))
+		if kept := p.tree.take(); kept != nil {
+			kept.close()
+			return
+		}
+	}
+	t.Error("closed at once")
 }
 
 // TestTreeSame takes a file for the same only if it has no other name, as those of the model have.
