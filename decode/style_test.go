@@ -50,6 +50,7 @@ func TestHideMeta(t *testing.T) {
 		// CRLF, as script(1) records it.
 		"A\r\ngocryptfs.conf\r\n" + all + "\r\nB\r\n": "A\r\nB\r\n",
 		"gocryptfs.conf\r\n\r\n1 1% 1:1:1\r\n":        "\n1 1% 1:1:1\r\n",
+		"gocryptfs.conf\r\n\nA\n":                     "\nA\n",
 
 		// The prefixes of ts and of journalctl.
 		"Nov 23 03:10:00 A\nNov 23 03:10:01 " + conf + "Nov 23 03:10:01 \r" + all[1:] + "\nNov 23 03:10:02 B\n": "Nov 23 03:10:00 A\nNov 23 03:10:02 B\n",

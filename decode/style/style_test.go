@@ -84,19 +84,19 @@ func end(pieces []style.Piece) int {
 // TestAtOnce checks that prompts and progress do not wait for more text.
 func TestAtOnce(t *testing.T) {
 	for _, prompt := range section(t, "prompts") {
-		s := style.New(true, false, false, "")
-		if n := end(s.Judge([]byte(prompt), 0, len(prompt), false)); n != len(prompt) {
-			t.Errorf("%q waits after %d bytes", prompt, n)
-		}
+		checkAtOnce(t, style.New(true, false, false, ""), prompt)
+		checkAtOnce(t, style.New(false, false, true, ""), prompt+"\x1b")
 	}
 	for _, figures := range section(t, "progress")[1:] {
-		for _, hide := range []bool{false, true} {
-			s := style.New(!hide, hide, false, "")
-			figures = strings.TrimSuffix(figures, "\r")
-			if n := end(s.Judge([]byte(figures), 0, len(figures), false)); n != len(figures) {
-				t.Errorf("%q waits after %d bytes, hide %v", figures, n, hide)
-			}
-		}
+		checkAtOnce(t, style.New(true, false, false, ""), strings.TrimSuffix(figures, "\r"))
+		checkAtOnce(t, style.New(false, true, false, ""), strings.TrimSuffix(figures, "\r"))
+	}
+}
+
+func checkAtOnce(t *testing.T, s style.Style, text string) {
+	t.Helper()
+	if n := end(s.Judge([]byte(text), 0, len(text), false)); n != len(text) {
+		t.Errorf("%q waits after %d bytes", text, n)
 	}
 }
 
