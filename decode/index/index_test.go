@@ -139,7 +139,7 @@ func TestTrouble(t *testing.T) {
 		x := Open(path, true, func(what, hint string) { said = append(said, what+"; "+hint) })
 		x.Add(encA, "a")
 		x.Add(encB, "b")
-		x.Add(encC+"/"+encA, "c/a")
+		x.Add(encC+"/"+long, "c/"+strings.Repeat("l", 200))
 		x.Flush()
 		if err := tt.spoil(path); err != nil {
 			t.Fatal(err)
