@@ -143,8 +143,7 @@ func (x *Index) Find(dir, names string, most int) (cipher, plain string, read in
 	for i := 0; more && i < len(x.tables); i++ {
 		x.search(&x.tables[i], x.path, maxKeys, visit)
 	}
-	// These come last, as they do once they are in a table: what is found does not depend on
-	// when Flush is called.
+	// Lines that wait come last, as in a table: what is found does not depend on Flush.
 	for i := 0; more && i < len(x.pending); i++ {
 		visit(x.pending[i])
 	}

@@ -45,7 +45,6 @@ func (t *table) home(hash uint64) int {
 	return int(hash >> offsetBits * uint64(len(t.slots)) >> (64 - offsetBits))
 }
 
-// insert puts an offset for a hash.
 func (t *table) insert(hash uint64, at int64) {
 	if t.used >= len(t.slots)/4*3 {
 		larger := table{slots: make([]uint64, max(2*len(t.slots), minSlots))}
