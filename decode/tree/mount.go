@@ -15,10 +15,13 @@ type view struct {
 	dir   string      // its root, empty if it is not known
 	plain string      // the plain directory, empty if it is not known
 	sub   string      // MOUNT's own cipher path, empty if MOUNT is the root
-	ids   [2]identity // of dir and plain
+	ids   [2]identity // of dir and plain, zero if they are not what was found
 
 	reverse bool // gocryptfs makes the names, since what is stored is plain
 }
+
+// isKnown reports whether both directories are what was found.
+func (v view) isKnown() bool { return v.ids[0] != (identity{}) && v.ids[1] != (identity{}) }
 
 // identify returns the identities of the two directories, zero for one that is not there.
 func (v view) identify() [2]identity { return [2]identity{identify(v.dir), identify(v.plain)} }

@@ -33,7 +33,6 @@ func (t *Tree) adopt(wait time.Duration) {
 	if f.problem != nil && f.view.sub == "" && t.view.sub != "" {
 		return // MOUNT is gone; its path is still the same
 	}
-	t.lost = false
 	if f.view != t.view {
 		t.view, t.known, t.asked = f.view, false, time.Time{}
 		t.forget()
@@ -71,17 +70,14 @@ func (t *Tree) refreshedView() view {
 	switch {
 	case t.search != nil:
 		t.adopt(0)
-	case (t.lost || t.view.plain == "" || t.view.dir == "") && time.Since(t.started) > lookAgain:
+	case !t.view.isKnown() && time.Since(t.started) > lookAgain:
 		t.begin()
 	}
 	return t.view
 }
 
 // ready reports whether both directories are known.
-func (t *Tree) ready() bool {
-	v := t.refreshedView()
-	return v.plain != "" && v.dir != "" && !t.lost && !t.isElsewhere()
-}
+func (t *Tree) ready() bool { return t.refreshedView().isKnown() && !t.isElsewhere() }
 
 // isElsewhere reports whether paths of the mount table mean something else to gocryptfs. It
 // looks again when another process answers.
@@ -97,8 +93,8 @@ func (t *Tree) isElsewhere() bool {
 
 // prove returns the result of f, which looks at files. ok is false if f says so or takes longer
 // than the timeout, if another look still hangs, or if one of the roots is not what was found,
-// before or after it: then another file system is mounted there. All that was learned is
-// forgotten, and the view is looked for again.
+// before or after it: then another file system is mounted there. The view is looked for
+// again, and then all that was learned is forgotten.
 func prove[A any](t *Tree, f func() (A, bool)) (a A, ok bool) {
 	if !t.busy.TryLock() {
 		return a, false
@@ -116,8 +112,7 @@ func prove[A any](t *Tree, f func() (A, bool)) (a A, ok bool) {
 		return p
 	}), t.timeout)
 	if p.lost {
-		t.lost = true
-		t.forget()
+		t.view.ids = [2]identity{}
 		return a, false
 	}
 	return p.a, p.ok

@@ -50,7 +50,6 @@ type Tree struct {
 	timeout          time.Duration
 
 	view    view
-	lost    bool                // a root is no longer what was found
 	search  <-chan func() found // under way, or nil
 	started time.Time           // when the last search began
 	problem *problem            // what the last one found to be wrong
