@@ -656,19 +656,3 @@ func difference(want, got []string) (missing, extra []string) {
 	}
 	return missing, extra
 }
-
-// visible joins lines for a message, at most as many as fit on a screen.
-func visible(lines []string, sep string) string {
-	var b strings.Builder
-	for i, l := range lines {
-		if i == 15 {
-			fmt.Fprintf(&b, "%sand %d more", sep, len(lines)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteString(sep)
-		}
-		fmt.Fprintf(&b, "%q", l)
-	}
-	return b.String()
-}

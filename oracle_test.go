@@ -18,6 +18,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+
 	"gocryptfs-rsync-pretty/decode/escape"
 )
 
@@ -356,8 +358,7 @@ func (o *oracle) check(t *testing.T, c comparison, plain, raw []byte, flags ...s
 		t.Errorf("%s: printed nothing to compare", what)
 	}
 	if len(missing)+len(extra) > 0 {
-		t.Errorf("%s\nwant %s\ngot  %s", what,
-			visible(missing, "\nwant "), visible(extra, "\ngot  "))
+		t.Errorf("%s\n%s", what, cmp.Diff(missing, extra))
 	}
 }
 

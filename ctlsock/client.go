@@ -112,9 +112,6 @@ func (c *Client) Encrypt(plain string) (cipher string, ok bool) {
 // not wait for the answer. It returns false if too many answers have not been taken
 // yet: then it has to be called again later. Decrypt should be called in the same
 // order, because it also takes all answers before its own.
-//
-// A prepared name takes a third of the time of a name that is asked for alone
-// (BenchmarkPrepare and BenchmarkDecrypt, 2 cores).
 func (c *Client) Prepare(cipher string) bool { return c.prepare(question{path: cipher}) }
 
 // PrepareEncrypt is Prepare for Encrypt. Both share the order.

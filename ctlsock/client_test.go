@@ -503,31 +503,3 @@ func TestTooFewDescriptors(t *testing.T) {
 		}
 	}
 }
-
-// BenchmarkDecrypt asks for a new name each time.
-func BenchmarkDecrypt(b *testing.B) { benchmark(b, func(*Client, string) bool { return false }) }
-
-// BenchmarkPrepare asks for new names, a window at a time.
-func BenchmarkPrepare(b *testing.B) { benchmark(b, (*Client).Prepare) }
-
-// benchmark decrypts names. The server is in the same process, so its cost is included: it
-// always answers with the same name, as fast as it can.
-func benchmark(b *testing.B, prepare func(*Client, string) bool) {
-	reply := ctlsocktest.Name("Projects/Photos of the summer/IMG_0001 at the sea.jpg")
-	_, c, p := serve(b, limit, func(c *ctlsocktest.Conn) {
-		request := make([]byte, 5000)
-		for _, err := c.Read(request); err == nil; _, err = c.Read(request) {
-			c.Say(reply)
-		}
-	})
-	path := func(i int) string { return fmt.Sprintf("%022d/%043d/%043d", 1, 2, i) }
-	ahead := 0
-	for i := 0; b.Loop(); i++ {
-		for prepare(c, path(ahead)) {
-			ahead++
-		}
-		if _, ok := c.Decrypt(path(i)); !ok {
-			b.Fatal("not decrypted:", *p)
-		}
-	}
-}
