@@ -83,7 +83,7 @@ func endsSequence(b []byte, i int) bool {
 		at--
 	}
 	if at > 0 && b[at-1] == 0x1b {
-		return b[i] != '[' || at < i
+		return b[i] != '['
 	}
 	for at > limit && b[at-1] >= '0' && b[at-1] <= '?' {
 		at--
