@@ -217,10 +217,9 @@ func (l *lookup) confirm(cipher, plain string, implied int) (string, bool) {
 	return exact, true
 }
 
-// spelling returns the exact plain path of one that has U+FFFD in its last name.
-//
-// A directory with many names takes some time to read. That is paid for afterwards, when
-// the number of its entries is known, so the credit may fall below zero.
+// spelling returns the exact plain path of one that has U+FFFD in its last name. To read a
+// large directory is paid for afterwards, when its size is known, so the credit may fall
+// below zero.
 func (l *lookup) spelling(cipher, plain string) (exact string, ok bool) {
 	exact, read, ok := l.files.Spelling(cipher, plain, l.budget.more())
 	l.budget.pay((read + perQuestion - 1) / perQuestion)
@@ -228,9 +227,8 @@ func (l *lookup) spelling(cipher, plain string) (exact string, ok bool) {
 }
 
 // linkTarget returns the plain target of a symbolic link if text is the encrypted one. The
-// plain target of an encrypted one never changes, so it is remembered.
-//
-// A look at files costs more than a question, and more the deeper they lie.
+// plain target of an encrypted one never changes, so it is remembered. A look at files costs
+// more than a question, and more the deeper they lie.
 func (l *lookup) linkTarget(cipher, plain string, text []byte) (target string, ok bool) {
 	key := cipher + "\x00" + string(text)
 	if target, ok = l.exact[key]; ok {

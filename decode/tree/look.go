@@ -44,6 +44,16 @@ func lstat(dir, path string) (fs.FileInfo, error) {
 	return root.Lstat(path)
 }
 
+// shared returns the file that both paths lead to. ok is false if there is none.
+func (t *Tree) shared(cipher, plain string) (encrypted fs.FileInfo, ok bool) {
+	encrypted, err := lstat(t.view.dir, cipher)
+	if err != nil {
+		return nil, false
+	}
+	file, err := lstat(t.view.plain, plain)
+	return encrypted, err == nil && t.same(encrypted, file)
+}
+
 // isHung reports whether a look hangs. Until it ends, all that looks change is its own.
 func (t *Tree) isHung() bool {
 	if !t.busy.TryLock() {
@@ -63,9 +73,9 @@ func await[A any](done <-chan func() A, limit time.Duration) (a A, ok bool) {
 	}
 }
 
-// begin runs f in a goroutine of its own. It sends a function that returns the result of f,
+// spawn runs f in a goroutine of its own. It sends a function that returns the result of f,
 // or panics if f did.
-func begin[A any](f func() A) <-chan func() A {
+func spawn[A any](f func() A) <-chan func() A {
 	done := make(chan func() A, 1)
 	go func() {
 		var a A

@@ -14,7 +14,7 @@ type Server interface {
 func (t *Tree) begin() {
 	mount, plain := t.mount, t.plainFlag
 	t.started = time.Now()
-	t.search = begin(func() found { return findView(mount, plain) })
+	t.search = spawn(func() found { return findView(mount, plain) })
 }
 
 // adopt takes over what a search has found, after at most the given wait.
@@ -103,7 +103,7 @@ func prove[A any](t *Tree, f func() (A, bool)) (a A, ok bool) {
 		a        A
 		ok, lost bool
 	}
-	p, _ := await(begin(func() (p proof) {
+	p, _ := await(spawn(func() (p proof) {
 		defer t.busy.Unlock()
 		if p.lost = t.view.identify() != t.view.ids; !p.lost {
 			p.a, p.ok = f()

@@ -152,16 +152,6 @@ func (t *Tree) Same(cipher, plain string) bool {
 	return ok
 }
 
-// shared returns the file that both paths lead to. ok is false if there is none.
-func (t *Tree) shared(cipher, plain string) (encrypted fs.FileInfo, ok bool) {
-	encrypted, err := lstat(t.view.dir, cipher)
-	if err != nil {
-		return nil, false
-	}
-	file, err := lstat(t.view.plain, plain)
-	return encrypted, err == nil && t.same(encrypted, file)
-}
-
 // Target returns the plain target of the symbolic link with the paths cipher and plain
 // if text is its encrypted target. ok is false if it is not, or if the files do not prove it.
 func (t *Tree) Target(cipher, plain string, text []byte) (target string, ok bool) {
