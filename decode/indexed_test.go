@@ -11,7 +11,7 @@ import (
 // TestIndexed shows names that the text does not place, in the words of programs that print
 // them so, with a server and without. {A}, {B} and {C} are names of one path.
 func TestIndexed(t *testing.T) {
-	const text = encA + "/" + encB + "/" + encC + "\ta/b/c d\n"
+	const encD, text = "ZkFrxDZ5DfCpwm4Myx-3TA", encA + "/" + encB + "/" + encC + "\ta/b/c d\n"
 	plain := strings.NewReplacer("{A}", "a", "{B}", "b", "{C}", "c d")
 	cipher := strings.NewReplacer("{A}", encA, "{B}", encB, "{C}", encC)
 	for about, form := range map[string]string{
@@ -50,13 +50,14 @@ func TestIndexed(t *testing.T) {
 		}
 	}
 	// Names of different lines are no path: only the first part decrypts. A new name lies
-	// below a directory that the index alone can place.
+	// below a directory that the index alone can place, or whose bytes it alone knows.
 	for in, want := range map[string]string{
 		encC + "/" + encB + "\n" + encB + "\n":                     "c d/" + encB + "\nb\n",
 		encB + "/TheQuickBrownFoxJumpsg\nTheQuickBrownFoxJumpsg\n": "b/new\nnew\n",
+		encD + "/TheQuickBrownFoxJumpsg\n":                         `J\#344/new` + "\n",
 	} {
-		names := paths{encA + "/" + encB + "/TheQuickBrownFoxJumpsg": "a/b/new"}
-		wantSame(t, in, want, copyAll(t, strings.NewReader(in), Options{Names: names, Index: openIndex(t, text)}))
+		names := paths{encA + "/" + encB + "/TheQuickBrownFoxJumpsg": "a/b/new", encD + "/TheQuickBrownFoxJumpsg": "J\ufffd/new"}
+		wantSame(t, in, want, copyAll(t, strings.NewReader(in), Options{Names: names, Index: openIndex(t, text+encD+"\tJ\\#344\n")}))
 	}
 }
 
