@@ -90,6 +90,7 @@ var seeds = []string{
 	"1 1% 0:00:" + strings.Repeat("1", 42) + "0/" + encA + "\n1 1% 0:0:" + strings.Repeat("1", 300) + "x gocryptfs.conf\n",
 	"          4 100%    0.36kB/s    0:00:7" + strings.Repeat("B", 20) + "A/" + encA + "\n",
 	"gocryptfs.longname.7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI.name-" + strings.Repeat("abcdefgh", 40) + "/" + encA + "\n",
+	"gocryptfs.longname.7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI.name" + strings.Repeat("-", 301) + "0",
 	"rename \"" + strings.Repeat("C", 64) + "\" -> \"" + strings.Repeat("C", 64) + ".bak/" + encA + "/" + encB + "\"\n",
 	`"a\n` + encA + "/" + encB + `\u000a` + encA + `\u001b[32m` + encC + `"} #012` + encB + "%0A" + encC + "^M" + encA + "M-CM-<" + encB + "M-CM-<\n",
 	encA + "_" + encB + "/" + encC + "-" + encA + "_" + encA + "/" + encB + "/._" + encC + " .f..t....x" + encA + "%1B%5B01%3B34m" + encB + "\n",

@@ -141,15 +141,16 @@ func (s *Scanner) chainFrom(b []byte, n Name, final bool) Token {
 	first := len(s.names)
 	for {
 		next, found := s.follow(b, n.After, final)
-		if !final && growsIntoPadding(b[n.End:]) {
+		n.Meta = n.isMeta(b)
+		// What follows `.name` in its word is passed over with that word.
+		if !final && (growsIntoPadding(b[n.End:]) || n.Meta && isOpen(b, n.After+1)) {
 			found = undecided
 		}
 		// A chain of full length does not wait for more bytes than its last suffix takes.
-		if found == undecided && len(b)-t.Start <= MaxToken+2*maxComponent {
+		if found == undecided && len(b)-t.Start <= MaxToken+2*maxWord {
 			t.incomplete = true
 			return t
 		}
-		n.Meta = n.isMeta(b)
 		s.names = append(s.names, n)
 		if found != encrypted || next.End-t.Start > MaxToken {
 			t.Names, t.End = s.names[first:], n.end()
