@@ -98,12 +98,14 @@ func (v insideView) Sub() string                                { return v.sub }
 func (insideView) Reverse() bool                                { return true }
 func (insideView) Target(string, string, []byte) (string, bool) { return "", false }
 
-// TestDoubtAlone checks that a directory confirms junk below it only if the text places it.
+// TestDoubtAlone checks that a directory confirms junk below it only if the text places it,
+// and that a heading is a directory only if all of it decrypts.
 func TestDoubtAlone(t *testing.T) {
 	names := paths{encA: "dir", encA + "/" + encB: "dir/sub", encA + "/" + encB + "/" + encC: "dir/sub/\u00dcg\t0\r"}
 	for in, want := range map[string]string{
 		encA + "/" + encB + "/" + encC:               `dir/sub/` + "\u00dcg\t" + `0\#015`,
 		"Only in " + encA + ": " + encB + "/" + encC: "Only in dir: sub/" + encC,
+		encA + "/" + encC + ":\n" + encB:             "dir/" + encC + ":\n" + encB,
 	} {
 		wantSame(t, in, want, copyAll(t, strings.NewReader(in), Options{Names: names}))
 	}

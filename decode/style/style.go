@@ -141,7 +141,7 @@ func (s *Style) next(b []byte, from int, final bool) record {
 // releasable reports whether all is known that decides how r is written.
 func (s *Style) releasable(b []byte, r record, color bool) bool {
 	switch {
-	case r.ended, r.tooLong, s.past > 0:
+	case r.ended, r.tooLong:
 		return true
 	case r.figures.len > 0:
 		return !s.hiding || s.totals // otherwise its end may show that it is not to be hidden
