@@ -110,7 +110,7 @@ func (t *Tree) Reverse() bool { return t.refreshedView().reverse }
 // -deterministic-names: then directories have no gocryptfs.diriv. It returns true until the
 // opposite is known.
 func (t *Tree) Deterministic() bool {
-	t.refreshedView()
+	t.refreshedView() // a new one is not known yet
 	if !t.known && time.Since(t.asked) > lookAgain {
 		err := t.find("gocryptfs.diriv")
 		t.known, t.deterministic, t.asked = err == nil || os.IsNotExist(err), err != nil, time.Now()
@@ -123,12 +123,11 @@ func (t *Tree) Plain() string { return t.refreshedView().plain }
 
 // Exists reports whether the view has a file with this cipher path. It returns false
 // if the view is not known or does not answer.
-func (t *Tree) Exists(cipher string) bool {
-	return t.refreshedView().dir != "" && t.find(cipher) == nil
-}
+func (t *Tree) Exists(cipher string) bool { return t.find(cipher) == nil }
 
 // find returns an error if the view has no file with this cipher path, or does not answer.
 func (t *Tree) find(cipher string) error {
+	t.refreshedView()
 	err, ok := prove(t, func() (error, bool) {
 		_, err := lstat(t.view.dir, cipher)
 		return err, true
