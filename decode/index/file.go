@@ -35,9 +35,10 @@ type file struct {
 
 	reader *bufio.Reader
 	end    int64 // all lines up to this offset have been read
-	other  int64 // bytes after the last line of an index, without tabs and newlines
+	other  int64 // bytes after the last line of an index
 
 	isIndex bool // it has a line, be it without a newline
+	isOther bool // it has more than tabs and newlines
 }
 
 // open opens the file, unless it cannot be used.
@@ -104,7 +105,7 @@ func (f *file) refuse(what, hint string) (ok bool) {
 
 // check drops a file that is something else, and ends a line that is torn.
 func (f *file) check() {
-	if !f.isIndex && f.other > 0 || f.other > maxOther {
+	if !f.isIndex && f.isOther || f.other > maxOther {
 		f.refuse(f.path+" is not an index: it has other lines than CIPHERPATH<tab>PLAINPATH",
 			"it is not used and not changed; give another file")
 	} else if fi, err := f.data.Stat(); err == nil && f.writable && fi.Size() > f.end {
@@ -163,7 +164,8 @@ func (f *file) each(visit func(l line, at int64)) {
 	long := 0 // bytes that have been read of a line that is too long
 	for f.other <= maxOther {
 		text, err := f.reader.ReadSlice('\n')
-		f.other += int64(len(bytes.Trim(text, "\t\n")))
+		f.other += int64(len(text))
+		f.isOther = f.isOther || len(bytes.Trim(text, "\t\n")) > 0
 		if err == bufio.ErrBufferFull {
 			long += len(text)
 			continue

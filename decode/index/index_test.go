@@ -218,7 +218,7 @@ func TestOther(t *testing.T) {
 	const good, end = encA + "\ta\n", encC + "\tc\n"
 	for text, want := range map[string]string{
 		"dear diary\n": "", "dear\tdiary\n": "", "\tdear\n": "", "dear diary": "",
-		"dear diary\n\t\n}": "", "a\n\t\t": "", strings.Repeat("x", 1<<16) + good: "",
+		"dear diary\n\t\n}": "", "a\n\t\t": "", strings.Repeat("x", 1<<16) + good: "", strings.Repeat("\t", maxOther+1): "",
 		"": end, good: good + end, "\n": "\n" + end, "\t\n": "\t\n" + end, "\t\t\t": "\t\t\t\t\n" + end,
 		encA + "\tb": encA + "\tb\t\n" + end, "dear diary\n" + good: "dear diary\n" + good + end,
 	} {
