@@ -16,9 +16,15 @@ func (t *Tree) spell(l *listing, cipher, dir string, spellings []string) string 
 	if len(spellings) > 1 && time.Since(l.changed) < entryTimeout {
 		return ""
 	}
+	// Once: gocryptfs opens each directory above it. For each spelling, 128 names six deep
+	// would take 1.2 s instead of 0.15.
+	file, err := lstat(t.view.dir, cipher)
+	if err != nil {
+		return ""
+	}
 	found := ""
 	for _, s := range spellings {
-		if _, same := t.shared(cipher, dir+s); same {
+		if fi, err := lstat(t.view.plain, dir+s); err == nil && t.same(file, fi) {
 			if found != "" {
 				return "" // either may be the one
 			}
