@@ -44,9 +44,6 @@ const (
 
 func encryptedName(i int) string { return fmt.Sprintf("%021dA", i) }
 
-// nobody is a server that knows no name.
-var nobody = paths{}
-
 // anybody is a server that decrypts most paths to a name that identifies the question.
 var anybody = namesFunc(func(cipher string) (string, bool) {
 	names := strings.Split(cipher, "/")

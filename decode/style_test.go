@@ -75,7 +75,7 @@ func TestHideMeta(t *testing.T) {
 // whole, has the color of its beginning, from there to its end.
 func TestColorLong(t *testing.T) {
 	rest := strings.Repeat("x ", scan.MaxToken)
-	got := copyAll(t, inPieces("*deleting   ", rest, rest, "\ny"), Options{Names: nobody, Color: true})
+	got := copyAll(t, inPieces("*deleting   ", rest, rest, "\ny"), Options{Names: paths{}, Color: true})
 	wantSame(t, "a long record", colors.Kinds[style.Deleted]+"*deleting   "+rest+rest+colors.Reset+"\ny", got)
 }
 
@@ -87,6 +87,6 @@ func TestColorInString(t *testing.T) {
 		"\x1b]8;;file://host/" + encA + "\x1b\\|" + encA + "|\x1b]8;;\x1b\\|", "\x1b]0;" + encA + "\a|" + encA + "|", "\x1b]0;\n|" + encA + "|",
 		"\x1b-" + scan.LongPrefix + encA + encA[:21],
 	} {
-		wantSame(t, text, mark(text), copyAll(t, strings.NewReader(text), Options{Names: nobody, Color: true}))
+		wantSame(t, text, mark(text), copyAll(t, strings.NewReader(text), Options{Names: paths{}, Color: true}))
 	}
 }

@@ -337,14 +337,17 @@ func TestTreeRenames(t *testing.T) {
 	}
 	large := newPlainTree(t, t.TempDir())
 	large.change(named(create, 0))
-	for i := range 5000 {
+	for i := range 20000 {
 		must(os.WriteFile(large.plain(fmt.Sprint(i)), nil, 0o600))
 	}
 	for i := range 40 {
 		time.Sleep(clockStep + clockStep/4)
-		late := time.AfterFunc(time.Duration(i)*50*time.Microsecond, func() { large.change(renamed(i%2, 1-i%2)) })
+		time.AfterFunc(time.Duration(i)*50*time.Microsecond, func() {
+			for n := i; large.tree.isHung(); n++ { // as long as it looks
+				large.change(renamed(n%2, 1-n%2))
+			}
+		})
 		large.check()
-		late.Stop()
 	}
 	time.Sleep(entryTimeout + clockStep)
 	for _, p := range trees {
