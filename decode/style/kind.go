@@ -76,9 +76,12 @@ var starts = []struct {
 	}},
 }
 
+// head returns the part of a record that its kind depends on.
+func head(b []byte) []byte { return b[:min(len(b), maxHead)] }
+
 // classify returns the kind of a record without figures.
 func classify(b []byte) Kind {
-	b = b[:min(len(b), maxHead)]
+	b = head(b)
 	b = b[prefixLen(b):]
 	if m := itemForm.FindSubmatchIndex(b); m != nil {
 		if m[2] >= 0 {
@@ -130,7 +133,7 @@ type figures struct {
 // figuresOf returns the figures that b begins with. Another process may have written a line
 // right after them. final means that b is complete.
 func figuresOf(b []byte, final bool) (f figures) {
-	line := b[:min(len(b), maxHead)]
+	line := head(b)
 	if i := bytes.IndexByte(line, '\n'); i >= 0 {
 		line = line[:i+1] // with more text the search takes longer
 	}
@@ -205,7 +208,7 @@ func isMeta(b []byte, mount string) bool {
 	if !bytes.Contains(b, []byte("gocryptfs.")) || bytes.IndexByte(b, 0) >= 0 {
 		return false
 	}
-	b = bytes.TrimRight(b[prefixLen(b[:min(len(b), maxHead)]):], "\r\n")
+	b = bytes.TrimRight(b[prefixLen(head(b)):], "\r\n")
 	for dir := mount; strings.ContainsAny(dir, breaks); _, dir, _ = strings.Cut(dir, "/") {
 		b = bytes.ReplaceAll(b, []byte(dir+"/"), []byte("mount/"))
 	}
