@@ -48,8 +48,8 @@ func TestStranger(t *testing.T) {
 			c.Prepare("b")
 			want(t, c, "b", "")
 		}
+		s.Close() // only now has it accepted all connections that it is going to
 		wantAsked(t, s, s.Dials())
-		s.Close()
 		for range 2 * window {
 			c.Connect() // to nobody
 		}
