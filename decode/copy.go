@@ -1,28 +1,9 @@
-// Package decode copies a text and shows the real names in it: text in, text
-// out. It finds names that look encrypted by gocryptfs anywhere in the text, asks
-// for their plain paths, and writes these instead.
-//
-// It promises, for any bytes and however they are cut into reads:
-//
-//   - Bytes outside a decoded token come out unchanged and in order.
-//   - The input is read to its end, whatever happens to the questions, even if
-//     decoding panics.
-//   - No name plays a trick on a terminal.
-//   - A wrong name is never shown. When in doubt, the token stays as it is.
-//   - Memory and work are bounded.
-//   - Only bytes that could still become part of a token wait for more input.
-//
-// One goroutine goes through the text. A second one was measured not to help a
-// live rsync.
 package decode
 
 import (
 	"bytes"
-	"fmt"
 	"io"
-	"time"
 
-	"gocryptfs-rsync-pretty/decode/index"
 	"gocryptfs-rsync-pretty/decode/scan"
 	"gocryptfs-rsync-pretty/decode/style"
 )
@@ -36,56 +17,6 @@ const (
 	// bytes: a link's own path of scan.MaxToken, the arrow, and some more.
 	maxContext = 2 * scan.MaxToken
 )
-
-// Options configures Copy.
-type Options struct {
-	Names Names        // may be nil
-	Files Files        // may be nil
-	Index *index.Index // asked before Names, and learns their answers; may be nil
-
-	// Timeout is the time after which nothing more is asked about one token. If it is
-	// 0, there is no limit.
-	Timeout time.Duration
-
-	// Color colors records by kind of change, with ANSI sequences.
-	Color bool
-	// HideMeta leaves out records about housekeeping files, and the progress that
-	// follows them. A record is then written when it is complete, unless it is
-	// progress.
-	HideMeta bool
-	// Mount is the absolute path of the encrypted directory. It helps HideMeta with a
-	// path that has blanks, and may be empty.
-	Mount string
-	// Report counts the records of each kind.
-	Report bool
-}
-
-// Copy copies src to dst, decoded, until src ends or one of them returns an error.
-// Before each read it writes everything that later input cannot change. If decoding
-// panics, the rest is copied unchanged and the error says so. The Stats are valid
-// with an error, too.
-func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
-	c := copier{
-		dst:      dst,
-		buf:      make([]byte, 0, maxContext+2*scan.MaxToken+readSize),
-		rewriter: rewriter{lookup: newLookup(o.Names, o.Files, o.Index, o.Timeout)},
-		style:    style.New(o.Color, o.HideMeta, o.Report, o.Mount),
-	}
-	defect, err := c.copy(src)
-	if defect != nil {
-		if _, err = dst.Write(c.buf[c.from:]); err == nil {
-			_, err = io.Copy(dst, src)
-		}
-		if err == nil {
-			err = fmt.Errorf("internal error: decoding stopped (%v); the rest passed unchanged", defect)
-		}
-	}
-	stats, counts := c.rewriter.count, c.style.Counts
-	stats.Indexed = c.rewriter.lookup.indexed
-	stats.New, stats.Changed, stats.Deleted = counts[style.Added], counts[style.Changed], counts[style.Deleted]
-	stats.Warnings, stats.Errors = counts[style.Warning], counts[style.Failure]
-	return stats, err
-}
 
 // A copier decodes text and writes it.
 type copier struct {

@@ -13,56 +13,6 @@ import (
 // exactBytes bounds the doubtful names and the targets that are remembered.
 const exactBytes = 1 << 20
 
-// Names decrypts paths relative to the root of the encrypted view. Its methods are
-// called from one goroutine.
-type Names interface {
-	// Prepare announces that Decrypt is going to be called with a cipher path, so that
-	// it can be asked for ahead. It returns false if it has to be called again later.
-	Prepare(cipher string) bool
-	// Decrypt returns the plain path of a cipher path. It has as many components, and
-	// U+FFFD in place of each byte that is not valid UTF-8. ok is false if there is no
-	// such name or nobody to ask.
-	Decrypt(cipher string) (plain string, ok bool)
-	// Encrypt returns the cipher path of a plain path. ok is false if there is none, if
-	// the path is not valid UTF-8, or if there is nobody to ask.
-	Encrypt(plain string) (cipher string, ok bool)
-}
-
-// Files are the files behind the names. Paths are relative to the roots of the encrypted
-// view and of the plain directory. Its methods are called from one goroutine.
-type Files interface {
-	// Sub returns the cipher path of MOUNT, empty if that is the root of the view.
-	Sub() string
-	// Reverse reports whether the view is known to be made of plain files.
-	Reverse() bool
-	// Deterministic reports whether a name may be the same in every directory.
-	Deterministic() bool
-	// Exists reports whether the view is known to have a file with this cipher path.
-	Exists(cipher string) bool
-	// Same reports whether a cipher path and an exact plain path are known to lead to the same
-	// file, which has no other name.
-	Same(cipher, plain string) bool
-	// Spelling returns the exact plain path of a cipher path whose last name is not
-	// UTF-8. plain has U+FFFD in that name, and only there. ok is false if the files do not
-	// prove the spelling, or if they would have to be looked at and may not. read is the
-	// number of directory entries that had to be read.
-	Spelling(cipher, plain string, may bool) (exact string, read int, ok bool)
-	// Target returns the plain target of a symbolic link if text is its encrypted target.
-	// ok is false if it is not, or if the files do not prove it.
-	Target(cipher, plain string, text []byte) (target string, ok bool)
-}
-
-// noFiles are the Files if there are none.
-type noFiles struct{}
-
-func (noFiles) Sub() string                                       { return "" }
-func (noFiles) Reverse() bool                                     { return false }
-func (noFiles) Deterministic() bool                               { return false }
-func (noFiles) Exists(string) bool                                { return false }
-func (noFiles) Same(string, string) bool                          { return false }
-func (noFiles) Spelling(string, string, bool) (string, int, bool) { return "", 0, false }
-func (noFiles) Target(string, string, []byte) (string, bool)      { return "", false }
-
 // A lookup finds the exact plain path of a cipher path: in the index or, failing
 // that, by asking. A doubtful answer has to be confirmed before it is used.
 type lookup struct {

@@ -11,20 +11,6 @@ import (
 // maxFirst bounds Stats.First, in bytes: a long path of names.
 const maxFirst = 512
 
-// Stats counts what was found.
-type Stats struct {
-	Decoded   int64  // names shown in plain: paths, each of them once, and targets of links
-	Encrypted int64  // names that stayed encrypted, in whole or in part
-	Partly    int64  // those of them that are shown in part
-	Targets   int64  // those of them that are targets of links
-	First     string // the beginning of the first name that stayed encrypted, as it is shown
-	Indexed   int64  // answers from the index
-
-	// Records of each kind, without those about housekeeping files, if Options.Report is
-	// set. A warning or an error may take several.
-	New, Changed, Deleted, Warnings, Errors int64
-}
-
 // A rewriter decodes the tokens of a text.
 type rewriter struct {
 	lookup lookup
