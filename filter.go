@@ -89,9 +89,9 @@ func encryptPaths(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	defer client.Close()
 	if !c.indexOnly {
 		files, _ := connect(c, client, m)
-		o.Names, o.Plain = client, cmp.Or(o.Plain, files.Plain())
-		o.NoIVs = files.Exists(".") && files.Deterministic()
-		if o.Sub = files.Sub(); o.Sub != "" {
+		o.Names, o.Plain = client, cmp.Or(o.Plain, files.View().Plain)
+		o.NoIVs = files.Exists(".") && files.View().Deterministic
+		if o.Sub = files.View().Sub; o.Sub != "" {
 			o.PlainSub, _ = client.Decrypt(o.Sub)
 			if back, _ := client.Encrypt(o.PlainSub); back != o.Sub {
 				m.error("the plain path of MOUNT is not known", "give the root of the view, and paths from there")

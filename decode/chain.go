@@ -97,7 +97,7 @@ func (c chain) decrypt(near *nearby) match {
 // with the last names of MOUNT's own path, as for a source without a trailing slash, the
 // directory above these names comes first.
 func (c chain) bases() []string {
-	sub := c.lookup.files.Sub()
+	sub := c.lookup.files.View().Sub
 	if sub == "" {
 		return root
 	}

@@ -94,8 +94,7 @@ type insideView struct {
 	sub string
 }
 
-func (v insideView) Sub() string                                { return v.sub }
-func (insideView) Reverse() bool                                { return true }
+func (v insideView) View() View                                 { return View{Sub: v.sub, Reverse: true} }
 func (insideView) Target(string, string, []byte) (string, bool) { return "", false }
 
 // TestDoubtAlone checks that a directory confirms junk below it only if the text places it,

@@ -105,25 +105,26 @@ type Names interface {
 	Encrypt(plain string) (cipher string, ok bool)
 }
 
+// A View is what is known of the encrypted view that MOUNT lies in. It is an alias, so that
+// the package that looks at files does not depend on this one.
+type View = struct {
+	Sub           string // the cipher path of MOUNT, empty if that is the root of the view
+	Plain         string // the plain directory, empty if it is not known
+	Reverse       bool   // the view is known to be made of plain files
+	Deterministic bool   // a name may be the same in every directory; set unless the opposite is known
+}
+
 // Files are the files behind the names. Paths are relative to the roots of the encrypted
 // view and of the plain directory. Its methods are called from one goroutine.
 type Files interface {
-	// Sub returns the cipher path of MOUNT, empty if that is the root of the view.
-	Sub() string
-	// Reverse reports whether the view is known to be made of plain files.
-	Reverse() bool
-	// Deterministic reports whether a name may be the same in every directory.
-	Deterministic() bool
+	// View returns what is known now.
+	View() View
 	// Exists reports whether the view is known to have a file with this cipher path.
 	Exists(cipher string) bool
-	// Same reports whether a cipher path and an exact plain path are known to lead to the same
-	// file, which has no other name.
-	Same(cipher, plain string) bool
 	// Spelling returns the exact plain path of a cipher path whose last name is not
 	// UTF-8. plain has U+FFFD in that name, and only there. ok is false if the files do not
-	// prove the spelling, or if they would have to be looked at and may not. read is the
-	// number of directory entries that had to be read.
-	Spelling(cipher, plain string, may bool) (exact string, read int, ok bool)
+	// prove the spelling. read is the number of directory entries that had to be read.
+	Spelling(cipher, plain string) (exact string, read int, ok bool)
 	// Target returns the plain target of a symbolic link if text is its encrypted target.
 	// ok is false if it is not, or if the files do not prove it.
 	Target(cipher, plain string, text []byte) (target string, ok bool)
@@ -132,11 +133,7 @@ type Files interface {
 // noFiles are the Files if there are none.
 type noFiles struct{}
 
-func (noFiles) Sub() string                                       { return "" }
-func (noFiles) Reverse() bool                                     { return false }
-func (noFiles) Deterministic() bool                               { return false }
-func (noFiles) Exists(string) bool                                { return false }
-func (noFiles) Same(string, string) bool                          { return false }
-func (noFiles) Spelling(string, string, bool) (string, int, bool) { return "", 0, false }
-func (noFiles) Target(string, string, []byte) (string, bool)      { return "", false }
-
+func (noFiles) View() View                                   { return View{} }
+func (noFiles) Exists(string) bool                           { return false }
+func (noFiles) Spelling(string, string) (string, int, bool)  { return "", 0, false }
+func (noFiles) Target(string, string, []byte) (string, bool) { return "", false }

@@ -73,7 +73,7 @@ func (l *lookup) decrypt(dir, names string, implied int) (cipher, plain string, 
 // learn adds a path to the index. If names are the same in every directory, it has to
 // exist: the text may give the directory of a name or not.
 func (l *lookup) learn(cipher, plain string) {
-	if l.index != nil && (!l.files.Deterministic() || l.files.Exists(cipher)) {
+	if l.index != nil && (!l.files.View().Deterministic || l.files.Exists(cipher)) {
 		l.index.Add(cipher, plain)
 	}
 }
@@ -81,7 +81,7 @@ func (l *lookup) learn(cipher, plain string) {
 // here returns the plain path of names in the directory dir, if the index has them in
 // another one and they are the same here, where the view has them, too.
 func (l *lookup) here(dir, names, cipher, plain string) (path string, ok bool) {
-	if cipher == dir+names || !l.files.Deterministic() || !l.budget.affords(1) {
+	if cipher == dir+names || !l.files.View().Deterministic || !l.budget.affords(1) {
 		return "", false
 	}
 	if !l.files.Exists(dir + names) {
@@ -102,22 +102,13 @@ func (l *lookup) here(dir, names, cipher, plain string) (path string, ok bool) {
 // isGenuine reports whether a plain path encrypts to its cipher path. In forward mode,
 // gocryptfs reads a long name from the file beside it and does not compare it with the
 // hash: whoever writes the storage can exchange two of these files. A path that is not UTF-8
-// is encrypted by the file system, when its file is looked at.
+// cannot be encrypted: JSON does not hold it.
 func (l *lookup) isGenuine(cipher, plain string) bool {
-	if !strings.Contains(cipher, scan.LongPrefix) || l.files.Reverse() {
+	if !strings.Contains(cipher, scan.LongPrefix) || l.files.View().Reverse {
 		return true
 	}
-	if utf8.ValidString(plain) {
-		back, ok := l.names.Encrypt(plain)
-		return ok && back == cipher
-	}
-	key := cipher + "\x00"
-	_, known := l.exact[key]
-	if known || !l.files.Same(cipher, plain) {
-		return known
-	}
-	l.remember(key, "")
-	return true
+	back, ok := l.names.Encrypt(plain)
+	return ok && back == cipher
 }
 
 // isDoubtful reports whether an answer may be junk: one in 280 random words of the
@@ -171,7 +162,10 @@ func (l *lookup) confirm(cipher, plain string, implied int) (string, bool) {
 // large directory is paid for afterwards, when its size is known, so the credit may fall
 // below zero.
 func (l *lookup) spelling(cipher, plain string) (exact string, ok bool) {
-	exact, read, ok := l.files.Spelling(cipher, plain, l.budget.more())
+	if !l.budget.more() {
+		return "", false
+	}
+	exact, read, ok := l.files.Spelling(cipher, plain)
 	l.budget.pay((read + perQuestion - 1) / perQuestion)
 	return exact, ok
 }

@@ -79,7 +79,7 @@ type existing struct {
 	names paths
 }
 
-func (existing) Reverse() bool { return true }
+func (existing) View() View { return View{Reverse: true} }
 
 func (e existing) Exists(cipher string) bool { return e.names[cipher] != "" }
 

@@ -9,7 +9,6 @@ import (
 	"path"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -100,26 +99,28 @@ func newTree(mount, plainFlag string, timeout time.Duration) *Tree {
 	return t
 }
 
-// Sub returns the cipher path of MOUNT, empty if that is the root of the view.
-func (t *Tree) Sub() string { return t.refreshedView().sub }
+// A View is what is known of the view. See decode.View.
+type View = struct {
+	Sub, Plain             string
+	Reverse, Deterministic bool
+}
 
-// Reverse reports whether the view is known to be one in reverse mode.
-func (t *Tree) Reverse() bool { return t.refreshedView().reverse }
+// View returns what is known of the view.
+func (t *Tree) View() View {
+	v := t.refreshedView()
+	return View{Sub: v.sub, Plain: v.plain, Reverse: v.reverse, Deterministic: t.isDeterministic()}
+}
 
-// Deterministic reports whether names may be the same in every directory, as with gocryptfs
+// isDeterministic reports whether names may be the same in every directory, as with gocryptfs
 // -deterministic-names: then directories have no gocryptfs.diriv. It returns true until the
 // opposite is known.
-func (t *Tree) Deterministic() bool {
-	t.refreshedView() // a new one is not known yet
+func (t *Tree) isDeterministic() bool {
 	if !t.known && time.Since(t.asked) > lookAgain {
 		err := t.find("gocryptfs.diriv")
 		t.known, t.deterministic, t.asked = err == nil || os.IsNotExist(err), err != nil, time.Now()
 	}
 	return !t.known || t.deterministic
 }
-
-// Plain returns the plain directory, empty if it is not known.
-func (t *Tree) Plain() string { return t.refreshedView().plain }
 
 // Exists reports whether the view has a file with this cipher path. It returns false
 // if the view is not known or does not answer.
@@ -138,19 +139,6 @@ func (t *Tree) find(cipher string) error {
 	return err
 }
 
-// Same reports whether a cipher path and a plain path lead to the same file, which has no
-// other name.
-func (t *Tree) Same(cipher, plain string) bool {
-	if !t.ready() {
-		return false
-	}
-	_, ok := prove(t, func() (_, ok bool) {
-		file, ok := t.shared(cipher, plain)
-		return true, ok && (file.IsDir() || file.Sys().(*syscall.Stat_t).Nlink == 1)
-	})
-	return ok
-}
-
 // Target returns the plain target of the symbolic link with the paths cipher and plain
 // if text is its encrypted target. ok is false if it is not, or if the files do not prove it.
 func (t *Tree) Target(cipher, plain string, text []byte) (target string, ok bool) {
@@ -163,10 +151,9 @@ func (t *Tree) Target(cipher, plain string, text []byte) (target string, ok bool
 
 // Spelling returns the exact plain path of a cipher path whose last name is not
 // UTF-8. plain is that path with U+FFFD in its last name, and only there. ok is false
-// if the files do not prove the spelling, or if they would have to be looked at and may
-// not. read is the number of directory entries that had to be read, each file that was
-// looked at counting as some.
-func (t *Tree) Spelling(cipher, plain string, may bool) (exact string, read int, ok bool) {
+// if the files do not prove the spelling. read is the number of directory entries that had
+// to be read, each file that was looked at counting as some.
+func (t *Tree) Spelling(cipher, plain string) (exact string, read int, ok bool) {
 	if !t.ready() || t.isHung() {
 		return "", 0, false
 	}
@@ -175,9 +162,6 @@ func (t *Tree) Spelling(cipher, plain string, may bool) (exact string, read int,
 	// What a listing has proved stays true, whatever has become of the directory.
 	if l, known := t.listings[dir]; known && l.unique(hash, leaf) != "" {
 		return dir + l.unique(hash, leaf), 0, true
-	}
-	if !may {
-		return "", 0, false
 	}
 	type spelled struct {
 		name string

@@ -202,7 +202,7 @@ func (p *plainTree) check() (found int) {
 		}
 	}
 	for _, e := range treeNames[:3] {
-		got, _, ok := p.tree.Spelling(encDir+"/"+e.cipher, plainDir+"/"+looksAlike, true)
+		got, _, ok := p.tree.Spelling(encDir+"/"+e.cipher, plainDir+"/"+looksAlike)
 		is(got, plainDir+"/"+e.plain, ok)
 	}
 	for _, link := range treeLinks {
@@ -303,23 +303,6 @@ func TestTreeCloses(t *testing.T) {
 	t.Error("closed at once")
 }
 
-// TestTreeSame takes a file for the same only if it has no other name, as those of the model have.
-func TestTreeSame(t *testing.T) {
-	p, link := newPlainTree(t, t.TempDir()), treeLinks[0]
-	p.change(named(create, 0))
-	p.change(pointed(point, 0, 0))
-	for at, want := range map[entry]bool{
-		{encDir, plainDir}:        true,
-		{encDir, plainDir + twin}: false,
-		{encDir + "/" + link.cipher, plainDir + "/" + link.plain}:                 true,
-		{encDir + "/" + treeNames[0].cipher, plainDir + "/" + treeNames[0].plain}: false,
-	} {
-		if got := p.tree.Same(at.cipher, at.plain); got != want {
-			t.Errorf("%q are the same: %v", at, got)
-		}
-	}
-}
-
 // TestTreeRenames gives a file the name of another one that looks the same in JSON, at each
 // moment of a look at a directory that has been quiet for long, or while a large one is read.
 // Its change time stays, as on some file systems, and the kernel may remember the old name.
@@ -367,7 +350,7 @@ func TestTreeListing(t *testing.T) {
 		if i == 2 {
 			time.Sleep(lookAgain)
 		}
-		_, read, ok := p.tree.Spelling(encDir+"/"+treeNames[0].cipher, plainDir+"/"+looksAlike, true)
+		_, read, ok := p.tree.Spelling(encDir+"/"+treeNames[0].cipher, plainDir+"/"+looksAlike)
 		if read != want || !ok {
 			t.Errorf("look %d: %d entries read, want %d; proved: %v", i, read, want, ok)
 		}
