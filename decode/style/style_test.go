@@ -55,7 +55,7 @@ func TestKinds(t *testing.T) {
 func checkKind(t *testing.T, kind style.Kind, line string, cut bool) {
 	t.Helper()
 	b := []byte(line)
-	for i := range b {
+	for i := range len(b) + 1 { // cut at the end, too: then the last read has no bytes
 		if i > 0 && !cut {
 			return
 		}
