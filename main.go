@@ -78,8 +78,7 @@ trouble with FILE, 2 wrong usage, 3 -strict or
 -encrypt-paths.
 `
 
-// version is set by the linker. If it is empty, versionString uses that of the module.
-var version string
+var version string // set by the linker
 
 func main() {
 	// Garbage collection takes cores from gocryptfs. With the default of 100, a replay
@@ -119,7 +118,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		m.error(err.Error(), seeHelp)
 		return exitUsage
 	case c.version:
-		return m.print(stdout, program+" "+versionString()+"\n")
+		info, _ := debug.ReadBuildInfo()
+		return m.print(stdout, program+" "+versionString(version, info)+"\n")
 	}
 	if c.encrypt {
 		return encryptPaths(c, stdin, stdout, m)
@@ -200,9 +200,11 @@ func empty(flags *flag.FlagSet) (name string) {
 	return name
 }
 
-func versionString() string {
-	if info, ok := debug.ReadBuildInfo(); ok && version == "" {
-		version = info.Main.Version
+// versionString returns the version set by the linker or else, as after go install, that of
+// the module.
+func versionString(linked string, info *debug.BuildInfo) string {
+	if info != nil && linked == "" {
+		linked = info.Main.Version
 	}
-	return cmp.Or(version, "(unknown)")
+	return cmp.Or(linked, "(unknown)")
 }

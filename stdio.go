@@ -13,12 +13,10 @@ import (
 // surviveSignals ignores the first Ctrl-C: it goes to the whole pipeline, and rsync
 // still prints its last messages. The second Ctrl-C ends the program. SIGPIPE is
 // ignored, too, so that the filter goes on when the reader of stderr is gone.
-// signal.Ignore would not do: signal.Reset does not undo it.
+// signal.Ignore would not do: signal.Reset does not undo it. Where the filter was started with
+// Ctrl-C ignored, as by nohup, signal.Reset leaves it ignored.
 func surviveSignals() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	if signal.Ignored(os.Interrupt) {
-		return
-	}
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, os.Interrupt)
 	go func() {
