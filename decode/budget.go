@@ -2,23 +2,27 @@ package decode
 
 import "time"
 
-// Work that finds nothing is paid for with text: price bytes of it for a failed question
-// of up to longPath bytes. Text earns credit up to maxCredit. Without credit, a token that
-// does not decrypt at once is not asked about again. So text full of such tokens costs
-// little.
+// Work is counted in questions to gocryptfs. What finds nothing is paid for with text, so
+// text full of names that do not decrypt costs little: without credit, each of them is
+// asked about once.
 const (
-	price     = 32
-	longPath  = 256
-	maxCredit = 128 << 10
+	price     = 32   // bytes of text that earn the credit for a question
+	maxCredit = 4096 // questions
 
-	// maxRefund is the most credit that a token gets back when it decrypts in the end, as
-	// one does after a foreign directory.
-	maxRefund = 4 * price
+	// maxRefund is the most that a token gets back when it decrypts in the end, as one does
+	// after a foreign directory, in questions.
+	maxRefund = 4
 
-	// A look at a link that proves nothing takes as much as perLook questions, for it and
-	// for each directory above it, and one at a directory a question for perQuestion entries.
-	// So does the index for perQuestion lines that it reads.
-	perLook     = 5
+	// longPath is the number of bytes for which a path costs another question: each name
+	// takes gocryptfs time.
+	longPath = 256
+
+	// perLook is the price of a look at a file, and of one at each directory above it, in
+	// questions.
+	perLook = 5
+
+	// perQuestion is the number of directory entries, and of lines of the index, that are
+	// read for the price of a question.
 	perQuestion = 4
 )
 
@@ -26,48 +30,36 @@ const (
 type budget struct {
 	timeout time.Duration // for a token; none if 0
 	credit  int           // in bytes of text; negative after a long listing
-	spent   int           // of the credit, on this token
-	start   time.Time     // when this token first needed more than one question
+	spent   int           // questions, on this token
+	start   time.Time     // when the first question was charged
 }
 
 // earn adds the credit for n more bytes of text.
-func (b *budget) earn(n int) { b.credit = min(b.credit+n, maxCredit) }
+func (b *budget) earn(n int) { b.credit = min(b.credit+n, maxCredit*price) }
 
 // begin starts a new token.
 func (b *budget) begin() { b.spent, b.start = 0, time.Time{} }
 
-// more reports whether more may be done for this token.
-func (b *budget) more() bool {
+// has reports whether there are credit and time for n more questions about this token.
+func (b *budget) has(n int) bool {
+	inTime := b.timeout == 0 || b.start.IsZero() || time.Since(b.start) < b.timeout
+	return n == 0 || b.credit >= n*price && inTime
+}
+
+// charge takes the price of n questions. The credit may become negative.
+func (b *budget) charge(n int) {
 	if b.start.IsZero() {
 		b.start = time.Now()
 	}
-	return b.affords(1) && (b.timeout == 0 || time.Since(b.start) < b.timeout)
+	b.credit -= n * price
+	b.spent += n
 }
 
-// allows reports whether the first question about a token may be asked: always, unless it
-// is long. Each name of its path costs gocryptfs time.
-func (b *budget) allows(path string) bool {
-	return len(path) < longPath || b.affords(len(path)/longPath)
-}
-
-// affords reports whether there is credit for n questions.
-func (b *budget) affords(n int) bool { return b.credit >= n*price }
-
-// reads returns the number of lines of the index that may be read at once.
-func (b *budget) reads() int { return max(perQuestion-1, b.credit/price*perQuestion) }
-
-// fail pays for a question that failed, as far as there is credit.
-func (b *budget) fail(path string) {
-	cost := max(0, min(b.credit, price+price*len(path)/longPath))
-	b.credit -= cost
-	b.spent += cost
-}
-
-// pay takes the price of n questions, on credit if need be.
-func (b *budget) pay(n int) { b.credit -= n * price }
+// read takes the price of n entries or lines that were read. No refund returns it.
+func (b *budget) read(n int) { b.credit -= n / perQuestion * price }
 
 // refund returns what was spent on this token, because it decrypts.
 func (b *budget) refund() {
-	b.credit += min(b.spent, maxRefund)
+	b.credit += min(b.spent, maxRefund) * price
 	b.spent = 0
 }

@@ -70,7 +70,7 @@ func (c chain) decrypt(near *nearby) match {
 	n := len(c.names)
 	bases := c.bases()
 	for i, base := range bases {
-		if i > 0 && !c.lookup.budget.more() {
+		if i > 0 && !c.lookup.budget.has(1) {
 			break
 		}
 		if m := c.try(base, 0, n, false); m.found() {
@@ -121,7 +121,7 @@ var root = []string{""}
 func (c chain) grow(base string, first int, unplaced bool) (best match) {
 	n := len(c.names)
 	// names[first:good] is known to decrypt, and names[first:bad] not to.
-	for good, bad := first, n+1; good < n && c.lookup.budget.more(); {
+	for good, bad := first, n+1; good < n && c.lookup.budget.has(1); {
 		if good+1 == bad {
 			m := c.replace(base, first, bad, unplaced)
 			if !m.found() {
@@ -153,11 +153,11 @@ func (c chain) grow(base string, first int, unplaced bool) (best match) {
 func (c chain) replace(base string, first, last int, unplaced bool) match {
 	c.names = slices.Clone(c.names)
 	for other := range c.names[last-1].Others(c.b) {
-		if !c.lookup.budget.more() {
+		if !c.lookup.budget.has(2) {
 			break
 		}
 		c.names[last-1] = other
-		c.lookup.budget.pay(1) // not asked ahead, it takes twice the time of another question
+		c.lookup.budget.charge(1) // not asked ahead, it takes twice the time of another question
 		if m := c.try(base, first, last, unplaced); m.found() {
 			return m
 		}
@@ -177,7 +177,7 @@ func (c chain) try(base string, first, last int, unplaced bool) match {
 		if pad && !padded {
 			continue
 		}
-		if !pad && padded && !c.lookup.budget.more() {
+		if !pad && padded && !c.lookup.budget.has(1) {
 			break
 		}
 		names := c.cipher(first, last, pad)

@@ -150,7 +150,7 @@ func TestHostileWork(t *testing.T) {
 			})
 			text := strings.Repeat(line, 1<<18/len(line))
 			copyAll(t, strings.NewReader(text), Options{Names: names, Files: insideView{sub: sub}})
-			if most := len(text)/22 + (len(text)+maxCredit)/price; asked > most {
+			if most := len(text)/22 + len(text)/price + maxCredit; asked > most {
 				t.Errorf("%s, MOUNT %d deep: %d questions, want at most %d", about, strings.Count(sub, "/"), asked, most)
 			}
 		}

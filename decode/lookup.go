@@ -33,22 +33,24 @@ func newLookup(names Names, files Files, x *index.Index, timeout time.Duration) 
 		files = noFiles{}
 	}
 	return lookup{names: names, files: files, index: x,
-		budget: budget{timeout: timeout, credit: maxCredit}, exact: map[string]string{}}
+		budget: budget{timeout: timeout, credit: maxCredit * price}, exact: map[string]string{}}
 }
 
 // prepare asks ahead for a path, unless its last name is in the index. It returns false if
 // it has to be called again later.
 func (l *lookup) prepare(cipher string) bool {
-	return l.names == nil || !l.budget.allows(cipher) || l.index.Has(cipher) || l.names.Prepare(cipher)
+	return l.names == nil || !l.budget.has(extra(cipher)) || l.index.Has(cipher) || l.names.Prepare(cipher)
 }
 
-// decrypt returns the exact plain path of names in the directory dir, which is empty or
-// ends in a slash, and the cipher path. From the index, they may be those of another
-// directory, where the names are the same. implied is the number of the first components
-// that do not stand in the text.
+// extra returns how many questions more than one a question about a path costs.
+func extra(cipher string) int { return len(cipher) / longPath }
+
+// decrypt returns the cipher path of names in the directory dir, and its exact plain path.
+// dir is empty or ends in a slash. If only the index has these names, and in another
+// directory, it returns their paths there. The first components of dir/names, as many as
+// implied, do not stand in the text.
 func (l *lookup) decrypt(dir, names string, implied int) (cipher, plain string, fromIndex bool) {
-	cipher, plain, read := l.index.Find(dir, names, l.budget.reads())
-	l.budget.pay(read / perQuestion)
+	cipher, plain = l.find(dir, names)
 	ok := cipher != ""
 	if ok {
 		l.indexed++
@@ -56,18 +58,28 @@ func (l *lookup) decrypt(dir, names string, implied int) (cipher, plain string, 
 		if here, known := l.here(dir, names, cipher, plain); known {
 			return dir + names, here, false
 		}
-	} else if cipher = dir + names; l.names != nil && l.budget.allows(cipher) {
+	} else if cipher = dir + names; l.names != nil && l.budget.has(extra(cipher)) {
 		if plain, ok = l.names.Decrypt(cipher); ok && isDoubtful(plain) {
 			plain, ok = l.confirm(cipher, plain, implied)
 		}
 		ok = ok && l.isGenuine(cipher, plain)
 	}
 	if !ok {
-		l.budget.fail(cipher)
+		if n := 1 + extra(cipher); l.budget.has(n) {
+			l.budget.charge(n)
+		}
 		return "", "", false
 	}
 	l.budget.refund()
 	return cipher, plain, fromIndex
+}
+
+// find returns the paths that Index.Find finds, as far as there is credit to search.
+func (l *lookup) find(dir, names string) (cipher, plain string) {
+	most := max(perQuestion-1, l.budget.credit/price*perQuestion)
+	cipher, plain, read := l.index.Find(dir, names, most)
+	l.budget.read(read)
+	return cipher, plain
 }
 
 // learn adds a path to the index. If names are the same in every directory, it has to
@@ -78,14 +90,15 @@ func (l *lookup) learn(cipher, plain string) {
 	}
 }
 
-// here returns the plain path of names in the directory dir, if the index has them in
-// another one and they are the same here, where the view has them, too.
+// here returns the plain path of names in the directory dir. The index has them elsewhere,
+// as cipher and plain. ok is false unless names do not tell their directory and the view
+// has these in dir, too.
 func (l *lookup) here(dir, names, cipher, plain string) (path string, ok bool) {
-	if cipher == dir+names || !l.files.View().Deterministic || !l.budget.affords(1) {
+	if cipher == dir+names || !l.files.View().Deterministic || !l.budget.has(1) {
 		return "", false
 	}
 	if !l.files.Exists(dir + names) {
-		l.budget.pay(1)
+		l.budget.charge(1)
 		return "", false
 	}
 	for range strings.Count(plain, "/") - strings.Count(names, "/") {
@@ -140,7 +153,7 @@ func (l *lookup) confirm(cipher, plain string, implied int) (string, bool) {
 		known, ok := l.exact[at]
 		if !ok {
 			var found string
-			found, known, _ = l.index.Find("", at, l.budget.reads())
+			found, known = l.find("", at)
 			ok = found == at
 		}
 		switch {
@@ -162,11 +175,11 @@ func (l *lookup) confirm(cipher, plain string, implied int) (string, bool) {
 // large directory is paid for afterwards, when its size is known, so the credit may fall
 // below zero.
 func (l *lookup) spelling(cipher, plain string) (exact string, ok bool) {
-	if !l.budget.more() {
+	if !l.budget.has(1) {
 		return "", false
 	}
 	exact, read, ok := l.files.Spelling(cipher, plain)
-	l.budget.pay((read + perQuestion - 1) / perQuestion)
+	l.budget.read(read + perQuestion - 1)
 	return exact, ok
 }
 
@@ -179,13 +192,13 @@ func (l *lookup) linkTarget(cipher, plain string, text []byte) (target string, o
 		return target, true
 	}
 	price := perLook * (1 + strings.Count(cipher, "/"))
-	if !l.budget.affords(price) {
+	if !l.budget.has(price) {
 		return "", false
 	}
 	if target, ok = l.files.Target(cipher, plain, text); ok {
 		l.remember(key, target)
 	} else {
-		l.budget.pay(price)
+		l.budget.charge(price)
 	}
 	return target, ok
 }

@@ -194,7 +194,7 @@ func (w *rewriter) appendTarget(dst, b []byte, t scan.Token) ([]byte, int) {
 // same record, if word is the encrypted one. The target is read from the link because
 // gocryptfs encrypts targets like the content of files and cannot be asked for them.
 func (w *rewriter) readLink(word []byte) (target string, ok bool) {
-	if !w.near.whole || len(word) < scan.MinTarget || !w.lookup.budget.more() {
+	if !w.near.whole || len(word) < scan.MinTarget || !w.lookup.budget.has(1) {
 		return "", false
 	}
 	return w.lookup.linkTarget(w.near.cipher, w.near.plain, word)
