@@ -79,25 +79,30 @@ var shapes = []shape{
 }
 
 // TestOracle compares the commands over every kind of file system. The two servers take
-// turns: the commands that one has in reverse mode, the other has in forward mode.
+// turns: the commands that one has in reverse mode, the other has in forward mode. With
+// ORACLE='REGEX', it compares only the commands that match.
 func TestOracle(t *testing.T) {
 	need(t, "root", "namespaces", "rsync", "setpriv")
 	found, commands := servers(t), readCommands(t)
+	only := regexp.MustCompile(os.Getenv("ORACLE"))
+	commands = slices.DeleteFunc(commands, func(c comparison) bool { return !only.MatchString(c.sh) })
 	few := slices.DeleteFunc(slices.Clone(commands), func(c comparison) bool { return !c.few })
 	for i, sh := range shapes {
 		for j, s := range found {
 			t.Run(sh.name+"/"+s.Name, func(t *testing.T) {
 				t.Parallel()
-				o, list := newOracle(t, s, sh), few
+				list := few
 				if sh.opts == nil {
 					list = commands
 				}
-				for turn := (i + j) % len(found); turn < len(list); turn += len(found) {
-					o.compare(t, list[turn])
+				if list = list[min(len(list), (i+j)%len(found)):]; len(list) == 0 {
+					t.Skip("no command matches ORACLE")
 				}
-				if t.Logf("%d commands, %d of %d lines match", o.commands, o.matches, o.lines); o.lines == 0 {
-					t.Error("nothing was compared")
+				o := newOracle(t, s, sh)
+				for some := range slices.Chunk(list, len(found)) {
+					o.compare(t, some[0])
 				}
+				t.Logf("%d commands, %d of %d lines match", o.commands, o.matches, o.lines)
 				if sh.name == "reverse" {
 					o.deletedLongName(t)
 				}
@@ -466,7 +471,11 @@ func (o *oracle) sh(side, script string) ([]byte, error) {
 	if torn.Match(errs.Bytes()) {
 		return nil, fmt.Errorf("tears a line:\n%s", errs.String())
 	}
-	return append(out.Bytes(), errs.Bytes()...), nil
+	log := out.Bytes()
+	if side == "P" {
+		log = escapeLog(log)
+	}
+	return append(log, errs.Bytes()...), nil
 }
 
 // placeholder matches the plain path that a command names: {path}.
@@ -552,8 +561,41 @@ var tempRules = []rule{
 	{regexp.MustCompile(`\.+XXXXXX`), ".XXXXXX"},
 }
 
+// What older versions of rsync print differently. The outputs of 3.2.7 and 3.5.0 are compared.
+//
+//	before 3.5    names in logs are raw: a newline in one ends a line, and `\#` is not escaped
+//	before 3.5    `set modtime` names temporary files, and directories that are not empty
+
+// entry matches the beginning of an entry of a log.
+var entry = regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\d+\] `)
+
+// escapeLog escapes the entries of a log of names that rsync has not escaped.
+func escapeLog(log []byte) []byte {
+	starts := entry.FindAllIndex(log, -1)
+	if len(starts) == 0 || starts[0][0] > 0 || !rawLogs() {
+		return log
+	}
+	var b []byte
+	for i, start := range starts {
+		end := len(log)
+		if i+1 < len(starts) {
+			end = starts[i+1][0]
+		}
+		b = append(b, escape.String(strings.TrimSuffix(string(log[start[0]:end]), "\n"))+"\n"...)
+	}
+	return b
+}
+
+// rawLogs reports whether the installed rsync is older than 3.5.
+var rawLogs = sync.OnceValue(func() bool {
+	out, _ := exec.Command("rsync", "--version").Output()
+	var major, minor int
+	fmt.Sscanf(string(out), "rsync version %d.%d", &major, &minor)
+	return major < 3 || major == 3 && minor < 5
+})
+
 // temporary matches a line, unescaped, that may hold a temporary name.
-var temporary = regexp.MustCompile(`^rsync: \[[a-zA-Z]+\] |^renaming `)
+var temporary = regexp.MustCompile(`^rsync: \[[a-zA-Z]+\] |^renaming |^set modtime`)
 
 // housekeeping matches a file that exists only in the encrypted tree. The last one exists
 // only in the plain tree, and is gocryptfs.conf in the encrypted one.
@@ -606,7 +648,9 @@ func (o *oracle) putAside(side string, c comparison, lines []string, lost bool) 
 		default:
 			line = belowDeleted.ReplaceAllString(line, "$1/...$2$3")
 		}
-		normal = append(normal, aside.ReplaceAllString(line, ""))
+		if line = aside.ReplaceAllString(line, ""); line != "" {
+			normal = append(normal, line)
+		}
 	}
 	slices.Sort(normal)
 	return normal
