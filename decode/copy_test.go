@@ -200,6 +200,7 @@ func TestCount(t *testing.T) {
 		encA + " -> " + target:                                 {Decoded: 1, Encrypted: 1, Targets: 1, First: target},
 		encA + " -> " + target + "=":                           {Decoded: 1, Encrypted: 1, Targets: 1, First: target + "="},
 		encA + " -> `" + target + "`":                          {Decoded: 1, Encrypted: 1, Targets: 1, First: target},
+		encA + " -> /rsyncd-munged/" + target:                  {Decoded: 1, Encrypted: 1, Targets: 1, First: target},
 		other + ` -> "` + target + `"`:                         {Encrypted: 2, Targets: 1, First: other},
 		"Renaming local dir: '" + encA + "' -> '" + long + "'": {Decoded: 1, Encrypted: 1, Targets: 1, First: long},
 		"'a' -> '" + long + "'":                                {Encrypted: 1, Targets: 1, First: long},
