@@ -3,7 +3,9 @@ package ctlsock
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"syscall"
@@ -67,6 +69,35 @@ func TestStranger(t *testing.T) {
 	wantBack(t, c, "root is asked")
 	wantProblems(t, p, "is the socket of another user (uid 65534)", "no control socket")
 	ctlsocktest.Eventually(t, "few descriptors are open", func() bool { return descriptors() < before+window })
+}
+
+// Peer returns the process that answers now, after gocryptfs was started again.
+func TestPeer(t *testing.T) {
+	if path := os.Getenv("CTLSOCK_SERVER"); path != "" { // the other process
+		ctlsocktest.Start(t, path, ctlsocktest.Answer(upper))
+		io.Copy(io.Discard, os.Stdin)
+		return
+	}
+	path := ctlsocktest.Path(t)
+	s := ctlsocktest.Start(t, path, ctlsocktest.Answer(upper))
+	c, _ := newClient(t, path, limit)
+	if pid, ok := c.Peer(); ok {
+		t.Errorf("Peer() = %d before a connection", pid)
+	}
+	want(t, c, "a", "A")
+	s.Close()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestPeer$")
+	cmd.Env = append(os.Environ(), "CTLSOCK_SERVER="+path)
+	in, err := cmd.StdinPipe()
+	if err = errors.Join(err, cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	wantBack(t, c, "b")
+	if pid, ok := c.Peer(); pid != cmd.Process.Pid || !ok {
+		t.Errorf("Peer() = %d, %v, want %d", pid, ok, cmd.Process.Pid)
+	}
+	in.Close()
+	cmd.Wait()
 }
 
 // fullBacklog returns a socket on which connecting waits.

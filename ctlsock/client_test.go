@@ -503,3 +503,18 @@ func TestTooFewDescriptors(t *testing.T) {
 		}
 	}
 }
+
+// While the server is down, it is tried again about once a second, however many names are
+// asked for in the meantime.
+func TestPause(t *testing.T) {
+	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(*ctlsocktest.Conn) {})
+	c := New(s.Path, limit, func(_, _ string) {})
+	defer c.Close()
+	asked := 0
+	for start := time.Now(); time.Since(start) < 500*time.Millisecond; asked++ {
+		want(t, c, fmt.Sprint(asked), "")
+	}
+	if n := s.Dials(); n > 10 || asked < 100 {
+		t.Errorf("%d connections for %d questions", n, asked)
+	}
+}

@@ -39,6 +39,14 @@ func FuzzUnmarshal(f *testing.F) {
 	})
 }
 
+// The JSON decoder would make garbage of every reply.
+func TestShortCut(t *testing.T) {
+	line := []byte(strings.TrimSuffix(ctlsocktest.Name("Photos/IMG_0001 at the sea.jpg"), "\n"))
+	if n := testing.AllocsPerRun(100, func() { unmarshal(line) }); n > 1 {
+		t.Errorf("%v allocations for a usual name, want its own alone", n)
+	}
+}
+
 // FuzzQuestion checks that gocryptfs decodes a request to the path asked for.
 func FuzzQuestion(f *testing.F) {
 	for _, path := range oddNames {
