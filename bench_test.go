@@ -10,8 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,16 +43,15 @@ const (
 type bench struct {
 	mount *mount
 	paths []string // in the log
-	table *tabwriter.Writer
+	table table
 }
 
 func TestBench(t *testing.T) {
 	b := newBench(t)
 	fmt.Printf("%d names, medians of %d rounds, %s, %d CPUs: %s\n\n", len(b.paths), benchRounds, runtime.Version(),
 		runtime.NumCPU(), output(t, "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1"))
-	b.table = tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	b.table = newTable()
 	defer b.table.Flush()
-	fmt.Fprintln(b.table, "figure\tmeasured\tmust reach\t")
 	b.names(t)
 	b.rsync(t)
 	b.passThrough(t)
@@ -102,8 +103,17 @@ func output(t *testing.T, script string) string {
 	return strings.TrimSuffix(string(out), "\n")
 }
 
+// A table is what the benchmark prints.
+type table struct{ *tabwriter.Writer }
+
+func newTable() table {
+	t := table{tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)}
+	fmt.Fprintln(t, "figure\tmeasured\tmust reach\t")
+	return t
+}
+
 // row adds a line to the table. must has a bound for each of values, such as "≥ 3, < 10 ms".
-func (b *bench) row(figure, measured, must string, values ...float64) {
+func (t table) row(figure, measured, must string, values ...float64) {
 	note := ""
 	for i, bound := range strings.Split(must, ", ") {
 		var op string
@@ -118,13 +128,13 @@ func (b *bench) row(figure, measured, must string, values ...float64) {
 			note = "NO"
 		}
 	}
-	fmt.Fprintf(b.table, "%s\t%s\t%s\t%s\n", figure, measured, must, note)
+	fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", figure, measured, must, note)
 }
 
 // ratio adds a line about two durations.
-func (b *bench) ratio(figure string, one, other time.Duration, must string) {
+func (t table) ratio(figure string, one, other time.Duration, must string) {
 	ratio := one.Seconds() / other.Seconds()
-	b.row(figure, fmt.Sprintf("%.2f (%.2f s : %.2f s)", ratio, one.Seconds(), other.Seconds()), must, ratio)
+	t.row(figure, fmt.Sprintf("%.2f (%.2f s : %.2f s)", ratio, one.Seconds(), other.Seconds()), must, ratio)
 }
 
 // A cost is what one run takes.
@@ -186,12 +196,12 @@ func (b *bench) names(t *testing.T) {
 		wire = two
 	}
 	for _, name := range []string{xray, filter, wire, indexed} {
-		b.row(name, fmt.Sprintf("%.0f names/s", float64(len(b.paths))/m[name].wall.Seconds()), "")
+		b.table.row(name, fmt.Sprintf("%.0f names/s", float64(len(b.paths))/m[name].wall.Seconds()), "")
 	}
-	b.ratio("replay : wire client", m[wire].wall, m[filter].wall, "≥ 0.70")
-	b.ratio("replay with a full index : wire client", m[wire].wall, m[indexed].wall, "≥ 3")
-	b.ratio("replay : gocryptfs-xray", m[xray].wall, m[filter].wall, "≥ 2")
-	b.row("CPU of the filter per 100 k names", fmt.Sprintf("%.2f s", m[filter].cpu.Seconds()*1e5/float64(len(b.paths))), "")
+	b.table.ratio("replay : wire client", m[wire].wall, m[filter].wall, "≥ 0.70")
+	b.table.ratio("replay with a full index : wire client", m[wire].wall, m[indexed].wall, "≥ 3")
+	b.table.ratio("replay : gocryptfs-xray", m[xray].wall, m[filter].wall, "≥ 2")
+	b.table.row("CPU of the filter per 100 k names", fmt.Sprintf("%.2f s", m[filter].cpu.Seconds()*1e5/float64(len(b.paths))), "")
 }
 
 // wireClient asks for every path over blocking sockets. Each thread writes a window of
@@ -238,8 +248,8 @@ func (b *bench) rsync(t *testing.T) {
 		contender{name: "alone", sh: "exec rsync -ain view/ dst/"},
 		contender{name: "filtered", sh: "rsync -ain view/ dst/ | filter ctl view"},
 		contender{name: "indexed", sh: "rsync -ain view/ dst/ | filter -map index ctl view"})
-	b.ratio("rsync -ain | filter : rsync -ain", m["filtered"].wall, m["alone"].wall, "≤ 1.5")
-	b.ratio("rsync -ain | filter -map : rsync -ain", m["indexed"].wall, m["alone"].wall, "≤ 1.12")
+	b.table.ratio("rsync -ain | filter : rsync -ain", m["filtered"].wall, m["alone"].wall, "≤ 1.5")
+	b.table.ratio("rsync -ain | filter -map : rsync -ain", m["indexed"].wall, m["alone"].wall, "≤ 1.12")
 }
 
 // passThrough compares the filter with sed for text without names. With -u, sed reads
@@ -254,14 +264,14 @@ func (b *bench) passThrough(t *testing.T) {
 		contender{name: "sed", sh: "exec sed -u s/a/b/ <part"})
 	speed := func(n int, c cost) float64 { return float64(n) / 1e6 / c.wall.Seconds() }
 	fast, slow := speed(len(whole), m["filter"]), speed(len(whole)/share, m["sed"])
-	b.row("pass-through : sed -u s/a/b/", fmt.Sprintf("%.0f (%.0f MB/s : %.1f MB/s)", fast/slow, fast, slow), "≥ 3", fast/slow)
+	b.table.row("pass-through : sed -u s/a/b/", fmt.Sprintf("%.0f (%.0f MB/s : %.1f MB/s)", fast/slow, fast, slow), "≥ 3", fast/slow)
 	records := bytes.Count(whole, []byte("\n")) + bytes.Count(whole, []byte("\r"))
 	allocs := testing.AllocsPerRun(1, func() {
 		if _, err := decode.Copy(io.Discard, bytes.NewReader(whole), decode.Options{}); err != nil {
 			t.Error(err)
 		}
 	}) / float64(records)
-	b.row("allocations a record of it", fmt.Sprintf("%.4f", allocs), "< 0.001", allocs)
+	b.table.row("allocations a record of it", fmt.Sprintf("%.4f", allocs), "< 0.001", allocs)
 	starts := make([]time.Duration, 50)
 	for i := range starts {
 		start := time.Now()
@@ -269,7 +279,7 @@ func (b *bench) passThrough(t *testing.T) {
 		starts[i] = time.Since(start)
 	}
 	ms := quantile(starts, 0.5).Seconds() * 1e3
-	b.row("start to end, empty input", fmt.Sprintf("%.1f ms", ms), "< 10 ms", ms)
+	b.table.row("start to end, empty input", fmt.Sprintf("%.1f ms", ms), "< 10 ms", ms)
 }
 
 // plainText returns n bytes of lines and progress updates, without a name.
@@ -292,7 +302,7 @@ func (b *bench) latency(t *testing.T) {
 	for i, q := range []float64{0.5, 0.99} {
 		must := []string{"< 300 µs", "< 1000 µs"}[i]
 		got, cat := quantile(times, q), quantile(pipes, q)
-		b.row(fmt.Sprintf("added latency of a line, p%.0f", q*100),
+		b.table.row(fmt.Sprintf("added latency of a line, p%.0f", q*100),
 			fmt.Sprintf("%d µs (%d, cat: %d)", (got-cat).Microseconds(), got.Microseconds(), cat.Microseconds()),
 			must, (got-cat).Seconds()*1e6)
 	}
@@ -352,7 +362,7 @@ func (b *bench) memory(t *testing.T) {
 func (b *bench) memoryRow(t *testing.T, what, must string, write func(io.Writer), args ...string) {
 	t.Helper()
 	peak, _ := b.peak(t, write, args...)
-	b.row("memory at most, "+what, fmt.Sprintf("%.1f MiB", peak), must, peak)
+	b.table.row("memory at most, "+what, fmt.Sprintf("%.1f MiB", peak), must, peak)
 }
 
 // writes returns a function that writes a text.
@@ -378,7 +388,7 @@ func (b *bench) million(t *testing.T) {
 		contender{name: "back", sh: "exec filter -encrypt-paths -map million <back"},
 		contender{name: "ask", sh: "exec filter -encrypt-paths ctl view <back"})
 	seconds := func(what, name, must string) {
-		b.row(what, fmt.Sprintf("%.2f s", m[name].wall.Seconds()), must, m[name].wall.Seconds())
+		b.table.row(what, fmt.Sprintf("%.2f s", m[name].wall.Seconds()), must, m[name].wall.Seconds())
 	}
 	seconds("loading an index of a million lines", "load", "< 1 s")
 	seconds("100,000 lone names with it", "lone", "< 2 s")
@@ -394,12 +404,238 @@ func (b *bench) hostile(t *testing.T) {
 		text := strings.Repeat(h.text, max(1, (1<<20)/len(h.text)))
 		peak, used := b.peak(t, writes(text), h.args...)
 		cpu := used.Seconds() / (float64(len(text)) / 1e6)
-		b.row("CPU a MB: "+h.name, fmt.Sprintf("%.2f s, %.1f MiB", cpu, peak), "≤ 1 s, < 32 MiB", cpu, peak)
+		b.table.row("CPU a MB: "+h.name, fmt.Sprintf("%.2f s, %.1f MiB", cpu, peak), "≤ 1 s, < 32 MiB", cpu, peak)
 	}
 	long := "{\"Result\":\"" + strings.Repeat("x", 60_000) + "\",\"ErrNo\":0}\n"
 	peer := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Replies(func(string) string { return long }))
 	b.memoryRow(t, "a peer with names of 60 kB", "< 32 MiB", writes(fakeTranscript(2000).input()), peer.Path, "dst")
 }
+
+// TestBenchSearch looks for texts that cost the filter much, for a minute. It starts from
+// those in testdata/hostile.txt and changes the costly ones on.
+func TestBenchSearch(t *testing.T) {
+	if os.Getenv("GRP_BENCH") == "" {
+		t.Skip("run by make bench")
+	}
+	type entry struct {
+		text grammar
+		cost float64
+	}
+	cost := func(h grammar) float64 {
+		cpu, price := h.cost()
+		return cpu + price
+	}
+	var pool []entry
+	var parts []part
+	for line := range strings.Lines(read(t, "testdata/hostile.txt")) {
+		if line != "\n" && line[0] != '#' {
+			h := parseHostile(t, line)
+			pool, parts = append(pool, entry{h, cost(h)}), append(parts, h.parts...)
+		}
+	}
+	rnd, tried := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0)), len(pool)
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); tried++ {
+		e := &pool[rnd.IntN(len(pool))]
+		for range 2 {
+			if other := &pool[rnd.IntN(len(pool))]; other.cost > e.cost {
+				e = other
+			}
+		}
+		h := e.text.changed(rnd, parts)
+		if c := cost(h); c > e.cost {
+			if c = min(c, cost(h)); c > e.cost { // no matter what else the machine does
+				*e = entry{h, c}
+			}
+		}
+	}
+	slices.SortFunc(pool, func(a, b entry) int { return cmp.Compare(b.cost, a.cost) })
+	names, _ := parseHostile(t, `"" "`+strings.Repeat("A", 17)+`@@@@A\n"`).cost()
+	b := newTable()
+	defer b.Flush()
+	for _, e := range pool[:3] {
+		b.row("CPU a MB: the worst of "+fmt.Sprint(tried), fmt.Sprintf("%.2f s", e.cost), fmt.Sprintf("≤ %.1f s", max(1, 10*names)), e.cost)
+		fmt.Println(e.text)
+	}
+}
+
+// A grammar is repeated: its first part stands there once, the others again and again.
+// In each repetition, "@@@@" is another number.
+type grammar struct {
+	on    [len(hostileOptions)]bool
+	parts []part
+}
+
+type part struct {
+	text  string
+	times int
+}
+
+// hostileOptions are what a grammar is decoded with: -color, -hide-meta, -v, a MOUNT 100
+// deep in the view, a blank in its last name, small reads.
+var hostileOptions = [...]string{"color", "hide", "count", "deep", "blank", "small"}
+
+var hostileWord = regexp.MustCompile(`("(?:[^"\\]|\\.)*")(?:\*(\d+))?|\S+`)
+
+// parseHostile parses what String returns: options, and then parts as "TEXT"*TIMES.
+func parseHostile(t *testing.T, line string) (h grammar) {
+	for _, m := range hostileWord.FindAllStringSubmatch(line, -1) {
+		if i := slices.Index(hostileOptions[:], m[0]); i >= 0 {
+			h.on[i] = true
+			continue
+		}
+		text, err := strconv.Unquote(m[1])
+		check(t, err)
+		times, _ := strconv.Atoi(cmp.Or(m[2], "1"))
+		h.parts = append(h.parts, part{text, times})
+	}
+	return h
+}
+
+func (h grammar) String() string {
+	var words []string
+	for i, on := range h.on {
+		if on {
+			words = append(words, hostileOptions[i])
+		}
+	}
+	for _, p := range h.parts {
+		words = append(words, fmt.Sprintf("%+q*%d", p.text, p.times))
+	}
+	return strings.Join(words, " ")
+}
+
+// changed returns the text with a few changes. What it adds comes from parts.
+func (h grammar) changed(rnd *rand.Rand, parts []part) grammar {
+	h.parts = slices.Clone(h.parts)
+	for range 1 + rnd.IntN(4) {
+		i := rnd.IntN(len(h.parts))
+		p, other := &h.parts[i], parts[rnd.IntN(len(parts))]
+		switch rnd.IntN(9) {
+		case 0:
+			h.on[rnd.IntN(len(h.on))] = rnd.IntN(2) == 0
+		case 1:
+			*p = other
+		case 2:
+			p.times = 1 + rnd.IntN(2*p.times)
+		case 3:
+			p.times = 1 + rnd.IntN(300)
+		case 4:
+			p.text = p.text[:rnd.IntN(len(p.text)+1)]
+		case 5:
+			p.text += other.text
+		case 6:
+			p.text = strings.Repeat(other.text, 100)[:min(100*len(other.text), 1+rnd.IntN(512))]
+		case 7:
+			if len(h.parts) > 2 {
+				h.parts = slices.Delete(h.parts, i, i+1)
+			}
+		default:
+			h.parts = slices.Insert(h.parts, i, other)
+		}
+	}
+	return h
+}
+
+// hostileBytes is the size of a text.
+const hostileBytes = 200_000
+
+// cost returns the processor time that the text takes, and the price of what is asked and
+// looked at for it, in seconds a MB.
+func (h grammar) cost() (cpu, price float64) {
+	const again = hostileBytes / 2 // a bound for what is repeated
+	once, body := "", ""
+	for i, p := range h.parts {
+		body += strings.Repeat(p.text, min(p.times, again/(len(p.text)+1)+1))
+		if i == 0 {
+			once, body = body, ""
+		}
+	}
+	text := []byte(once)
+	for i := 0; len(text) < hostileBytes; i++ {
+		text = append(text, strings.ReplaceAll(body+"\n"[min(1, len(body)):], "@@@@", strconv.Itoa(1000+i%9000))...)
+	}
+	v := fakeView{seen: map[string]bool{}}
+	o := decode.Options{Names: &v, Files: &v, Color: h.on[0], HideMeta: h.on[1], Report: h.on[2], Mount: "/mnt/view"}
+	if h.on[3] {
+		v.sub = strings.Repeat("/Known1234567890123456A", 100)[1:]
+		o.Mount += "/" + v.sub
+	}
+	if h.on[4] {
+		o.Mount += "/my view"
+	}
+	size := 64 << 10 // of a pipe
+	if h.on[5] {
+		size = 1000
+	}
+	start := processorTime()
+	decode.Copy(io.Discard, inPieces{bytes.NewReader(text), size}, o)
+	mb := float64(len(text)) / 1e6
+	return (processorTime() - start).Seconds() / mb, v.price.Seconds() / mb
+}
+
+// processorTime returns what this process has used.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// inPieces reads at most size bytes at a time.
+type inPieces struct {
+	io.Reader
+	size int
+}
+
+func (r inPieces) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), r.size)]) }
+
+// A fakeView is a view and its gocryptfs, which knows names that begin with Known, and doubts
+// those that begin with Doubt. It counts what the filter spends on questions and looks.
+type fakeView struct {
+	sub   string
+	seen  map[string]bool // questions: an answer is in the cache from then on
+	price time.Duration
+}
+
+// What the filter spends on a question and on a look, as replays show.
+const (
+	questionPrice = 8 * time.Microsecond
+	lookPrice     = 10 * time.Microsecond
+)
+
+var (
+	toPlain  = strings.NewReplacer("Known", "plain", "Doubt", "plai\ufffd")
+	toCipher = strings.NewReplacer("plain", "Known", "plai\ufffd", "Doubt")
+)
+
+func (v *fakeView) Prepare(cipher string) bool {
+	if !v.seen[cipher] {
+		v.seen[cipher] = true
+		v.price += questionPrice
+	}
+	return true
+}
+
+func (v *fakeView) Decrypt(cipher string) (string, bool) {
+	v.Prepare(cipher)
+	path := "/" + cipher
+	return toPlain.Replace(cipher), strings.Count(path, "/") == strings.Count(path, "/Known")+strings.Count(path, "/Doubt")
+}
+
+func (v *fakeView) Encrypt(plain string) (string, bool) {
+	v.Prepare(plain)
+	return toCipher.Replace(plain), true
+}
+
+func (v *fakeView) View() decode.View { return decode.View{Sub: v.sub, Plain: "/plain", Reverse: true} }
+
+func (v *fakeView) Exists(string) bool {
+	v.price += lookPrice
+	return false
+}
+
+func (v *fakeView) Spelling(string, string) (string, int, bool) { return "", 100, v.Exists("") }
+
+func (v *fakeView) Target(string, string, []byte) (string, bool) { return "", v.Exists("") }
 
 // The tree behind hostile texts.
 const (
