@@ -88,14 +88,20 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
-// An insideView is that of a MOUNT inside the view. Any look at its files panics.
+// An insideView is that of a MOUNT inside the view. It has no links, and counts the looks at
+// them and at the directories above. Any other look panics.
 type insideView struct {
 	Files
-	sub string
+	sub   string
+	looks int
 }
 
-func (v insideView) View() View                                 { return View{Sub: v.sub, Reverse: true} }
-func (insideView) Target(string, string, []byte) (string, bool) { return "", false }
+func (v *insideView) View() View { return View{Sub: v.sub, Reverse: true} }
+
+func (v *insideView) Target(cipher, _ string, _ []byte) (string, bool) {
+	v.looks += 1 + strings.Count(cipher, "/")
+	return "", false
+}
 
 // TestDoubtAlone checks that a directory confirms junk below it only if the text places it,
 // and that a heading is a directory only if all of it decrypts.
@@ -125,8 +131,8 @@ func TestTimeout(t *testing.T) {
 }
 
 // TestHostileWork checks the bound on questions for hostile text: one for each token,
-// and one more for each 32 bytes; a long one counts as several. It does not depend on where
-// MOUNT lies.
+// and one more for each 32 bytes; a long one counts as several, and so does a look at a
+// link. It does not depend on where MOUNT lies.
 func TestHostileWork(t *testing.T) {
 	deep := strings.TrimSuffix(strings.Repeat(encA+"/", 100), "/")
 	for about, line := range map[string]string{
@@ -136,6 +142,7 @@ func TestHostileWork(t *testing.T) {
 		"4 KB of names":        strings.Repeat(encB+"/", 178) + "\n",
 		"8 KB of names":        strings.Repeat(encB+"/", 356) + "\n",
 		"foreign names first":  strings.Repeat(encB+"-"+encC+"=/", 7) + deep + "\n",
+		"few names after them": strings.Repeat(encB+"/", 7) + encA + "\n",
 		"suffixes":             encA + ": " + strings.Repeat(encB+"-", 11) + "\n",
 		"words":                encB + "\n",
 	} {
@@ -149,9 +156,11 @@ func TestHostileWork(t *testing.T) {
 				return "", false
 			})
 			text := strings.Repeat(line, 1<<18/len(line))
-			copyAll(t, strings.NewReader(text), Options{Names: names, Files: insideView{sub: sub}})
-			if most := len(text)/22 + len(text)/price + maxCredit; asked > most {
-				t.Errorf("%s, MOUNT %d deep: %d questions, want at most %d", about, strings.Count(sub, "/"), asked, most)
+			view := &insideView{sub: sub}
+			stats, err := Copy(io.Discard, strings.NewReader(text), Options{Names: names, Files: view})
+			most := len(strings.Fields(text)) + len(text)/price + maxCredit + maxRefund*int(stats.Decoded+stats.Partly)
+			if asked+perLook*view.looks > most || err != nil {
+				t.Errorf("%s, MOUNT %d deep: %d questions, %d looks, want at most %d", about, strings.Count(sub, "/"), asked, view.looks, most)
 			}
 		}
 	}
@@ -165,7 +174,7 @@ func TestInsideWork(t *testing.T) {
 		asked++
 		return strings.Repeat("d/", strings.Count(cipher, "/")) + "d", true
 	})
-	copyAll(t, strings.NewReader(strings.Repeat(encB+"\n", 1000)), Options{Names: names, Files: insideView{sub: encA}})
+	copyAll(t, strings.NewReader(strings.Repeat(encB+"\n", 1000)), Options{Names: names, Files: &insideView{sub: encA}})
 	if asked > 1001 { // and whether names are the same everywhere
 		t.Errorf("%d questions", asked)
 	}
