@@ -79,3 +79,36 @@ func TestIndexedOdd(t *testing.T) {
 		t.Errorf("%v, %v, %d answers", err, spent, stats.Indexed)
 	}
 }
+
+// An alike is a view where names are the same in every directory. MOUNT lies inside it, at encA.
+type alike struct {
+	noFiles
+	exists bool     // it has all files
+	looks  []string // at links
+}
+
+func (a *alike) View() View { return View{Sub: encA, Reverse: true, Deterministic: true} }
+
+func (a *alike) Exists(string) bool { return a.exists }
+
+func (a *alike) Target(cipher, plain string, _ []byte) (string, bool) {
+	a.looks = append(a.looks, cipher+" "+plain)
+	return "target", true
+}
+
+// TestIndexedAlike checks that a name that the index has in another directory stands for the
+// file in this one, and is added for this one if that exists.
+func TestIndexedAlike(t *testing.T) {
+	names := paths{encB: "b", encA + "/" + encB: "a/b"}
+	for _, exists := range []bool{false, true} {
+		view, x := &alike{exists: exists}, openIndex(t, encC+"/"+encB+"\tc/b\n")
+		text := encB + " -> " + strings.Repeat("Q", 44)
+		wantSame(t, text, "b -> target", copyAll(t, strings.NewReader(text), Options{Names: names, Files: view, Index: x}))
+		if got := strings.Join(view.looks, ", "); got != encA+"/"+encB+" a/b" {
+			t.Errorf("looked at %s", got)
+		}
+		if cipher, _, _ := x.Find(encA+"/", encB, 100); cipher == encA+"/"+encB != exists {
+			t.Errorf("%s is added: %v", cipher, !exists)
+		}
+	}
+}

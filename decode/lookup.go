@@ -1,17 +1,16 @@
 package decode
 
 import (
+	"path"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"gocryptfs-rsync-pretty/decode/index"
 	"gocryptfs-rsync-pretty/decode/scan"
-)
 
-// exactBytes bounds the doubtful names and the targets that are remembered.
-const exactBytes = 1 << 20
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
+)
 
 // A lookup finds the exact plain path of a cipher path: in the index or, failing
 // that, by asking. A doubtful answer has to be confirmed before it is used.
@@ -21,9 +20,8 @@ type lookup struct {
 	files  Files
 	budget budget
 
-	indexed   int64             // answers from the index
-	exact     map[string]string // confirmed names, and link targets
-	exactSize int               // bytes in exact, about
+	indexed int64   // answers from the index
+	exact   *memory // confirmed names, and link targets
 
 	path []byte // scratch
 }
@@ -32,8 +30,8 @@ func newLookup(names Names, files Files, x *index.Index, timeout time.Duration) 
 	if files == nil {
 		files = noFiles{}
 	}
-	return lookup{names: names, files: files, index: x,
-		budget: budget{timeout: timeout, credit: maxCredit * price}, exact: map[string]string{}}
+	return lookup{names: names, files: files, index: x, exact: newMemory(),
+		budget: budget{timeout: timeout, credit: maxCredit * price}}
 }
 
 // prepare asks ahead for a path, unless its last name is in the index. It returns false if
@@ -51,24 +49,23 @@ func extra(cipher string) int { return len(cipher) / longPath }
 // implied, do not stand in the text.
 func (l *lookup) decrypt(dir, names string, implied int) (cipher, plain string, fromIndex bool) {
 	cipher, plain = l.find(dir, names)
-	ok := cipher != ""
-	if ok {
-		l.indexed++
-		fromIndex = true
-		if here, known := l.here(dir, names, cipher, plain); known {
-			return dir + names, here, false
+	// If names do not tell their directory, gocryptfs may know them in this one.
+	fromIndex = cipher != "" && (cipher == dir+names || !l.files.View().Deterministic)
+	if !fromIndex {
+		if asked, ok := l.ask(dir+names, implied); ok {
+			cipher, plain = dir+names, asked
+		} else {
+			fromIndex = cipher != ""
 		}
-	} else if cipher = dir + names; l.names != nil && l.budget.has(extra(cipher)) {
-		if plain, ok = l.names.Decrypt(cipher); ok && isDoubtful(plain) {
-			plain, ok = l.confirm(cipher, plain, implied)
-		}
-		ok = ok && l.isGenuine(cipher, plain)
 	}
-	if !ok {
-		if n := 1 + extra(cipher); l.budget.has(n) {
+	if cipher == "" {
+		if n := 1 + extra(dir+names); l.budget.has(n) {
 			l.budget.charge(n)
 		}
 		return "", "", false
+	}
+	if fromIndex {
+		l.indexed++
 	}
 	l.budget.refund()
 	return cipher, plain, fromIndex
@@ -90,26 +87,15 @@ func (l *lookup) learn(cipher, plain string) {
 	}
 }
 
-// here returns the plain path of names in the directory dir. The index has them elsewhere,
-// as cipher and plain. ok is false unless names do not tell their directory and the view
-// has these in dir, too.
-func (l *lookup) here(dir, names, cipher, plain string) (path string, ok bool) {
-	if cipher == dir+names || !l.files.View().Deterministic || !l.budget.has(1) {
+// ask returns the exact plain path that gocryptfs has for a cipher path.
+func (l *lookup) ask(cipher string, implied int) (plain string, ok bool) {
+	if l.names == nil || !l.budget.has(extra(cipher)) {
 		return "", false
 	}
-	if !l.files.Exists(dir + names) {
-		l.budget.charge(1)
-		return "", false
+	if plain, ok = l.names.Decrypt(cipher); ok && index.IsDoubtful(plain) {
+		plain, ok = l.confirm(cipher, plain, implied)
 	}
-	for range strings.Count(plain, "/") - strings.Count(names, "/") {
-		_, plain, _ = strings.Cut(plain, "/")
-	}
-	if dir == "" {
-		return plain, true
-	}
-	above := strings.TrimSuffix(dir, "/")
-	found, path, _ := l.decrypt("", above, 0)
-	return path + "/" + plain, found == above
+	return plain, ok && l.isGenuine(cipher, plain)
 }
 
 // isGenuine reports whether a plain path encrypts to its cipher path. In forward mode,
@@ -124,56 +110,48 @@ func (l *lookup) isGenuine(cipher, plain string) bool {
 	return ok && back == cipher
 }
 
-// isDoubtful reports whether an answer may be junk: one in 280 random words of the
-// right length decrypts, to random bytes. Nearly all of these hold a control
-// character, or U+FFFD in place of bytes that are not UTF-8. Encrypting the answer
-// again would prove nothing: names are a bijection, so whatever decrypts encrypts
-// back.
-func isDoubtful(plain string) bool {
-	return strings.ContainsFunc(plain, func(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) })
-}
-
 // confirm returns a doubtful answer with the exact bytes of its names, if all its
-// doubtful names are confirmed. The index or an existing file confirms a name. If it
-// has no U+FFFD, so does its place in the text below a directory that decrypts
-// without doubt.
-func (l *lookup) confirm(cipher, plain string, implied int) (string, bool) {
-	if exact, known := l.exact[cipher]; known {
-		return exact, true
-	}
-	exact, below, rest := "", false, cipher
-	for i, leaf := range strings.Split(plain, "/") {
-		exact = strings.TrimPrefix(exact+"/"+leaf, "/")
+// doubtful names are confirmed.
+func (l *lookup) confirm(cipher, plain string, implied int) (exact string, ok bool) {
+	rest, below := cipher, false
+	for i, name := range strings.Split(plain, "/") {
+		exact = strings.TrimPrefix(exact+"/"+name, "/")
 		_, rest, _ = strings.Cut(rest, "/")
-		if !isDoubtful(leaf) {
+		if !index.IsDoubtful(name) {
 			below = below || i >= implied
 			continue
 		}
-		at := strings.TrimSuffix(cipher[:len(cipher)-len(rest)], "/") // of leaf
-		known, ok := l.exact[at]
-		if !ok {
-			var found string
-			found, known = l.find("", at)
-			ok = found == at
-		}
-		switch {
-		case ok:
-			exact = known
-		case strings.ContainsRune(leaf, utf8.RuneError):
-			if exact, ok = l.spelling(at, exact); !ok {
-				return "", false
-			}
-		case !below && !l.files.Exists(at):
+		at := strings.TrimSuffix(cipher[:len(cipher)-len(rest)], "/")
+		if exact, ok = l.exactPath(at, exact, below); !ok {
 			return "", false
 		}
-		l.remember(at, exact)
 	}
 	return exact, true
 }
 
-// spelling returns the exact plain path of one that has U+FFFD in its last name. To read a
-// large directory is paid for afterwards, when its size is known, so the credit may fall
-// below zero.
+// exactPath returns a plain path with the exact bytes of its last name, which is doubtful,
+// if that is confirmed: by the index, or by an existing file. If it has no U+FFFD, its
+// place in the text below a directory that decrypts without doubt confirms it, too.
+func (l *lookup) exactPath(cipher, plain string, below bool) (exact string, ok bool) {
+	if exact, ok = l.exact.get(cipher); ok {
+		return exact, true
+	}
+	if at, known := l.find("", cipher); at == cipher {
+		return known, true
+	}
+	if strings.ContainsRune(path.Base(plain), utf8.RuneError) {
+		exact, ok = l.spelling(cipher, plain)
+	} else {
+		exact, ok = plain, below || l.files.Exists(cipher)
+	}
+	if ok {
+		l.exact.add(cipher, exact)
+	}
+	return exact, ok
+}
+
+// spelling returns the exact plain path of one that has U+FFFD in its last name. A listing
+// is charged when its length is known, so the credit may become negative.
 func (l *lookup) spelling(cipher, plain string) (exact string, ok bool) {
 	if !l.budget.has(1) {
 		return "", false
@@ -188,7 +166,7 @@ func (l *lookup) spelling(cipher, plain string) (exact string, ok bool) {
 // more than a question, and more the deeper they lie.
 func (l *lookup) linkTarget(cipher, plain string, text []byte) (target string, ok bool) {
 	key := cipher + "\x00" + string(text)
-	if target, ok = l.exact[key]; ok {
+	if target, ok = l.exact.get(key); ok {
 		return target, true
 	}
 	price := perLook * (1 + strings.Count(cipher, "/"))
@@ -196,21 +174,37 @@ func (l *lookup) linkTarget(cipher, plain string, text []byte) (target string, o
 		return "", false
 	}
 	if target, ok = l.files.Target(cipher, plain, text); ok {
-		l.remember(key, target)
+		l.exact.add(key, target)
 	} else {
 		l.budget.charge(price)
 	}
 	return target, ok
 }
 
-// remember keeps the exact bytes of a name or a target.
-func (l *lookup) remember(key, exact string) {
-	if _, known := l.exact[key]; known {
-		return
+// exactBytes bounds a memory; an entry takes entryBytes besides its strings.
+const (
+	exactBytes = 1 << 20
+	entryBytes = 100
+)
+
+// A memory holds the exact bytes of names and targets, those that were used last.
+type memory struct {
+	lru  *lru.LRU[string, string]
+	size int // in bytes, about
+}
+
+func newMemory() *memory {
+	m := &memory{}
+	m.lru, _ = lru.NewLRU(exactBytes/entryBytes, func(key, exact string) { m.size -= entryBytes + len(key) + len(exact) })
+	return m
+}
+
+func (m *memory) get(key string) (exact string, ok bool) { return m.lru.Get(key) }
+
+// add adds an entry for a new key.
+func (m *memory) add(key, exact string) {
+	m.lru.Add(strings.Clone(key), exact)
+	for m.size += entryBytes + len(key) + len(exact); m.size > exactBytes; {
+		m.lru.RemoveOldest()
 	}
-	if l.exactSize += 100 + len(key) + len(exact); l.exactSize > exactBytes {
-		clear(l.exact)
-		l.exactSize = 0
-	}
-	l.exact[strings.Clone(key)] = exact
 }

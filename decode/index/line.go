@@ -2,7 +2,9 @@ package index
 
 import (
 	"bytes"
+	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"gocryptfs-rsync-pretty/decode/escape"
 	"gocryptfs-rsync-pretty/decode/scan"
@@ -51,6 +53,14 @@ func isPlain(path []byte) bool {
 		}
 	}
 	return !bytes.ContainsFunc(path, unicode.IsControl)
+}
+
+// IsDoubtful reports whether a plain path may be junk: one in 280 random words of the right
+// length decrypts, to random bytes. Nearly all of these hold a control character, or bytes
+// that are not UTF-8, U+FFFD in an answer of gocryptfs. Encrypting it again would prove
+// nothing: names are a bijection, so whatever decrypts encrypts back.
+func IsDoubtful(plain string) bool {
+	return strings.ContainsFunc(plain, func(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) })
 }
 
 // upTo returns the paths of the directory, or of the file, that the first end bytes of
