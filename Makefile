@@ -1,5 +1,5 @@
 NAME    := gocryptfs-rsync-pretty
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+VERSION ?= $(shell .ci/version.sh)
 PREFIX  ?= /usr/local
 DIST    ?= dist
 
@@ -17,7 +17,7 @@ help: ## list the targets
 build: ## build the filter
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)'
 
-demo: ## show a backup, raw and pretty; leave nothing behind
+demo: ## show a backup, raw and pretty, in a temporary directory
 	@testdata/demo.sh
 
 picture: ## make README's picture from the demo

@@ -16,22 +16,25 @@ ln -s "$PWD/.tools" "$work/elsewhere/.tools"
 (umask 077 && TZ=Asia/Tokyo make -s -C "$work/elsewhere" dist DIST="$work/two" VERSION=v1.2.3)
 diff -r "$work/one" "$work/two"
 (cd "$work/one" && sha256sum --quiet -c SHA256SUMS)
+newest=$(sed -n 's/^## \[\([0-9].*\)\] - .*/\1/p' CHANGELOG.md | head -n 1)
+dpkg --compare-versions "$newest" le "$(.ci/version.sh)"
+dpkg --compare-versions "$(.ci/version.sh)" lt "$newest.1"
 
 root=$work/root
 install -d "$root/var/lib/dpkg/"{info,updates}
 touch "$root/var/lib/dpkg/status"
-dpkg() { # with manuals and documents, which some images leave out
-	command dpkg --root="$root" --force-not-root --log=/dev/null --path-include='/usr/share/*' "$@" >/dev/null
+below_root() { # with manuals and documents, which some images leave out
+	dpkg --root="$root" --force-not-root --log=/dev/null --path-include='/usr/share/*' "$@" >/dev/null
 }
-dpkg -i "$work/one/${name}_1.2.3-1_$(command dpkg --print-architecture).deb"
+below_root -i "$work/one/${name}_1.2.3-1_$(dpkg --print-architecture).deb"
 [[ $("$root/usr/bin/$name" -version) == *1.2.3* ]]
 [[ $("$root/usr/bin/$name" -h) == *CTLSOCK* ]]
 for doc in NOTICES README.md changelog.Debian.gz changelog.gz copyright; do
 	[ -s "$root/usr/share/doc/$name/$doc" ] || { echo "dist-test: error: no $doc" >&2; exit 1; }
 done
-! command -v lintian >/dev/null || lintian --fail-on error,warning "$work/one/"*.deb
+! command -v lintian >/dev/null || lintian -IE --pedantic --fail-on error,warning,info,pedantic "$work/one/"*.deb
 mandoc -W error "$root/usr/share/man/man1/$name.1.gz" >/dev/null
-dpkg -r $name
+below_root -r $name
 left=$(find "$root" -path "$root/var" -prune -o ! -type d -print)
 [ -z "$left" ] || { echo "dist-test: error: left behind: $left" >&2; exit 1; }
 echo "dist-test: $(find "$work/one" -type f | wc -l) files repeat byte for byte; the .deb installs, runs and goes"

@@ -16,9 +16,22 @@ top=$PWD
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 export SOURCE_DATE_EPOCH
 
-# The version of a package must start with a digit and have no hyphen.
-PKGVERSION=$(sed 's/^v//; s/^[a-z]/0~&/; s/-/+/g' <<<"$version")
-export PKGVERSION
+export PKGVERSION=${version#v}
+
+# The changelog of the packages, from CHANGELOG.md: an entry for each release, below one for a
+# version that is none.
+{
+	grep -qF "## [$PKGVERSION] - " CHANGELOG.md || echo "$PKGVERSION $(date -u -d "@$SOURCE_DATE_EPOCH" +%F)"
+	sed -n 's/^## \[\([0-9].*\)\] - \(.*\)/\1 \2/p' CHANGELOG.md
+} | while read -r release day; do
+	cat <<-END
+		- semver: $release-1
+		  date: ${day}T00:00:00Z
+		  packager: $(sed -n 's/^maintainer: //p' .ci/nfpm.yaml)
+		  deb: {urgency: low, distributions: [unstable]}
+		  changes: [{note: "$release; changelog.gz lists the changes."}]
+	END
+done >"$stage/changelog.yaml"
 
 # NOTICES lists what is linked in, with the licenses, and names the Go release.
 {
@@ -47,8 +60,12 @@ for platform; do
 
 	[ "$GOOS" = linux ] || continue
 	gzip -9n "$stage/$dir/$name.1" "$stage/$dir/CHANGELOG.md"
-	cp .ci/changelog.yaml "$stage/$dir"
-	echo "$name: statically-linked-binary [usr/bin/$name]" >"$stage/$dir/lintian" # as Go does it
+	cp "$stage/changelog.yaml" "$stage/$dir"
+	cat >"$stage/$dir/lintian" <<-END
+		# as Go does it, and a method of its library
+		$name: statically-linked-binary [usr/bin/$name]
+		$name: spelling-error-in-binary upTo up to [usr/bin/$name]
+	END
 	{
 		cat LICENSE
 		echo
