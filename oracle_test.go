@@ -233,6 +233,9 @@ func newOracle(t *testing.T, s server, sh shape) *oracle {
 	o.remount(t, s, sh)
 	check(t, os.MkdirAll(filepath.Join(o.mount.Plain, hardDir), 0o755))
 	rows := readTree(t, hardNames(t, o.mount))
+	if sh.forward { // the filter does not trust such a long name: nothing proves it
+		rows = slices.DeleteFunc(rows, func(r row) bool { return len(r.path) > 62 && !utf8.ValidString(r.path) })
+	}
 	buildTree(t, o.mount.Plain, rows)
 	o.remount(t, s, sh)
 	o.writeTools(t)
