@@ -16,11 +16,29 @@ const (
 	// (PATH_MAX), as a cipher path about twice that, escaped four times that.
 	maxLine = 32 << 10
 
-	blockSize = 4 << 10 // read for a line, because the next lines may be asked for, too
+	// maxBroken bounds a line that is skipped: a sparse file of 2 GiB would take seconds.
+	maxBroken = 32 << 20
+)
 
-	// maxOther bounds what may stand between two lines of an index, in bytes. With more,
-	// the file is something else: a sparse one of 2 GiB would take seconds to read.
-	maxOther = 32 << 20
+// What is said of a file. Hints say what to do, or what happens otherwise.
+const (
+	notRegular = " is not a regular file"
+	notMine    = "another user may have written "
+	notIndex   = " is not an index: it has other lines than CIPHERPATH<tab>PLAINPATH"
+	readable   = "other users can read "
+	truncated  = " was truncated while in use"
+	replaced   = " was deleted or replaced meanwhile"
+
+	hintOpen     = "give a file that can be read and written; names are shown without it"
+	hintOwn      = "it is not used; give a file of your own that only you can write"
+	hintChmod    = hintOwn + " (chmod go-w)"
+	hintOther    = "it is not used and not changed; give another file"
+	hintReadable = "it reveals what the encryption hides (chmod go-r)"
+	hintReadOnly = "names are looked up there, but new ones are not added"
+	hintRead     = "names that could not be read are looked up elsewhere"
+	hintWrite    = "no more names are added"
+	hintLost     = "names of this run may be missing in it"
+	hintReplaced = "names of this run are not in it"
 )
 
 // A file holds lines. Trouble with it is reported once; then it does what it still can.
@@ -28,60 +46,54 @@ type file struct {
 	path     string
 	writable bool
 	warn     func(what, hint string)
-	failed   bool
+	failed   bool // there has been trouble
 
-	data *os.File // for reading, and for writing in place
-	tail *os.File // the same, for appending
-
-	reader *bufio.Reader
-	end    int64 // all lines up to this offset have been read
-	other  int64 // bytes after the last line of an index
-
-	isIndex bool // it has a line, be it without a newline
-	isOther bool // it has more than tabs and newlines
+	data    *os.File
+	reader  *bufio.Reader
+	end     int64 // all lines up to this offset have been read
+	isIndex bool  // a line says so
 }
 
 // open opens the file, unless it cannot be used.
 func (f *file) open() (ok bool) {
-	const nonblock = syscall.O_NONBLOCK // it may be a FIFO by now
-	fi, err := os.Stat(f.path)
-	if err == nil && !f.isMine(fi) {
-		return false
-	}
 	flag := os.O_RDONLY
 	if f.writable {
-		flag = os.O_RDWR | os.O_CREATE
+		flag = os.O_RDWR | os.O_CREATE | os.O_APPEND
 	}
+	const nonblock = syscall.O_NONBLOCK // it may be a FIFO
+	var err, denied error
 	f.data, err = os.OpenFile(f.path, flag|nonblock, 0o600)
-	if reason := err; f.writable && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
-		f.writable = false
-		if f.data, err = os.OpenFile(f.path, os.O_RDONLY|nonblock, 0); err == nil {
-			f.trouble(reason.Error(), "names are looked up there, but new ones are not added")
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		if data, again := os.OpenFile(f.path, os.O_RDONLY|nonblock, 0); again == nil {
+			f.data, f.writable, denied, err = data, false, err, nil
 		}
 	}
-	if err == nil && f.writable {
-		f.tail, err = os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|nonblock, 0)
-	}
-	if err == nil {
-		fi, err = f.data.Stat()
-	}
 	if err != nil {
-		return f.refuse(err.Error(), "give a file that can be read and written; names are shown without it")
+		return f.refuse(err.Error(), hintOpen)
 	}
 	f.reader = bufio.NewReaderSize(nil, maxLine)
-	return f.isMine(fi)
+	ok = f.isMine()
+	if ok && denied != nil {
+		f.trouble(denied.Error(), hintReadOnly)
+	}
+	return ok
 }
 
 // isMine refuses a file that is not a regular one or that another user, except root, can
 // have written.
-func (f *file) isMine(fi fs.FileInfo) (ok bool) {
-	const hint = "it is not used; give a file of your own that only you can write"
-	owner := int(fi.Sys().(*syscall.Stat_t).Uid)
+func (f *file) isMine() (ok bool) {
+	fi, err := f.data.Stat()
+	if err != nil {
+		return f.refuse(err.Error(), hintOpen)
+	}
+	mode, owner := fi.Mode(), int(fi.Sys().(*syscall.Stat_t).Uid)
 	switch {
-	case !fi.Mode().IsRegular():
-		return f.refuse(f.path+" is not a regular file", hint)
-	case fi.Mode()&0o022 != 0 || owner != 0 && owner != os.Geteuid():
-		return f.refuse("another user may have written "+f.path, hint+" (chmod go-w)")
+	case !mode.IsRegular():
+		return f.refuse(f.path+notRegular, hintOwn)
+	case mode&0o022 != 0 || owner != 0 && owner != os.Geteuid():
+		return f.refuse(notMine+f.path, hintChmod)
+	case mode&0o044 != 0:
+		f.warn("-map: "+readable+f.path, hintReadable)
 	}
 	return true
 }
@@ -98,19 +110,8 @@ func (f *file) trouble(what, hint string) {
 func (f *file) refuse(what, hint string) (ok bool) {
 	f.trouble(what, hint)
 	f.data.Close()
-	f.tail.Close()
-	f.data, f.tail, f.writable = nil, nil, false
+	f.data, f.writable = nil, false
 	return false
-}
-
-// check drops a file that is something else, and ends a line that is torn.
-func (f *file) check() {
-	if !f.isIndex && f.isOther || f.other > maxOther {
-		f.refuse(f.path+" is not an index: it has other lines than CIPHERPATH<tab>PLAINPATH",
-			"it is not used and not changed; give another file")
-	} else if fi, err := f.data.Stat(); err == nil && f.writable && fi.Size() > f.end {
-		f.tail.Write([]byte("\t\n"))
-	}
 }
 
 // close closes the file. ok is false if there has been trouble.
@@ -118,70 +119,64 @@ func (f *file) close() (ok bool) {
 	if f.writable {
 		opened, _ := f.data.Stat()
 		if named, _ := os.Stat(f.path); !os.SameFile(opened, named) {
-			f.trouble(f.path+" was deleted or replaced meanwhile", "names of this run are not in it")
+			f.trouble(f.path+replaced, hintReplaced)
 		}
 	}
 	f.data.Close() // an error would come too late: all data has been written
-	f.tail.Close()
 	return !f.failed
 }
 
-// becameShorter reports whether lines that have been read are gone. Then the file is
-// read from the beginning.
-func (f *file) becameShorter() bool {
-	if fi, err := f.data.Stat(); err == nil && fi.Size() >= f.end {
-		return false
+// append appends lines in one write, so that those of several processes do not mix. Where
+// the writing of a line was cut short, it first adds a tab and a newline: they make what is
+// there no line. ok is false if lines that were read are gone; then they are read again from
+// the beginning.
+func (f *file) append(lines []byte) (ok bool) {
+	size, last := f.end, []byte("\n")
+	if fi, err := f.data.Stat(); err == nil {
+		size = fi.Size()
 	}
-	f.trouble(f.path+" was truncated while in use", "names of this run may be missing in it")
-	f.end, f.other = 0, 0
-	return true
-}
-
-// append appends lines. Where they will stand, it first writes tabs and a newline: so
-// whatever cuts the writing of a line short, what is there of it is no line, whoever
-// appends more. Processes that append at the same time do not mix.
-func (f *file) append(lines []byte) {
-	space := append(bytes.Repeat([]byte("\t"), len(lines)-1), '\n')
-	n, err := f.tail.Write(space)
-	end, _ := f.tail.Seek(0, io.SeekCurrent)
-	start := end - int64(n)
-	if err == nil {
-		if _, err = f.data.WriteAt(lines, start); err == nil {
-			return
-		}
+	if ok = size >= f.end; !ok {
+		f.trouble(f.path+truncated, hintLost)
+		f.end = 0
 	}
-	f.trouble(err.Error(), "no more names are added")
-	f.writable = false
-	if fi, err := f.data.Stat(); err == nil && fi.Size() == end {
-		f.data.Truncate(start)
+	if f.data.ReadAt(last, max(0, size-1)); last[0] != '\n' {
+		lines = append([]byte("\t\n"), lines...)
 	}
+	if _, err := f.data.Write(lines); err != nil {
+		f.trouble(err.Error(), hintWrite)
+		f.writable = false
+	}
+	return ok
 }
 
 // each calls visit with each line that has been appended since the last call, and with its
-// offset.
+// offset. The first line that is not blank has to begin with a cipher path.
 func (f *file) each(visit func(l line, at int64)) {
 	f.reader.Reset(io.NewSectionReader(f.data, f.end, math.MaxInt64))
-	long := 0 // bytes that have been read of a line that is too long
-	for f.other <= maxOther {
+	other, long := false, 0 // bytes that have been read of a line that is too long
+	for {
 		text, err := f.reader.ReadSlice('\n')
-		f.other += int64(len(text))
-		f.isOther = f.isOther || len(bytes.Trim(text, "\t\n")) > 0
+		if !f.isIndex && len(bytes.TrimSpace(text)) > 0 {
+			cipher, _, tab := bytes.Cut(text, []byte("\t"))
+			f.isIndex = tab && isCipher(cipher)
+			other = !f.isIndex
+		}
+		if other || long > maxBroken {
+			f.refuse(f.path+notIndex, hintOther)
+			return
+		}
 		if err == bufio.ErrBufferFull {
 			long += len(text)
 			continue
 		}
-		l, ok := parse(bytes.TrimSuffix(text, []byte("\n")))
-		ok = ok && long == 0
-		f.isIndex = f.isIndex || ok
 		if err != nil {
 			if err != io.EOF {
-				f.trouble(err.Error(), "names that could not be read are looked up elsewhere")
+				f.trouble(err.Error(), hintRead)
 			}
 			return
 		}
-		if ok {
+		if l, ok := parse(bytes.TrimSuffix(text, []byte("\n"))); ok && long == 0 {
 			visit(l, f.end)
-			f.other = 0
 		}
 		f.end += int64(long + len(text))
 		long = 0

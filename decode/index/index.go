@@ -56,15 +56,14 @@ type Index struct {
 
 // Open loads the index at path. If add is set, it creates a missing file, with mode 0600,
 // and new names are appended. The file is used only if it is a regular one that no other
-// user, except root, can have written, and if it is empty or has a line of an index. The
-// first problem is reported to warn. The Index then does what it still can.
+// user, except root, can have written, and if its first line that is not blank is one of an
+// index. The first problem is reported to warn. The Index then does what it still can.
 func Open(path string, add bool, warn func(what, hint string)) *Index {
 	seed := maphash.MakeSeed()
 	x := &Index{file: file{path: path, warn: warn, writable: add}, buf: make([]byte, maxLine+1),
 		hash: func(key []byte) uint64 { return maphash.Bytes(seed, key) }}
 	if x.file.open() {
 		x.file.each(x.insert)
-		x.file.check()
 	}
 	return x
 }
@@ -96,10 +95,9 @@ func (x *Index) Flush() {
 	if x == nil || len(x.text) == 0 {
 		return
 	}
-	if x.file.becameShorter() {
+	if !x.file.append(x.text) {
 		x.tables, x.last, x.block = [3]table{}, nil, nil
 	}
-	x.file.append(x.text)
 	x.text, x.pending = x.text[:0], x.pending[:0]
 	x.file.each(x.insert)
 }
@@ -157,7 +155,6 @@ func Read(path string, warn func(what, hint string), visit func(cipher, plain []
 	f := file{path: path, warn: warn}
 	if f.open() {
 		f.each(func(l line, _ int64) { visit(l.cipher, l.plain) })
-		f.check()
 	}
 	return f.close()
 }

@@ -2,6 +2,8 @@ package index
 
 import "bytes"
 
+const blockSize = 4 << 10 // read for a line, because the next lines may be asked for, too
+
 // search visits the lines that t has for the first keys of path, which begins with a slash,
 // and for path itself, as long as visit returns true. If t has nothing for a key, search
 // returns the hash of that key.
