@@ -1,12 +1,11 @@
 package main
 
 import (
-	"cmp"
+	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
-	"runtime/debug"
+	"strings"
 	"time"
 
 	"gocryptfs-rsync-pretty/ctlsock"
@@ -76,41 +75,32 @@ func wantsColor(stdout io.Writer) bool {
 // encryptPaths is the way back: it reads plain paths from stdin and writes cipher paths to
 // stdout. It returns the exit status.
 func encryptPaths(c config, stdin io.Reader, stdout io.Writer, m messages) int {
-	debug.SetMemoryLimit(math.MaxInt64) // a batch of paths may need more than the filter
-	status := exitOK
-	o := encrypt.Options{PathsOnly: c.hideMeta, Fail: func(path string, why error) {
-		m.error(path+": "+why.Error(), "")
-		status = max(status, exitEncrypted)
-	}}
-	if c.plain != "" {
-		o.Plain, _ = filepath.Abs(c.plain) // without it, absolute paths are not understood
-	}
 	client := ctlsock.New(c.sock, c.timeout, m.warning)
 	defer client.Close()
+	e := encrypt.Encrypter{Mount: c.mount, Plain: c.plain, PathsOnly: c.hideMeta}
 	if !c.indexOnly {
-		files, _ := connect(c, client, m)
-		o.Names, o.Plain = client, cmp.Or(o.Plain, files.View().Plain)
-		o.NoIVs = files.Exists(".") && files.View().Deterministic
-		if o.Sub = files.View().Sub; o.Sub != "" {
-			o.PlainSub, _ = client.Decrypt(o.Sub)
-			if back, _ := client.Encrypt(o.PlainSub); back != o.Sub {
-				m.error("the plain path of MOUNT is not known", "give the root of the view, and paths from there")
-				return exitFailed
-			}
-		}
+		e.Files, _ = connect(c, client, m)
+		e.Names = client
 	}
 	indexed := true
 	if c.mapFile != "" {
-		o.Index = func(visit func(cipher, plain []byte)) {
+		e.Index = func(visit func(cipher, plain []byte)) {
 			indexed = index.Read(c.mapFile, m.warning, visit) && indexed
 		}
 	}
-	if err := encrypt.Copy(stdout, stdin, o); err != nil {
+	e.Fail = func(path, why string) { m.error(strings.TrimPrefix(path+": "+why, ": "), "") }
+	found, all, err := e.Copy(stdout, stdin)
+	if c.verbose {
+		fmt.Fprintf(m.w, "%s: %d of %s found\n", program, found, count(int64(all), "path"))
+	}
+	switch {
+	case err != nil:
 		m.error(err.Error(), "")
 		return exitFailed
-	}
-	if !indexed {
+	case !indexed:
 		return exitFailed
+	case found < all:
+		return exitEncrypted
 	}
-	return status
+	return exitOK
 }

@@ -1,8 +1,5 @@
-// Package encrypt is the way back: plain paths in, one a line, and cipher paths out.
-//
-// A plain path is written as decode prints it, as a person types it, or from the root of
-// the file system. A path that cannot be encrypted is reported, and the rest goes on.
-// Memory is bounded by the paths asked for, however many these are.
+// Package encrypt is the way back: plain paths in, one a line, and cipher paths out. A path
+// that cannot be encrypted is reported, and the rest goes on. Memory is bounded.
 package encrypt
 
 import (
@@ -10,219 +7,308 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"hash/maphash"
 	"io"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"gocryptfs-rsync-pretty/decode/escape"
 	"gocryptfs-rsync-pretty/decode/scan"
 )
 
 const (
-	// maxLine bounds a line of the input, in bytes: a path of PATH_MAX, escaped, and more.
-	maxLine = 32 << 10
+	maxLine  = 32 << 10 // of a line, in bytes: a path of PATH_MAX, escaped, and more
+	maxPaths = 1 << 17  // of a batch, for which the index is read once
+	maxBytes = 8 << 20  // of a batch
+	maxLines = 1 << 19  // of the output, remembered
 
-	// maxPaths and maxBytes bound a batch of paths, for which the index is read once, and in
-	// which no line is written twice. It takes some 100 MB, or as little as it has paths.
-	maxPaths = 1 << 18
-	maxBytes = 32 << 20
+	conf, reverseConf = "gocryptfs.conf", ".gocryptfs.reverse.conf"
+
+	outside   = "not below MOUNT"
+	unknown   = "unknown to the index and to gocryptfs"
+	unindexed = "unknown to the index; without MOUNT, leave out what stands above the root of the view"
 )
 
-// Names encrypts plain paths. See ctlsock.Client.
-type Names interface {
-	PrepareEncrypt(plain string) bool
-	Encrypt(plain string) (cipher string, ok bool)
+// An Encrypter encrypts plain paths. Its exported fields may be empty, except Fail.
+type Encrypter struct {
+	Names interface { // a ctlsock.Client
+		PrepareEncrypt(plain string) bool
+		Encrypt(plain string) (cipher string, ok bool)
+		Decrypt(cipher string) (plain string, ok bool)
+	}
+	Files interface { // the tree.Tree of MOUNT
+		View() View
+		Exists(cipher string) bool
+	}
+	Mount, Plain string                                 // MOUNT and -plain, as they were given
+	Index        func(visit func(cipher, plain []byte)) // gives all its lines, the newest last
+	PathsOnly    bool                                   // write the paths alone, one for each line
+	Fail         func(path, why string)                 // is told each path that cannot be encrypted
+
+	view    View
+	sub     string            // the plain path of MOUNT
+	noIVs   bool              // MOUNT is known to be a view without gocryptfs.diriv
+	bases   []base            // what a path may begin with
+	indexed map[string]string // the plain paths of a batch, and what the index has of them
+	written map[uint64]bool   // hashes of lines
+	seed    maphash.Seed
 }
 
-// Options configures Copy. All paths are from the root of the view.
-type Options struct {
-	Names Names // asked first; may be nil
+// A View is what is known of the view. See decode.View.
+type View = struct {
+	Sub, Plain             string
+	Reverse, Deterministic bool
+}
 
-	// Index calls visit with the paths of each line, the newest last. It has names that
-	// are gone, or are not UTF-8. It may be nil.
-	Index func(visit func(cipher, plain []byte))
+// A base is a directory of this machine, and its plain path.
+type base struct{ dir, plain string }
 
-	Plain         string // the plain directory; absolute paths may lie below it
-	Sub, PlainSub string // paths of MOUNT, which other paths are relative to
-	PathsOnly     bool   // write the paths alone, one for each line
-	NoIVs         bool   // directories have no gocryptfs.diriv
-
-	// Fail is called with each path that cannot be encrypted, and the reason.
-	Fail func(path string, why error)
+// A request is a line of the input.
+type request struct {
+	line  string
+	paths []string // it means the first of them that exists; if none does, the first
+	why   string   // if none does, what is wrong with the line
 }
 
 // Copy reads plain paths from src until it ends, and writes to dst what it takes to read
 // them elsewhere, for rsync --files-from: the configuration, the IV of each directory
-// above, the file of a long name, and the path. It returns the first error of reading or
-// writing.
-func Copy(dst io.Writer, src io.Reader, o Options) error {
+// above, the file of a long name, and the path; each line once. It returns the number of
+// paths, of those that were found, and the first error of reading or writing.
+func (e *Encrypter) Copy(dst io.Writer, src io.Reader) (found, all int, err error) {
+	e.written, e.seed = map[uint64]bool{}, maphash.MakeSeed()
+	if !e.lookAtMount() {
+		return 0, 0, errors.New("the plain path of MOUNT is not known; give the root of the view")
+	}
 	in, out := bufio.NewReaderSize(src, maxLine), bufio.NewWriter(dst)
-	var err error
+	if mark, _ := in.Peek(3); string(mark) == "\ufeff" {
+		in.Discard(len(mark))
+	}
 	for err == nil {
 		var batch []request
-		batch, err = o.read(in)
-		o.fromNames(batch)
-		o.fromIndex(batch)
-		o.write(out, batch)
+		batch, err = e.read(in)
+		if e.Index != nil && len(e.indexed) > 0 {
+			e.Index(e.remember)
+		}
+		found, all = found+e.write(out, batch), all+len(batch)
 		err = cmp.Or(out.Flush(), err)
 	}
 	if err == io.EOF {
-		return nil
+		err = nil
 	}
-	return err
+	return found, all, err
 }
 
-// A request is a line of the input. cipher is empty if it is not known.
-type request struct {
-	line, plain, cipher string
-	why                 error
+// lookAtMount finds out where paths begin. It returns false if the plain path of MOUNT is not
+// known.
+func (e *Encrypter) lookAtMount() (ok bool) {
+	if e.add(e.Plain, ""); e.Files == nil {
+		return true
+	}
+	e.view = e.Files.View()
+	if sub := e.view.Sub; sub != "" {
+		e.sub, _ = e.Names.Decrypt(sub)
+		if back, _ := e.Names.Encrypt(e.sub); back != sub {
+			return false
+		}
+	}
+	e.add(e.view.Plain, "")
+	if e.Files.Exists(".") { // otherwise it may take forever to look at it
+		e.noIVs = e.view.Deterministic && (e.view.Reverse || e.view.Plain != "")
+		e.add(e.Mount, e.sub)
+		if root, ok := strings.CutSuffix(e.bases[len(e.bases)-1].dir, "/"+e.view.Sub); ok {
+			e.add(root, "")
+			e.add(root+"/"+e.sub, e.sub)
+		}
+	}
+	return true
 }
 
-var errOutside = errors.New("not below MOUNT")
+// add adds a base, as it is spelled and as it is resolved.
+func (e *Encrypter) add(dir, plain string) {
+	if at, err := filepath.Abs(dir); dir != "" && err == nil {
+		resolved, _ := filepath.EvalSymlinks(at)
+		e.bases = append(e.bases, base{at, plain}, base{cmp.Or(resolved, at), plain})
+	}
+}
 
-// read returns the next batch of requests.
-func (o *Options) read(in *bufio.Reader) (batch []request, err error) {
+// read returns the next batch. If reading fails, a line that was cut is not part of it.
+func (e *Encrypter) read(in *bufio.Reader) (batch []request, err error) {
+	e.indexed = map[string]string{}
 	for size := 0; err == nil && len(batch) < maxPaths && size < maxBytes; {
 		var text []byte
-		if text, err = in.ReadSlice('\n'); len(text) == 0 {
+		text, err = in.ReadSlice('\n')
+		r := request{line: string(bytes.TrimRight(text, "\r\n"))}
+		if err == bufio.ErrBufferFull {
+			r.line, r.why = r.line[:80], "line too long"
+		} else {
+			r.paths, r.why = e.meanings(escape.Undo([]byte(r.line)))
+		}
+		for err == bufio.ErrBufferFull {
+			_, err = in.ReadSlice('\n')
+		}
+		if err != nil && (err != io.EOF || len(text) == 0) {
 			break
 		}
-		size += len(text)
-		r := request{line: string(bytes.TrimSuffix(text, []byte("\n")))}
-		if err == bufio.ErrBufferFull {
-			r.line, r.why = r.line[:80], errors.New("line too long")
-			for err == bufio.ErrBufferFull {
-				_, err = in.ReadSlice('\n')
-			}
-		} else {
-			r.plain, r.why = o.plainPath(r.line)
+		for _, plain := range r.paths {
+			e.indexed[plain] = ""
 		}
-		batch = append(batch, r)
+		batch, size = append(batch, r), size+len(text)
 	}
 	return batch, err
 }
 
-// plainPath returns the path that a line stands for.
-func (o *Options) plainPath(line string) (plain string, err error) {
-	typed := escape.Undo([]byte(line))
+// meanings returns the plain paths that a typed path may mean, and what is wrong with it if
+// none of them exists.
+func (e *Encrypter) meanings(typed string) (paths []string, why string) {
 	switch {
 	case typed == "":
-		return "", errors.New("empty line")
+		return nil, "empty line"
 	case strings.Contains(typed, "\x00"):
-		return "", errors.New("a path has no NUL")
+		return nil, "path contains a NUL byte"
 	case slices.Contains(strings.Split(typed, "/"), ".."):
-		return "", errors.New("`..` does not stand in a path")
+		return nil, "path contains `..`"
 	}
-	clean := path.Clean("/" + typed)[1:]
-	plain, ok := below(clean, strings.Trim(o.Plain, "/"))
-	if !ok || o.Plain == "" || typed[0] != '/' {
-		plain = path.Join(o.PlainSub, clean)
-	}
-	if _, ok := below(plain, o.PlainSub); !ok {
-		return "", errOutside
-	}
-	return plain, nil
-}
-
-// below returns what a path has below the directory dir. The root is "".
-func below(path, dir string) (rest string, ok bool) {
-	if dir == "" {
-		return path, true
-	}
-	rest, ok = strings.CutPrefix(path+"/", dir+"/")
-	return strings.TrimSuffix(rest, "/"), ok
-}
-
-// fromNames asks for the cipher paths, several at the same time.
-func (o *Options) fromNames(batch []request) {
-	if o.Names == nil {
-		return
-	}
-	var asked []*request
-	for i, r := range batch {
-		if r.plain != "" && utf8.ValidString(r.plain) {
-			asked = append(asked, &batch[i])
+	add := func(dir, rest string) {
+		plain := path.Join("/", dir, rest)[1:]
+		if _, inside := below(plain, e.sub); inside && !slices.Contains(paths, plain) {
+			paths = append(paths, plain)
 		}
 	}
-	prepared := 0
-	for _, r := range asked {
-		for prepared < len(asked) && o.Names.PrepareEncrypt(asked[prepared].plain) {
-			prepared++
-		}
-		r.cipher, _ = o.Names.Encrypt(r.plain)
-	}
-}
-
-// fromIndex sets the cipher paths that are not known yet, if the index has them. The newest
-// line is the best: in forward mode, a directory that was made anew has another cipher path.
-func (o *Options) fromIndex(batch []request) {
-	found := map[string]string{}
-	for _, r := range batch {
-		if r.cipher == "" && r.plain != "" {
-			found[r.plain] = ""
-		}
-	}
-	if o.Index == nil || len(found) == 0 {
-		return
-	}
-	o.Index(func(cipher, plain []byte) {
-		if bytes.Contains(plain, []byte(`\#`)) {
-			plain = []byte(escape.Undo(plain))
-		}
-		for len(cipher) > 0 {
-			if c, asked := found[string(plain)]; asked && c != string(cipher) {
-				found[string(plain)] = string(cipher)
+	at := path.Clean("/" + typed)
+	if typed[0] != '/' {
+		add(e.sub, at)
+		for _, b := range e.bases {
+			if rest, ok := below(at, "/"+path.Base(b.dir)); ok {
+				add(b.plain, rest)
 			}
-			cipher = cipher[:max(0, bytes.LastIndexByte(cipher, '/'))]
-			plain = plain[:max(0, bytes.LastIndexByte(plain, '/'))]
 		}
-	})
-	for i, r := range batch {
-		batch[i].cipher = cmp.Or(r.cipher, found[r.plain])
+		return paths, ""
 	}
-}
-
-// write writes the answers.
-func (o *Options) write(out *bufio.Writer, batch []request) {
-	written := map[string]bool{}
-	for _, r := range batch {
-		path, ok := below(r.cipher, o.Sub)
-		switch {
-		case r.why != nil:
-		case r.cipher == "" && r.plain != "":
-			r.why = errors.New("neither in an index nor known to gocryptfs")
-		case strings.ContainsFunc(path, unicode.IsControl):
-			r.why = errors.New("its encrypted name has control characters") // of -plaintextnames
-		case !ok:
-			r.why = errOutside // a directory that had the same name
-		}
-		if r.why != nil {
-			o.Fail(escape.Undo([]byte(r.line)), r.why)
+	for i := 0; i <= len(at) && paths == nil; i++ {
+		if i < len(at) && at[i] != '/' {
 			continue
 		}
-		for _, line := range o.lines(path) {
-			if !written[line] || o.PathsOnly {
-				written[line] = true
-				out.WriteString(line + "\n")
+		dir, _ := filepath.EvalSymlinks("/" + at[:i]) // it may be another name of a base
+		for _, b := range e.bases {
+			if rest, ok := below(path.Join(dir, at[i:]), strings.TrimSuffix(b.dir, "/")); ok && dir != "" {
+				add(b.plain, rest)
+				why = outside
 			}
 		}
 	}
+	if paths != nil {
+		return paths, ""
+	}
+	top, _, _ := strings.Cut(at[1:], "/")
+	if _, err := os.Lstat("/" + top); err == nil && e.Files != nil {
+		why = outside // it is a path of this machine
+	}
+	add(e.sub, at)
+	return paths, why
 }
 
-// lines returns what it takes to read the names of path, and path.
-func (o *Options) lines(path string) (lines []string) {
-	if o.PathsOnly {
+// remember takes a line of the index. The newest one is the best: in forward mode, a
+// directory that was made anew has another cipher path.
+func (e *Encrypter) remember(cipher, plain []byte) {
+	plain = []byte(escape.Undo(plain))
+	for len(cipher) > 0 {
+		if c, asked := e.indexed[string(plain)]; asked && c != string(cipher) {
+			e.indexed[string(plain)] = string(cipher)
+		}
+		cipher = cipher[:max(0, bytes.LastIndexByte(cipher, '/'))]
+		plain = plain[:max(0, bytes.LastIndexByte(plain, '/'))]
+	}
+}
+
+// write writes the answers. gocryptfs is asked for several of them at the same time.
+func (e *Encrypter) write(out *bufio.Writer, batch []request) (found int) {
+	full := func(plain string) bool { return e.Names == nil || !e.Names.PrepareEncrypt(plain) }
+	ahead := batch
+	for _, r := range batch {
+		for len(ahead) > 0 && !slices.ContainsFunc(ahead[0].paths, full) {
+			ahead = ahead[1:]
+		}
+		lines, why := e.answer(r)
+		if why != "" {
+			e.Fail(escape.Undo([]byte(r.line)), why)
+			continue
+		}
+		found++
+		for _, line := range lines {
+			hash := maphash.String(e.seed, line)
+			if !e.written[hash] || e.PathsOnly {
+				out.WriteString(line + "\n")
+			}
+			if e.written[hash] = true; len(e.written) > maxLines {
+				clear(e.written)
+			}
+		}
+	}
+	return found
+}
+
+// answer returns what is to be written for a request, or why that is not known.
+func (e *Encrypter) answer(r request) (lines []string, why string) {
+	plain, cipher, exists := "", "", false
+	for i := 0; i < len(r.paths) && !exists; i++ {
+		p := r.paths[i]
+		var c string
+		c, exists = e.find(p, len(r.paths) > 1 || r.why != "")
+		if exists || i == 0 {
+			plain, cipher = p, c
+		}
+	}
+	path, inside := below(cipher, e.view.Sub)
+	switch {
+	case !exists && r.why != "":
+		return nil, r.why
+	case !exists && cipher == "" && e.Files == nil:
+		return nil, unindexed
+	case !exists && cipher == "":
+		return nil, unknown
+	case !inside: // a directory that had the same name
+		return nil, outside
+	case strings.ContainsAny(path, "\n\r"): // of -plaintextnames
+		return nil, "its encrypted name has a line end"
+	}
+	return e.lines(path, plain == cipher || cipher == conf), ""
+}
+
+// find returns the cipher path of a plain path: that of gocryptfs if the view has it now,
+// otherwise that of the index, otherwise that of gocryptfs. exists reports whether it is one
+// of the first two; unless sure is set, it may be false all the same.
+func (e *Encrypter) find(plain string, sure bool) (cipher string, exists bool) {
+	known := e.indexed[plain]
+	if e.Names != nil {
+		cipher, _ = e.Names.Encrypt(plain)
+	}
+	sure = sure || known != "" || plain == reverseConf
+	if sure && cipher != known && cipher != "" && e.Files.Exists(cipher) {
+		known = cipher
+	}
+	if plain == reverseConf && (known == "" || e.view.Reverse) {
+		known = conf
+	}
+	return cmp.Or(known, cipher), known != "" || plain == ""
+}
+
+// lines returns what it takes to read the names of a cipher path, and the path.
+func (e *Encrypter) lines(path string, plaintext bool) (lines []string) {
+	if e.PathsOnly {
 		return []string{cmp.Or(path, ".")}
 	}
-	if o.Sub == "" {
-		lines = append(lines, "gocryptfs.conf")
+	if e.view.Sub == "" {
+		lines = []string{conf}
 	}
 	dir := ""
 	for name := range strings.SplitSeq(path, "/") {
-		if !o.NoIVs && path != "" {
+		if plaintext || path == "" {
+			break
+		}
+		if !e.noIVs {
 			lines = append(lines, dir+"gocryptfs.diriv")
 		}
 		if strings.HasPrefix(name, scan.LongPrefix) && scan.IsEncrypted([]byte(name)) {
@@ -230,5 +316,16 @@ func (o *Options) lines(path string) (lines []string) {
 		}
 		dir += name + "/"
 	}
+	if strings.HasPrefix(path, "#") || strings.HasPrefix(path, ";") { // a comment to rsync
+		path = "./" + path
+	}
 	return append(lines, cmp.Or(path, "."))
+}
+
+// below returns what a path has below the directory dir. The root is "".
+func below(path, dir string) (rest string, ok bool) {
+	if dir == "" || path == dir {
+		return path[len(dir):], true
+	}
+	return strings.CutPrefix(path, dir+"/")
 }

@@ -3,6 +3,7 @@ package encrypt
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"io"
 	"os"
 	"path"
 	"slices"
@@ -61,7 +62,8 @@ func (s shape) cipher(plain string) (cipher string) {
 // A fileSystem has files, given by their plain paths, and is their gocryptfs.
 type fileSystem struct {
 	shape
-	exist, indexed []string
+	exist, indexed     []string
+	root, mount, plain string // directories
 }
 
 // newFileSystem returns the one of testdata/files.txt.
@@ -71,13 +73,36 @@ func newFileSystem(t *testing.T, s shape) *fileSystem {
 		all[i] = unquote(t, file)
 	}
 	gone := slices.Index(all, "gone:")
-	fs := &fileSystem{shape: s, exist: all[:gone], indexed: slices.Delete(all, gone, gone+1)}
+	fs := &fileSystem{shape: s, exist: slices.Clone(all[:gone]), indexed: slices.Delete(all, gone, gone+1)}
 	for _, file := range fs.exist {
 		for dir := path.Dir(file); dir != "."; dir = path.Dir(dir) {
 			fs.exist = append(fs.exist, dir)
 		}
 	}
+	// Typed absolute paths have links of these names.
+	fs.root = t.TempDir()
+	fs.mount, fs.plain = path.Join(fs.root, "view", fs.cipher(s.inside)), path.Join(fs.root, "Documents")
+	for _, dir := range []string{fs.mount, fs.plain, fs.root + "/elsewhere"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	os.Symlink("view", fs.root+"/mount link")
+	os.Symlink(".", fs.root+"/up")
+	os.Symlink("Documents", fs.root+"/link")
 	return fs
+}
+
+func (fs *fileSystem) View() View {
+	return View{Sub: fs.cipher(fs.inside), Plain: fs.plain, Reverse: !fs.forward, Deterministic: fs.deterministic}
+}
+
+func (fs *fileSystem) Exists(cipher string) bool {
+	return cipher == "." || slices.ContainsFunc(fs.exist, func(plain string) bool { return fs.cipher(plain) == cipher })
+}
+
+func (fs *fileSystem) Decrypt(cipher string) (plain string, ok bool) {
+	return fs.inside, cipher == fs.cipher(fs.inside)
 }
 
 func (fs *fileSystem) PrepareEncrypt(string) bool { return true }
@@ -101,29 +126,35 @@ func (fs *fileSystem) index(visit func(cipher, plain []byte)) {
 }
 
 // needed returns what it takes to read a path elsewhere, with or without the IVs.
-func (fs *fileSystem) needed(plain string, ivs bool) string {
-	cipher := fs.cipher(plain)
-	sub := fs.cipher(fs.inside)
-	var list []string
+func (fs *fileSystem) needed(plain string, ivs bool) (text string) {
+	sub, names := fs.cipher(fs.inside), strings.Split(fs.cipher(plain), "/")
 	if sub == "" {
-		list = append(list, "gocryptfs.conf")
+		text = "gocryptfs.conf\n"
 	}
-	for dir, rest := sub, strings.TrimPrefix(strings.TrimPrefix(cipher, sub), "/"); rest != ""; {
-		var name string
-		name, rest, _ = strings.Cut(rest, "/")
+	switch plain {
+	case "gocryptfs.conf":
+		return text
+	case ".":
+		return text + ".\n"
+	}
+	below := 0
+	if sub != "" {
+		below = 1
+	}
+	names = names[below:]
+	for i, name := range names {
+		dir := strings.Join(names[:i+1], "/")
 		if ivs {
-			list = append(list, path.Join(dir, "gocryptfs.diriv"))
+			text += path.Join(path.Dir(dir), "gocryptfs.diriv") + "\n"
 		}
 		if strings.HasPrefix(name, "gocryptfs.longname.") && !fs.plaintext {
-			list = append(list, path.Join(dir, name)+".name")
+			text += dir + ".name\n"
 		}
-		dir = path.Join(dir, name)
 	}
-	for i := range list {
-		list[i] = strings.TrimPrefix(list[i], sub+"/")
+	if last := strings.Join(names, "/"); strings.HasPrefix(last, "#") || strings.HasPrefix(last, ";") {
+		return text + "./" + last + "\n"
 	}
-	list = append(list, strings.TrimPrefix(strings.TrimPrefix(cipher, sub), "/"))
-	return strings.Join(list, "\n") + "\n"
+	return text + strings.Join(names, "/") + "\n"
 }
 
 // lines returns the lines of a file, without comments.
@@ -150,16 +181,16 @@ func unquote(t *testing.T, text string) string {
 }
 
 // run returns the output for an input, and the messages.
-func (fs *fileSystem) run(input string, names, index, pathsOnly bool) (out, said string) {
-	o := Options{PathsOnly: pathsOnly, Fail: func(path string, why error) { said += path + ": " + why.Error() + "\n" }}
+func (fs *fileSystem) run(t *testing.T, input io.Reader, names, index, pathsOnly bool) (out, said string) {
+	e := Encrypter{PathsOnly: pathsOnly, Fail: func(path, why string) { said += path + ": " + why + "\n" }}
 	if names {
-		o.Names, o.NoIVs, o.Sub, o.PlainSub = fs, fs.deterministic, fs.cipher(fs.inside), fs.inside
+		e.Names, e.Files, e.Mount = fs, fs, fs.mount
 	}
 	if index {
-		o.Index = fs.index
+		e.Index = fs.index
 	}
 	var b strings.Builder
-	if err := Copy(&b, strings.NewReader(input), o); err != nil {
+	if _, _, err := e.Copy(&b, input); err != nil {
 		said += err.Error()
 	}
 	return b.String(), said
@@ -177,7 +208,7 @@ func TestRows(t *testing.T) {
 		}
 		for _, row := range rows {
 			columns := strings.Split(row, "\t")
-			typed, want := unquote(t, columns[0]), unquote(t, columns[len(columns)-1])
+			typed, want := strings.ReplaceAll(unquote(t, columns[0]), "ROOT", fs.root), unquote(t, columns[len(columns)-1])
 			if s.inside == "" && !s.plaintext {
 				fs.check(t, "index", typed, want, false, true)
 			}
@@ -190,7 +221,7 @@ func TestRows(t *testing.T) {
 
 func (fs *fileSystem) check(t *testing.T, source, typed, want string, names, index bool) {
 	t.Helper()
-	out, said := fs.run(typed+"\n", names, index, false)
+	out, said := fs.run(t, strings.NewReader(typed+"\n"), names, index, false)
 	if message, fails := strings.CutPrefix(want, "! "); fails {
 		if out != "" || !strings.Contains(said, message) {
 			t.Errorf("%s, %s: %q: got %q and the message %q, want %q", fs.name, source, typed, out, said, message)
@@ -204,7 +235,7 @@ func (fs *fileSystem) check(t *testing.T, source, typed, want string, names, ind
 func TestLineEnd(t *testing.T) {
 	for _, s := range shapes {
 		fs := newFileSystem(t, s)
-		out, said := fs.run("new\\#012line\n", true, false, true)
+		out, said := fs.run(t, strings.NewReader("new\\#012line\n"), true, false, true)
 		if s.inside != "" {
 			continue
 		}
