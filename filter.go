@@ -20,7 +20,7 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	start := time.Now()
 	o := decode.Options{
 		Timeout:  c.timeout,
-		Color:    c.color == "always" || c.color == "auto" && wantsColor(stdout),
+		Color:    c.color == "always" || c.color != "never" && wantsColor(stdout),
 		HideMeta: c.hideMeta,
 		Report:   c.verbose,
 	}

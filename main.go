@@ -31,8 +31,9 @@ const (
 )
 
 const (
-	usageLine = "rsync ... 2>&1 | " + program + " CTLSOCK MOUNT"
-	seeHelp   = "usage: " + usageLine + "; see -help"
+	usageLine   = "rsync ... 2>&1 | " + program + " CTLSOCK MOUNT"
+	encryptLine = program + " -encrypt-paths CTLSOCK MOUNT < plain-paths"
+	seeHelp     = "usage: " + usageLine + "; see -help"
 )
 
 const usage = `usage: rsync ... 2>&1 |
@@ -121,20 +122,21 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		info, _ := debug.ReadBuildInfo()
 		return m.print(stdout, program+" "+versionString(version, info)+"\n")
 	}
+	way, line := filter, usageLine
 	if c.encrypt {
-		return encryptPaths(c, stdin, stdout, m)
+		way, line = encryptPaths, encryptLine
 	}
 	if isTerminal(stdin) {
-		m.hint("reading from the terminal; usage: " + usageLine)
+		m.hint("reading from the terminal; usage: " + line)
 	}
-	return filter(c, stdin, stdout, m)
+	return way(c, stdin, stdout, m)
 }
 
 // newFlags returns the flags, which set c.
 func newFlags(c *config) *flag.FlagSet {
 	flags := flag.NewFlagSet(program, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&c.color, "color", "auto", "")
+	flags.StringVar(&c.color, "color", "", "") // auto
 	flags.BoolVar(&c.encrypt, "encrypt-paths", false, "")
 	flags.BoolVar(&c.hideMeta, "hide-meta", false, "")
 	flags.StringVar(&c.mapFile, "map", "", "")
@@ -172,8 +174,10 @@ func parse(args []string) (c config, err error) {
 	case c.version:
 	case c.timeout <= 0:
 		err = fmt.Errorf("-timeout is a duration such as 500ms, 10s or 1m, not %q", c.wait)
-	case c.color != "auto" && c.color != "always" && c.color != "never":
+	case c.color != "" && c.color != "auto" && c.color != "always" && c.color != "never":
 		err = fmt.Errorf("-color is auto, always or never, not %q", c.color)
+	case c.color != "" && c.encrypt:
+		err = errors.New("-color does not go with -encrypt-paths")
 	case empty(flags) != "":
 		err = errors.New("the value of " + empty(flags) + " is empty")
 	case n == 2:
