@@ -7,7 +7,8 @@ set -euo pipefail
 name=gocryptfs-rsync-pretty
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export SOURCE_DATE_EPOCH=1700000000
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export SOURCE_DATE_EPOCH
 
 make -s dist DIST="$work/one" VERSION=v1.2.3
 mkdir "$work/elsewhere"

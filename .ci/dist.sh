@@ -21,12 +21,12 @@ export PKGVERSION=${version#v}
 # The changelog of the packages, from CHANGELOG.md: an entry for each release, below one for a
 # version that is none.
 {
-	grep -qF "## [$PKGVERSION] - " CHANGELOG.md || echo "$PKGVERSION $(date -u -d "@$SOURCE_DATE_EPOCH" +%F)"
-	sed -n 's/^## \[\([0-9].*\)\] - \(.*\)/\1 \2/p' CHANGELOG.md
-} | while read -r release day; do
+	grep -qF "## [$PKGVERSION] - " CHANGELOG.md || echo "$PKGVERSION $(date -u -d "@$SOURCE_DATE_EPOCH" +%FT%TZ)"
+	sed -n 's/^## \[\([0-9].*\)\] - \(.*\)/\1 \2T00:00:00Z/p' CHANGELOG.md
+} | while read -r release date; do
 	cat <<-END
 		- semver: $release-1
-		  date: ${day}T00:00:00Z
+		  date: $date
 		  packager: $(sed -n 's/^maintainer: //p' .ci/nfpm.yaml)
 		  deb: {urgency: low, distributions: [unstable]}
 		  changes: [{note: "$release; changelog.gz lists the changes."}]
