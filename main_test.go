@@ -187,7 +187,7 @@ func TestFlagsAreDocumented(t *testing.T) {
 		"help":            {usage, `(?m)(?:^  |, )(-[a-z-]+)`, nil},
 		"manual":          {manual, `(?m)^\.It Fl ([a-z-]+(?: , [a-z-]+)*)`, nil},
 		"manual synopsis": {synopsis, `(?m)^(?:\.Op Fl|\.Fl) ([a-z-]+(?: \| [a-z-]+)*)`, []string{"-help"}},
-		"README":          {readme, "(?m)^\\| `(-[a-z-]+)", []string{"-h", "-help", "-version"}},
+		"README":          {readme, "(?m)^- `(-[a-z-]+)", []string{"-h", "-help", "-version"}},
 	} {
 		got := slices.Clone(doc.without)
 		for _, m := range regexp.MustCompile(doc.form).FindAllStringSubmatch(doc.text, -1) {

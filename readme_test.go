@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,117 +15,134 @@ import (
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
-// TestReadme runs the examples of README, as a reader would who has files in ~/Documents, a
-// password, and a backup host, which is the same machine here.
+// TestReadme runs each example of README and of the manual, as a reader would who has files in
+// ~/Documents, a password, and a backup host, which is the same machine here.
 func TestReadme(t *testing.T) {
-	need(t, "fuse", "rsync", "bash", "gocryptfs", "fusermount", "flock")
-	text := read(t, "README.md")
-	// There is neither on macOS (bash 3.2, openrsync, the tools of BSD).
+	need(t, "fuse", "rsync", "bash", "gocryptfs", "gocryptfs-xray", "fusermount", "flock")
+	testText(t, read(t, "README.md"))
+	get := examples(t)
+	t.Run("script", func(t *testing.T) { testBackups(t, get) })
+	for _, shell := range []string{"bash", "dash", "zsh"} {
+		t.Run(shell, func(t *testing.T) {
+			need(t, shell, "sshfs")
+			old := testPrompt(t, shell, get)
+			testLostLaptop(t, shell, old, get)
+		})
+	}
+}
+
+// testText checks that README is short, narrow, and runs where there is no GNU: on macOS with
+// bash 3.2, openrsync and the tools of BSD.
+func testText(t *testing.T, text string) {
+	if lines, words := strings.Count(text, "\n"), len(strings.Fields(text)); lines > 210 || words > 1500 {
+		t.Errorf("%d lines, %d words", lines, words)
+	}
+	if wide := regexp.MustCompile(`(?m)^[^!\n].{79,}$`).FindString(text); wide != "" {
+		t.Errorf("wider than 79 columns: %s", wide)
+	}
 	gnu := regexp.MustCompile(`missing-args|\b(touch|date) -d|sed -i|-printf|readlink -f|stat -c|mktemp -[^d]|declare -A|\$\{\w+,,`)
 	if other := gnu.FindString(text); other != "" {
 		t.Errorf("%s does not work everywhere", other)
 	}
-	r := newHome(t, "") // the backup host has the same home
-	for _, path := range []string{"Straße.txt", "taxes 2025/taxes.pdf", longTaxes, quoted} {
-		r.write(t, "Documents/"+path, "content of "+path)
-	}
-	if out := r.sh("sh", "gocryptfs -q -init -reverse -scryptn 10 -passfile ~/.backup-password ~/Documents"); out.status != 0 {
-		t.Fatal(out)
-	}
-	scripts, lines := examples(text, "```bash\n(.*?)```"), examples(text, "```sh\n(.*?)```")
-	if len(scripts) != 1 || len(lines) != 7 {
-		t.Fatalf("%d scripts, %d examples for a prompt", len(scripts), len(lines))
-	}
-	backup := strings.ReplaceAll(scripts[0], "/usr/local/bin", r.home+"/local bin")
-	_, cron, _ := strings.Cut(text, "    0 3 * * * ")
-	cron, _, _ = strings.Cut(cron, "\n")
-	cron = "PATH=$HOME/bin:/usr/bin:/bin\n" + cron
+}
 
-	t.Run("script", func(t *testing.T) {
-		r.write(t, "bin/backup", backup)
-		out := r.sh("sh", cron)
-		log := read(t, r.home+"/backup.log")
-		has(t, log, "Straße.txt", "taxes 2025/taxes.pdf", longTaxes)
-		if out.status != 0 || out.out != "" || strings.Contains(log, "gocryptfs.") {
-			t.Errorf("housekeeping files in the log, or an error: %v\n%s", out, log)
+// examples returns a function for the example of a name, in README or in the manual. Each one
+// has to be asked for before the test ends.
+func examples(t *testing.T) (get func(name string) string) {
+	t.Helper()
+	all, left := map[string]string{}, map[string]bool{}
+	for file, form := range map[string]string{
+		"README.md":    "```(?:ba)?sh ([\\w-]+)\n(.*?)```",
+		program + ".1": `\.\\" ([\w-]+)\n\.Bd [^\n]*\n(.*?)\n\.Ed`,
+	} {
+		for _, m := range regexp.MustCompile("(?s)"+form).FindAllStringSubmatch(read(t, file), -1) {
+			all[m[1]], left[m[1]] = strings.ReplaceAll(m[2], `\e`, `\`), true
 		}
-		r.write(t, "Documents/new.txt", "new")
-		r.sh("sh", cron)
-		night := strings.TrimPrefix(read(t, r.home+"/backup.log"), log)
-		if date := regexp.MustCompile(`^\w.* 20\d\d\n`); !date.MatchString(log) || !date.MatchString(night) {
-			t.Errorf("no date in front of\n%s%s", log, night)
-		}
-		if !strings.Contains(night, "+ new.txt\n") || strings.Contains(night, "taxes.pdf") {
-			t.Errorf("not only the new file:\n%s", night)
+	}
+	t.Cleanup(func() {
+		if run := flag.Lookup("test.run").Value.String(); len(left) > 0 && !strings.Contains(run, "/") && !t.Failed() {
+			t.Errorf("not run: %v", left)
 		}
 	})
-	t.Run("SIGTERM", func(t *testing.T) { r.testSignal(t, backup, cron) })
+	return func(name string) string {
+		if delete(left, name); all[name] == "" {
+			t.Errorf("no example %q", name)
+		}
+		return all[name]
+	}
+}
+
+// testBackups runs the script of README: by cron, by hand, with whatever may go wrong.
+func testBackups(t *testing.T, get func(string) string) {
+	r := newHome(t, "")
+	r.documents()
+	r.sh("sh", "gocryptfs -q -init -reverse -scryptn 10 -passfile ~/.backup-password ~/Documents")
+	script := strings.ReplaceAll(get("script"), "/usr/local/bin", r.home+"/local bin")
+	backup := func(script string) result { // a run by hand
+		r.write("bin/backup", script)
+		return r.sh("sh", "~/bin/backup")
+	}
+	log := ""
+	cron := func(script string) (result, string) { // and what it adds to the log
+		r.write("bin/backup", script)
+		out := r.sh("sh", "PATH=$HOME/bin:/usr/bin:/bin\n"+strings.TrimPrefix(get("cron"), "0 3 * * * "))
+		before := log
+		log = read(t, r.home+"/backup.log")
+		return out, noSyslog.ReplaceAllString(strings.TrimPrefix(log, before), "")
+	}
+	for night, lines := range []string{ // with a new file in the second one
+		`(.*\n)*.* Straße.txt\n(.*\n)*.* taxes 2025/taxes.pdf\n`,
+		`(.*\+ \.names\.tsv\n|.*\+ new\.txt\n|.* \./\n)+$`,
+		`.* \.names\.tsv\n$`,
+		`$`,
+	} {
+		out, text := cron(script)
+		if ok := regexp.MustCompile(`^\w.* 20\d\d\n` + lines).MatchString(text); out.status != 0 || out.out != "" || !ok {
+			t.Errorf("night %d: %v, and in the log\n%s", night, out, text)
+		}
+		has(t, text)
+		if night == 0 {
+			r.write("Documents/new.txt", "new")
+		}
+	}
+	fails := strings.Replace(script, "=backuphost:documents", "=/dev/null/x", 1)
+	if mail, _ := cron(fails); !strings.Contains(mail.out, "rsync error") {
+		t.Errorf("no mail of a backup that failed: %v", mail)
+	}
+	t.Run("signal", func(t *testing.T) { r.testSignal(t, script, func(script string) { cron(script) }) })
 	t.Run("status", func(t *testing.T) {
 		want := r.sh("sh", "rsync -a Documents/ /dev/null/x").status
-		fails := strings.Replace(backup, "=backuphost:documents", "=/dev/null/x", 1)
-		before, _, _ := strings.Cut(fails, "&\nwait")
-		m := regexp.MustCompile("replace `&` and all that follows by `(.*)`").FindStringSubmatch(text)
-		both := strings.NewReplacer("~/names.tsv", "/dev/full", "date\n", "")
-		for script, status := range map[string]int{fails: want, both.Replace(fails): 1, both.Replace(before) + m[1]: want} {
-			if got := r.sh("bash", script); want < 2 || got.status != status {
+		both := strings.NewReplacer("-map ~/names.tsv", "-map /dev/full", "date\n", "").Replace(fails)
+		pipeline, _, _ := strings.Cut(both, "&\nwait")
+		for script, status := range map[string]int{fails: want, both: 1, pipeline + get("status"): want} {
+			if got := backup(script); want < 2 || got.status != status {
 				t.Errorf("%v, want status %d", got, status)
 			}
 		}
 	})
 	t.Run("password", func(t *testing.T) {
-		r.write(t, ".backup-password", "wrong\n")
-		if out := r.sh("bash", backup); out.status == 0 || !strings.Contains(out.out, "Password incorrect") {
-			t.Errorf("wrong: %v", out)
-		}
-		os.Remove(r.home + "/.backup-password")
-		if out := r.sh("bash", backup); out.status == 0 || !strings.Contains(out.out, ".backup-password: no such file") {
-			t.Errorf("none: %v", out)
-		}
-		r.write(t, ".backup-password", "secret\n")
-	})
-	t.Run("timemachine", func(t *testing.T) {
-		m := regexp.MustCompile("replace\n`(rsync .*)` by\n`(timemachine .*)`").FindStringSubmatch(text)
-		script := strings.NewReplacer(m[1], m[2], "=backuphost:documents", "=backuphost:machine").Replace(backup)
-		os.Mkdir(r.home+"/machine", 0o755)
-		has(t, r.sh("bash", script).out, "view/Straße.txt", "view/taxes 2025/taxes.pdf", "100%")
-	})
-	shells := []string{"bash", "dash", "zsh"}
-	for _, shell := range shells {
-		t.Run(shell, func(t *testing.T) {
-			need(t, shell)
-			r.testPrompt(t, shell, lines[0], lines[1], lines[2])
-		})
-	}
-	t.Run("lost laptop", func(t *testing.T) {
-		need(t, shells...)
-		lost := newHome(t, r.home)
-		lost.write(t, "names.tsv", read(t, r.home+"/names.tsv"))
-		for _, shell := range shells {
-			t.Run("everything "+shell, func(t *testing.T) { lost.testEverything(t, shell, lines[3], lines[4]) })
-		}
-		head, tail, _ := strings.Cut(lines[3], "sshfs -o ro backuphost:documents ~/fetched\n")
-		for i, path := range []string{"taxes 2025/taxes.pdf", "taxes 2025", longTaxes, quoted} {
-			for j, fetch := range lines[5:] {
-				fetch = head + strings.Replace(fetch, "taxes 2025/taxes.pdf", path, 1)
-				lost.testPath(t, shells[(i+j)%3], path, fetch, tail, lines[4])
-				if j == 1 {
-					lost.unmount(t, "view")
-				}
+		for name, message := range map[string]string{"wrong": "Password incorrect", "none": "no such file"} {
+			script := strings.Replace(script, ".backup-password", name, 1)
+			r.write("wrong", name)
+			if out := backup(script); out.status == 0 || !strings.Contains(out.out, message) {
+				t.Errorf("%s: %v", name, out)
 			}
 		}
-		lost.write(t, "old.log", read(t, r.home+"/rsync.log"))
-		manual := manualRestore(t)
-		for i, path := range []string{"taxes 2025/taxes.pdf", "taxes 2025"} {
-			fetch := strings.Replace(manual[1+i], `\.pdf$`, "^taxes.*pdf$", 1)
-			lost.testPath(t, shells[i], path, fetch, head+tail, lines[4])
-		}
 	})
-	t.Run("exclude", func(t *testing.T) {
-		exclude := strings.NewReplacer("big videos", "taxes 2025", ".iso", ".pdf", "/mnt/enc", "view", "documents", "others").Replace(manualRestore(t)[3])
-		out := r.sh("sh", strings.Split(lines[1], "\n")[1]+"\n"+exclude+" | gocryptfs-rsync-pretty -map names.tsv")
-		r.unmount(t, "view")
-		if has(t, out.out, " Straße.txt\n"); strings.Contains(out.out, "taxes") {
-			t.Errorf("not left out:\n%s", out.out)
+	t.Run("timemachine", func(t *testing.T) {
+		line := regexp.MustCompile(`(?m)^rsync .*\n`)
+		script := line.ReplaceAllLiteralString(script, get("timemachine"))
+		os.Mkdir(r.home+"/machine", 0o755)
+		out := backup(strings.Replace(script, "=backuphost:documents", "=backuphost:machine", 1))
+		has(t, out.out, "view/Straße.txt", "view/taxes 2025/taxes.pdf")
+	})
+	t.Run("systemd", func(t *testing.T) {
+		for _, unit := range []string{"service", "timer"} {
+			r.write(".config/systemd/user/backup."+unit, get(unit))
+		}
+		need(t, "systemd-analyze")
+		if out := r.sh("sh", "chmod 644 .config/systemd/user/*; cd .config/systemd/user && XDG_RUNTIME_DIR=$HOME systemd-analyze verify --man=no --user backup.timer backup.service"); out.out != "" {
+			t.Error(out)
 		}
 	})
 	if left := r.sh("sh", "ls -d tmp.*; mount | grep ~").out; !strings.HasPrefix(left, "ls: ") || strings.Count(left, "\n") > 1 {
@@ -132,24 +150,25 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// testSignal ends a script that runs from cron, and starts a second one meanwhile.
-func (r *reader) testSignal(t *testing.T, backup, cron string) {
-	r.write(t, "Documents/big", strings.Repeat("x", 8<<20))
-	r.write(t, "bin/backup", strings.Replace(backup, "rsync -ai", "rsync -ai --bwlimit=100", 1)) // takes 80 s
+// testSignal ends a script that runs by hand, after cron has started another one.
+func (r *reader) testSignal(t *testing.T, script string, cron func(script string)) {
+	r.write("Documents/big", strings.Repeat("x", 8<<20))
 	defer os.Remove(r.home + "/Documents/big")
-	defer r.write(t, "bin/backup", backup)
-	c := r.command("sh", strings.Replace(cron, "flock", "exec flock", 1))
+	script = strings.Replace(script, "rsync -ai", "rsync -ai --bwlimit=100", 1) // takes 80 s
+	r.write("bin/backup", script)
+	c := r.command("sh", "exec ~/bin/backup")
 	check(t, c.Start())
-	ctlsocktest.Eventually(t, "rsync copies", func() bool {
-		temporary, _ := filepath.Glob(r.home + "/documents/.*")
-		return len(temporary) > 0
-	})
-	if out := r.sh("sh", cron); out.status != 1 || out.out != "" {
-		t.Errorf("a second run: %v", out)
+	temporary := func() int {
+		list, _ := filepath.Glob(r.home + "/documents/.*.*")
+		return len(list)
+	}
+	ctlsocktest.Eventually(t, "rsync copies", func() bool { return temporary() > 0 })
+	if cron(script); temporary() != 1 {
+		t.Errorf("%d at a time", temporary())
 	}
 	start := time.Now()
-	script := read(t, fmt.Sprintf("/proc/%d/task/%[1]d/children", c.Process.Pid)) // of flock, not of the script
-	if out := r.sh("sh", "kill "+script); out.status != 0 {
+	children := read(t, fmt.Sprintf("/proc/%d/task/%[1]d/children", c.Process.Pid)) // the script, of flock
+	if out := r.sh("sh", "kill "+children); out.status != 0 {
 		t.Error(out)
 	}
 	if err := c.Wait(); err == nil || time.Since(start) > 40*time.Second {
@@ -157,90 +176,115 @@ func (r *reader) testSignal(t *testing.T, backup, cron string) {
 	}
 }
 
-// testPrompt pastes the lines of README into a shell: those for forward mode, for the view
-// at a prompt, and for an index.
-func (r *reader) testPrompt(t *testing.T, shell, forward, prompt, index string) {
-	r.sh("sh", "rm -rf Cipher Plain cipher; mkdir Cipher Plain; gocryptfs -q -init -scryptn 10 -passfile .backup-password Cipher")
-	has(t, r.sh(shell, forward).out, "cd+++++++++ ./\n")
-	r.unmount(t, "Plain")
+// testPrompt pastes the lines for a laptop with files into a shell, and returns its owner.
+func testPrompt(t *testing.T, shell string, get func(string) string) *reader {
+	r := newHome(t, "")
+	r.documents()
+	has(t, r.do(shell, get("first")), "+ ./\n", " Straße.txt\n", " taxes 2025/taxes.pdf\n", longTaxes)
+	r.ended()
+	has(t, r.do(shell, get("run")))
+	r.ended()
 
-	r.sh("sh", "rm -rf names.tsv elsewhere; mkdir -p view\n"+strings.Split(prompt, "\n")[1]+"\nrsync -av view elsewhere >rsync.log")
-	r.unmount(t, "view")
-	yesterday := time.Now().AddDate(0, 0, -1)
-	check(t, os.Chtimes(r.home+"/rsync.log", yesterday, yesterday))
-	has(t, r.sh(shell, prompt).out, "\nview/taxes 2025/taxes.pdf\n", r.home+"/view/taxes 2025/taxes.pdf\n")
-	has(t, r.sh(shell, index).out, "\nview/taxes 2025/taxes.pdf\n", "\ntaxes 2025/taxes.pdf\n")
-	r.unmount(t, "view")
+	r.mount()
+	r.do("sh", "rsync -av view elsewhere >rsync.log; touch -d yesterday rsync.log")
+	has(t, r.do(shell, get("log")), "\nview/taxes 2025/taxes.pdf\n", r.home+"/view/taxes 2025/taxes.pdf\n")
+	for _, names := range []string{get("names"), get("index")} {
+		os.Remove(r.home + "/names.tsv")
+		has(t, r.do(shell, names), "\nview/taxes 2025/taxes.pdf\n", "\ttaxes 2025/taxes.pdf\n")
+	}
+	r.ended()
+
+	r.do("sh", "mkdir Cipher Plain; gocryptfs -q -init -scryptn 10 -passfile .backup-password Cipher")
+	has(t, r.do(shell, get("forward")+"fusermount -u Plain"), "cd+++++++++ ./\n")
+	r.ended()
+
+	r.do("sh", "rm -rf documents; cp -p names.tsv Documents/.names.tsv")
+	r.mount()
+	out := r.do(shell, get("exclude"))
+	if has(t, out, " Straße.txt\n"); strings.Contains(out, "videos") || strings.Contains(out, "iso") {
+		t.Errorf("not left out:\n%s", out)
+	}
+	const videos = "-e documents/$(echo 'big videos' | gocryptfs-rsync-pretty -encrypt-paths -hide-meta ctl view)"
+	r.do("sh", "rsync -a view/ backuphost:documents && test "+videos)
+	r.do(shell, get("delete"))
+	r.do("sh", "test ! "+videos)
+	r.unmount()
+	return r
 }
 
-// unmount waits until the server has ended, so that another one can take its socket.
-func (r *reader) unmount(t *testing.T, dir string) {
-	t.Helper()
-	if out := r.sh("sh", "fusermount -u "+dir); out.status != 0 {
+// testLostLaptop restores the files of an old laptop, with README on a phone.
+func testLostLaptop(t *testing.T, shell string, old *reader, get func(string) string) {
+	t.Setenv("PATH", os.Getenv("PATH")+":"+sftpServer)
+	need(t, "sftp-server")
+	r := newHome(t, old.home)
+	everything, fetch := get("everything"), get("fetch")
+	decrypt := regexp.MustCompile(`(?m)^sshfs .*\n`).ReplaceAllLiteralString(everything, "")
+	restored := func(want string) { // the content of all files
+		t.Helper()
+		if got := r.do("sh", "cd Restored && find . -type f ! -name .names.tsv -exec cat {} +"); got != want {
+			t.Errorf("restored %q, want %q", got, want)
+		}
+		r.do("sh", "rm -rf fetched decrypted Restored")
+	}
+
+	r.write("stdin", "wrong\n")
+	if out := r.sh(shell, everything); out.status == 0 || !strings.Contains(out.out, "Password incorrect") {
 		t.Error(out)
 	}
-	ctlsocktest.Eventually(t, "the socket is removed", func() bool {
-		_, err := os.Stat(r.home + "/ctl")
-		return err != nil
-	})
+	r.do("sh", "fusermount -uz fetched")
+	r.write("stdin", "secret\n")
+	r.do(shell, everything+get("again")+get("unmount"))
+	if got := read(t, r.home+"/names.tsv"); got != read(t, old.home+"/names.tsv") {
+		t.Errorf("another index:\n%s", got)
+	}
+	r.write("Documents/new.txt", "new")
+	r.mount()
+	changes := r.do("sh", "rsync -ai --delete view/ backuphost:documents 2>&1 | gocryptfs-rsync-pretty -hide-meta ctl view")
+	if !regexp.MustCompile(`^(.* \./\n)?<f\++ new.txt\n$`).MatchString(changes) {
+		t.Errorf("a new laptop does not go on with the same backup:\n%s", changes)
+	}
+	r.unmount()
+	r.do("sh", "rm -rf Restored")
+
+	r.do(shell, get("empty"))
+	for _, path := range []string{"taxes 2025/taxes.pdf", longTaxes, quoted} {
+		r.do(shell, strings.Replace(fetch, "taxes 2025/taxes.pdf", path, 1))
+		r.do(shell, decrypt+"fusermount -u decrypted")
+		restored("content of " + path)
+	}
+	r.write("list", "taxes 2025\r\n"+quoted+"\r\ntaxes 2025/taxs.pdf\r\n/home/old/Documents/tax.pdf\r\n")
+	has(t, r.do(shell, "mkdir fetched\n"+strings.Replace(fetch, `echo "taxes 2025/taxes.pdf"`, "cat ~/list", 1)),
+		"/taxes 2025/taxs.pdf\" failed", ": /home/old/Documents/tax.pdf: not below MOUNT\n")
+	r.do(shell, decrypt+"fusermount -u decrypted")
+	r.unmount()
+	restored("content of " + quoted + "content of taxes 2025/taxes.pdf")
+
+	r.do(shell, "mkdir fetched\n"+get("pattern")+"\n"+decrypt+"fusermount -u decrypted")
+	restored("content of " + longTaxes + "content of taxes 2025/taxes.pdf")
+
+	key := r.do("sh", "gocryptfs-xray -dumpmasterkey Documents/.gocryptfs.reverse.conf 2>/dev/null")
+	r.write("stdin", key)
+	r.do("sh", "mkdir fetched decrypted Restored; sshfs -o ro backuphost:documents fetched")
+	r.do(shell, get("key")+"cp -a decrypted/tax* Restored\n"+get("unmount"))
+	restored("content of taxes 2025/taxes.pdf")
+	r.do("sh", "mkdir fetched decrypted Restored")
+	r.do(shell, get("key-empty")+fetch)
+	r.unmount()
+	r.do(shell, get("key")+"cp -a decrypted/. Restored && fusermount -u decrypted")
+	restored("content of taxes 2025/taxes.pdf")
+
+	r.write("stdin", key+"new\n")
+	r.do(shell, get("passwd"))
+	r.write(".backup-password", "new\n")
+	r.mount()
+	r.unmount()
 }
 
-// testEverything restores everything: with a wrong password, then with the right one, and
-// once more.
-func (r *reader) testEverything(t *testing.T, shell, restore, unmount string) {
-	t.Setenv("PATH", os.Getenv("PATH")+":"+sftpServer)
-	need(t, "sshfs", "sftp-server")
-	r.sh("sh", "rm -rf fetched decrypted Restored")
-	defer r.write(t, ".backup-password", "secret\n")
-	for _, password := range []string{"wrong\n", "secret\n", "secret\n"} {
-		r.write(t, ".backup-password", password)
-		out := r.sh(shell, restore)
-		got, _ := os.ReadFile(r.home + "/Restored/taxes 2025/taxes.pdf")
-		right := password == "secret\n"
-		if right != (out.status == 0) || right != (string(got) == "content of taxes 2025/taxes.pdf") {
-			t.Errorf("password %q: got %q, %v", password, got, out)
-		}
-		if out := r.sh(shell, unmount); right && out.status != 0 {
-			t.Error(out)
-		}
-	}
-}
-
-// testPath restores a path by the lines of README, and checks that it alone comes.
-func (r *reader) testPath(t *testing.T, shell, path string, lines ...string) {
-	t.Helper()
-	out := []result{r.sh("sh", "rm -rf fetched decrypted Restored")}
-	for _, l := range lines {
-		out = append(out, r.sh(shell, l)) // each with the password on standard input
-	}
-	got := r.sh("sh", "cd Restored && find . -type f -exec cat {} +")
-	if want := "content of " + strings.Replace(path+"|", "2025|", "2025/taxes.pdf|", 1); got.out+"|" != want {
-		t.Errorf("%s, %s: got %q, want %q, %v", shell, path, got.out, want, out)
-	}
-}
-
-// examples returns what the group of a pattern matches in a text.
-func examples(text, pattern string) (list []string) {
-	for _, m := range regexp.MustCompile("(?s)"+pattern).FindAllStringSubmatch(text, -1) {
-		list = append(list, m[1])
-	}
-	return list
-}
+// noSyslog is what gocryptfs 2.3 says where there is no syslog.
+var noSyslog = regexp.MustCompile(`(?m)^Switch\w+: .*\n`)
 
 // sftpServer are the directories in which distributions have it.
 const sftpServer = "/usr/lib/openssh:/usr/libexec/openssh:/usr/lib/ssh"
-
-// manualRestore returns the examples of the manual for a restore.
-func manualRestore(t *testing.T) []string {
-	t.Helper()
-	_, text, _ := strings.Cut(read(t, program+".1"), ".Ss Restore\n")
-	text = strings.NewReplacer(`\e`, `\`, "host:backup", "backuphost:documents").Replace(text)
-	list := examples(text, `\.Bd .*?\n(.*?)\n\.Ed`)
-	if len(list) != 4 {
-		t.Fatalf("%d examples of a restore", len(list))
-	}
-	return list
-}
 
 // longTaxes is a path that gocryptfs stores as a long name; quoted requires care in a shell.
 var (
@@ -250,6 +294,7 @@ var (
 
 // A reader has a home directory, in which all examples run.
 type reader struct {
+	t    *testing.T
 	home string
 	env  []string
 }
@@ -258,32 +303,60 @@ type reader struct {
 // directory host.
 func newHome(t *testing.T, host string) *reader {
 	t.Helper()
-	r := &reader{home: shortDir(t)}
+	r := &reader{t: t, home: shortDir(t)}
 	r.env = append(os.Environ(), "LC_ALL=C.UTF-8", "HOME="+r.home, "TMPDIR="+r.home, "RSYNC_RSH=ssh",
 		"HOST="+cmp.Or(host, r.home), "SFTP="+sftpServer, "PATH="+r.home+"/bin:/usr/bin:/bin:"+r.home+"/local bin")
-	r.write(t, ".backup-password", "secret\n")
+	r.write(".backup-password", "secret\n")
+	r.write("stdin", "secret\nsecret\n") // for -init and to mount
 	for _, name := range []string{"ssh", "timemachine"} {
-		r.write(t, "bin/"+name, read(t, "testdata/readme/"+name))
+		r.write("bin/"+name, read(t, "testdata/readme/"+name))
 	}
 	bin, err := exec.LookPath(program)
 	check(t, err)
-	r.write(t, "local bin/"+program, "#!/bin/sh\nexec '"+bin+"' \"$@\"\n")
+	r.write("local bin/"+program, "#!/bin/sh\nexec '"+bin+"' \"$@\"\n")
 	return r
 }
 
-func (r *reader) write(t *testing.T, path, content string) {
-	t.Helper()
+func (r *reader) write(path, content string) {
+	r.t.Helper()
 	path = filepath.Join(r.home, path)
-	check(t, os.MkdirAll(filepath.Dir(path), 0o755))
-	check(t, os.WriteFile(path, []byte(content), 0o755))
+	check(r.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	check(r.t, os.WriteFile(path, []byte(content), 0o755))
 }
 
-// command returns a shell that runs a script at home. gocryptfs reads the password that is in
-// the file from standard input, as from a terminal.
+// documents makes the files to back up.
+func (r *reader) documents() {
+	for _, path := range []string{"Straße.txt", "taxes 2025/taxes.pdf", longTaxes, quoted, "big videos/film.avi", "disk.iso"} {
+		r.write("Documents/"+path, "content of "+path)
+	}
+}
+
+// mount shows the documents encrypted.
+func (r *reader) mount() {
+	r.do("sh", "mkdir -p view; gocryptfs -q -reverse -passfile .backup-password -ctlsock ctl Documents view")
+}
+
+// unmount ends that.
+func (r *reader) unmount() {
+	r.do("sh", "fusermount -u view")
+	r.ended()
+}
+
+// ended waits until the server has ended, so that another one can take its socket.
+func (r *reader) ended() {
+	r.t.Helper()
+	ctlsocktest.Eventually(r.t, "the socket is removed", func() bool {
+		_, err := os.Stat(r.home + "/ctl")
+		return err != nil
+	})
+}
+
+// command returns a shell that runs a script at home. gocryptfs reads passwords and keys from a
+// file, as from a terminal.
 func (r *reader) command(shell, script string) *exec.Cmd {
 	cmd := exec.Command(shell, "-c", script)
 	cmd.Dir, cmd.Env = r.home, r.env
-	cmd.Stdin, _ = os.Open(r.home + "/.backup-password") // nil is /dev/null
+	cmd.Stdin, _ = os.Open(r.home + "/stdin") // nil is /dev/null
 	return cmd
 }
 
@@ -301,6 +374,16 @@ func (r *reader) sh(shell, script string) result {
 		return result{err.Error(), -1}
 	}
 	return result{string(out), cmd.ProcessState.ExitCode()}
+}
+
+// do runs a script that has to succeed, and returns its output.
+func (r *reader) do(shell, script string) string {
+	r.t.Helper()
+	out := r.sh(shell, script)
+	if out.status != 0 {
+		r.t.Errorf("%s\n%v", script, out)
+	}
+	return out.out
 }
 
 // has checks that a text has these words, and no ciphertext.
