@@ -7,47 +7,27 @@
 // true. It also gives the names of the directories above.
 //
 // An encrypted name is made for its directory. The same name occurs twice only where it
-// stands for the same plain name. So a line answers for every path that its own, or that
-// of a directory above, ends in.
+// stands for the same plain name, or where it was copied to another directory and decrypts
+// to junk there. So a line answers for every path that its own, or that of a directory
+// above, ends in; if the plain path is doubtful, only for the whole one.
+//
+// The files, each of which calls only those after it: index.go, search.go, file.go, table.go,
+// line.go.
 package index
 
 import (
 	"fmt"
-	"hash/maphash"
 	"strings"
 
 	"gocryptfs-rsync-pretty/decode/escape"
 )
 
-const (
-	maxKeys = 16 // of a path, besides the whole
-
-	// exactKeys is the number of keys for which lines are read when a path is inserted. After
-	// these, a key with an equal hash counts as the same: trees with the same names in
-	// thousands of places would take twice as long otherwise.
-	exactKeys = 4
-)
-
 // An Index is such a file. Several processes may write to it. A path is written once,
-// unless two of them learn it at the same time.
-//
-// In memory there are only hashes. The key of a path is its last name or, if another path
-// has that key, its last two names, and so on; the last key is the whole path after a
-// slash. A line is read back and compared when a hash leads to it, also when the index is
-// loaded: so no path is lost because hashes are equal.
-//
-// Only one goroutine may use an Index; a nil one is empty.
+// unless two of them learn it at the same time. Only one goroutine may use an Index; a nil
+// one is empty.
 type Index struct {
-	file file
-
-	hash   func(key []byte) uint64
-	tables [3]table // each is complete in itself; the newest lines are in the first one
-	last   []byte   // the cipher path of the line that was loaded last
-
-	buf   []byte
-	block []byte // the beginning of buf: the file's bytes from start on
-	start int64
-	read  int // lines that were read back, a long one counts as several
+	file   file
+	search search
 
 	path    []byte // scratch
 	text    []byte // lines to be appended
@@ -59,11 +39,10 @@ type Index struct {
 // user, except root, can have written, and if its first line that is not blank is one of an
 // index. The first problem is reported to warn. The Index then does what it still can.
 func Open(path string, add bool, warn func(what, hint string)) *Index {
-	seed := maphash.MakeSeed()
-	x := &Index{file: file{path: path, warn: warn, writable: add}, buf: make([]byte, maxLine+1),
-		hash: func(key []byte) uint64 { return maphash.Bytes(seed, key) }}
+	x := &Index{file: file{path: path, warn: warn, writable: add}, search: newSearch()}
 	if x.file.open() {
-		x.file.each(x.insert)
+		x.search.data = x.file.data
+		x.file.each(x.search.insert)
 	}
 	return x
 }
@@ -96,56 +75,51 @@ func (x *Index) Flush() {
 		return
 	}
 	if !x.file.append(x.text) {
-		x.tables, x.last, x.block = [3]table{}, nil, nil
+		x.search.forget()
 	}
 	x.text, x.pending = x.text[:0], x.pending[:0]
-	x.file.each(x.insert)
+	x.file.each(x.search.insert)
 }
 
-// Has reports whether Find probably finds names. It does not read the file.
-func (x *Index) Has(names string) bool {
+// Has reports whether Find probably finds the cipher path or its last name. It does not
+// read the file.
+func (x *Index) Has(cipher string) bool {
 	if x == nil {
 		return false
 	}
-	hash := x.hash([]byte(names[strings.LastIndexByte(names, '/')+1:]))
-	for i := range x.tables {
-		for range x.tables[i].offsets(hash) {
-			return true
-		}
-	}
-	return false
+	x.path = append(append(x.path[:0], '/'), cipher...)
+	return x.search.has(x.path)
 }
 
 // Find returns the cipher path dir+names and its plain path or, if the index does not have
-// that, any path that ends in names. dir is empty or ends in a slash; cipher is empty if
-// there is no such path. Find stops when it has read about as many lines as most; it
-// returns how many it has read, where a long line counts as several.
+// that, any path that ends in names and is not doubtful. dir is empty or ends in a slash;
+// cipher is empty if there is no such path. Find stops when it has read about as many lines
+// as most; it returns how many it has read, where a long line counts as several.
 func (x *Index) Find(dir, names string, most int) (cipher, plain string, read int) {
 	if x == nil {
 		return "", "", 0
 	}
 	x.path = append(append(append(x.path[:0], '/'), dir...), names...)
 	last := x.path[1+len(dir):]
-	before, more := x.read, true
+	before, more := x.search.read, true
 	visit := func(l line) bool {
 		end := endOf(l.cipher, x.path)
-		more = end == 0 && x.read-before < most
-		if end == 0 && cipher == "" {
-			end = endOf(l.cipher, last)
-		}
 		if end > 0 {
 			cipher, plain = l.upTo(end)
+		} else if end := endOf(l.cipher, last); end > 0 && cipher == "" {
+			if cipher, plain = l.upTo(end); IsDoubtful(plain) {
+				cipher, plain = "", ""
+			}
 		}
+		more = end == 0 && x.search.read-before < most
 		return more
 	}
-	for i := 0; more && i < len(x.tables); i++ {
-		x.search(&x.tables[i], x.path, maxKeys, visit)
-	}
+	x.search.each(x.path, visit)
 	// Lines that wait come last, as in a table: what is found does not depend on Flush.
 	for i := 0; more && i < len(x.pending); i++ {
 		visit(x.pending[i])
 	}
-	return cipher, plain, x.read - before
+	return cipher, plain, x.search.read - before
 }
 
 // Read calls visit with the cipher path and the plain path, still escaped, of each line of

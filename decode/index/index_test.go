@@ -77,7 +77,8 @@ func TestFind(t *testing.T) {
 			{"", encC + "/" + encC, encC + "/" + encC, "c/c"},
 			{"", encC, encC, "c"},
 			{encC + "/", encC, encC + "/" + encC, "c/c"},
-			{"", long, encA + "/" + encB + "/" + long, odd},
+			{encA + "/" + encB + "/", long, encA + "/" + encB + "/" + long, odd},
+			{"", long, "", ""},              // doubtful
 			{"", encB + "/" + encC, "", ""}, // the end of no path
 			{"", encA + "/" + encC, "", ""}, // names of different lines
 			{"", encA[:21], "", ""},         // parts of a name
@@ -88,7 +89,7 @@ func TestFind(t *testing.T) {
 			if cipher != tt.cipher || plain != tt.plain {
 				t.Errorf("%s: %q in %q is %q, %q; want %q, %q", when, tt.names, tt.dir, cipher, plain, tt.cipher, tt.plain)
 			}
-			if when == "read again" && tt.cipher != "" && !x.Has(tt.names) {
+			if when == "read again" && tt.cipher != "" && !x.Has(tt.dir+tt.names) {
 				t.Errorf("%q is not there", tt.names)
 			}
 		}
@@ -100,6 +101,20 @@ func TestFind(t *testing.T) {
 	}
 	if x.Has(encryptedName(1)) {
 		t.Error("an unknown name is there")
+	}
+}
+
+// TestDoubtful checks that a doubtful line answers for its whole path alone, and hides no other.
+func TestDoubtful(t *testing.T) {
+	const good, bad = encA + "/" + encC + "\ta/c\n", encB + "/" + encC + "\tb/J\\#001\n"
+	for lines, alone := range map[string]string{bad: "", good + bad: "a/c", bad + good: "a/c"} {
+		x := openIndex(t, write(t, lines), false)
+		expect(t, x, lines, encB+"/"+encC, "b/J\x01")
+		_, plain, _ := x.Find(encA+"/"+encB+"/", encC, 100)
+		_, dir, _ := x.Find(encC+"/", encB, 100)
+		if plain != alone || dir != "b" || !x.Has(encB+"/"+encC) {
+			t.Errorf("%q: %q, want %q; %q", lines, plain, alone, dir)
+		}
 	}
 }
 
@@ -307,8 +322,8 @@ func TestTrees(t *testing.T) {
 	}{{30, 1, 0}, {30, 1, 1 << offsetBits}, {30, 1, 1<<64 - 1}, {3000, 50, 1<<64 - 1}} {
 		for kind, lines := range trees(tt.size) {
 			x := openIndex(t, write(t, ""), true)
-			good := x.hash
-			x.hash = func(key []byte) uint64 { return good(key) & tt.mask }
+			good := x.search.hash
+			x.search.hash = func(key []byte) uint64 { return good(key) & tt.mask }
 			for i, path := range lines {
 				if x.Add(path, path); i%50 == 0 {
 					x.Flush()
@@ -320,7 +335,7 @@ func TestTrees(t *testing.T) {
 				}
 				x.Flush()
 			}
-			if n := x.tables[0].used; kind == "repeated" && n > 2 {
+			if n := x.search.tables[0].used; kind == "repeated" && n > 2 {
 				t.Errorf("%d slots for two paths", n)
 			}
 			if _, _, read := x.Find("", encryptedName(1), 100); tt.size > 30 && read > 6 {
@@ -352,10 +367,10 @@ func TestNewest(t *testing.T) {
 		expect(t, x, fmt.Sprint(i), encA+"/"+encB, file, encA, "a")
 		for j := range maxUsed {
 			path = fmt.Appendf(path[:0], "%s/%d%020dA", encA, i, j)
-			x.insert(line{cipher: path}, 0)
+			x.search.insert(line{cipher: path}, 0)
 		}
 	}
-	for _, table := range x.tables {
+	for _, table := range x.search.tables {
 		if len(table.slots) > maxSlots || table.used > maxUsed {
 			t.Errorf("%d of %d slots", table.used, len(table.slots))
 		}

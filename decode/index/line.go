@@ -63,6 +63,12 @@ func IsDoubtful(plain string) bool {
 	return strings.ContainsFunc(plain, func(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) })
 }
 
+// isDoubtful reports whether the plain path is doubtful.
+func (l line) isDoubtful() bool {
+	odd := bytes.Contains(l.plain, []byte(`\#`)) || !utf8.Valid(l.plain) || bytes.Contains(l.plain, []byte("\ufffd"))
+	return odd && IsDoubtful(escape.Undo(l.plain))
+}
+
 // upTo returns the paths of the directory, or of the file, that the first end bytes of
 // the cipher path are.
 func (l line) upTo(end int) (cipher, plain string) {
