@@ -16,6 +16,12 @@ const (
 	// maxContext bounds how much of a record is kept after it has been written, in
 	// bytes: a link's own path of scan.MaxToken, the arrow, and some more.
 	maxContext = 2 * scan.MaxToken
+
+	// pieceSize is the number of bytes that are decoded before they are written, plus the
+	// rest of the last record. Names appear while later ones of the same read are still
+	// being asked for. 1 KiB doubles the time for text without names (53 MB: 0.4 s of CPU
+	// instead of 0.2), and more than 4 KiB gains little.
+	pieceSize = 4 << 10
 )
 
 // A copier decodes text and writes it.
@@ -64,9 +70,17 @@ func (c *copier) write(pieces []style.Piece) error {
 	text := c.buf[:pieces[len(pieces)-1].End]
 	c.rewriter.begin(text, c.from)
 	c.out = c.out[:0]
-	for _, p := range pieces {
+	for len(pieces) > 0 {
+		p := pieces[0]
+		least := min(p.Start+pieceSize, p.End)
+		if i := bytes.IndexByte(text[least:p.End], '\n'); i >= 0 {
+			p.End = least + i + 1
+		}
+		if pieces[0].Start = p.End; p.End == pieces[0].End {
+			pieces = pieces[1:]
+		}
 		c.out = c.paint(c.out, text[:p.End], p)
-		if p.End-c.from < style.PieceSize && p.End < len(text) {
+		if p.End-c.from < pieceSize && p.End < len(text) {
 			continue
 		}
 		if len(c.out) > 0 {

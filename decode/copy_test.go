@@ -10,7 +10,6 @@ import (
 	"testing/iotest"
 	"time"
 
-	"gocryptfs-rsync-pretty/decode/style"
 	"gocryptfs-rsync-pretty/decode/tree"
 )
 
@@ -23,7 +22,7 @@ func TestPanic(t *testing.T) {
 		}
 		return known.Decrypt(cipher)
 	})
-	in := encA + "\n" + strings.Repeat("x", 2*style.PieceSize) + "\n" + encC + "\n" + encB + "\n" + strings.Repeat(encA+"\n", 30_000) // several reads
+	in := encA + "\n" + strings.Repeat("x", 2*pieceSize) + "\n" + encC + "\n" + encB + "\n" + strings.Repeat(encA+"\n", 30_000) // several reads
 	var out strings.Builder
 	_, err := Copy(&out, strings.NewReader(in), Options{Names: names})
 	if err == nil || !strings.Contains(err.Error(), "a defect") {

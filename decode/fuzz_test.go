@@ -22,7 +22,7 @@ var vocabulary = []string{
 	"gocryptfs.longname.", "gocryptfs.longname.g", "gocryptfs.", "go",
 	"gocryptfs.longname.gocryptfs5DfCpwm4Myx-3TAimzeAOOgEnocI27OWHXA",
 	"BpjnpSviZys3tc_huw953ZVVLqXr86N33m00i2o2lJHhM3nm",
-	"\x1b[01;34m", "\x1b[K", "\x1b(B", "\x9b1G", "\x1bM", "\x9b-", "\x1b-", "\x1b7", "\x1b(0", "ö", "\xc3",
+	"\x1b[01;34m", "\x1b[K", "\x1b(B", "\x9b1G", "\x1bM", "\x9b-", "\x1b-", "\x1b7", "\x1b(0", "ö", "\xc3", "\x1b]0;", "\u009d8;;", "\u009c", "\u009b1",
 	"gocryptfs.diriv", "gocryptfs.conf", " is uptodate", ": Permission denied",
 	">f+++++++++ ", ".f          ", "*deleting   ", "deleting ", "deleting in ", "rsync: ", "[ERROR] ",
 	"2026/11/22 17:29:36 [123] ", "Nov 23 03:10:00 ", "host backup[123]: ", "openrsync(12): ",
@@ -99,6 +99,7 @@ var seeds = []string{
 		strings.Repeat("-", 300) + encA + "\n",
 	"gocryptfs.longname.gocryptfs-lo" + encA + "imze------gocryptfs.longname.gocryptfs-lo" + encA + "imzeAOOgA.name\n",
 	">f+++++++++ A\r\n>f.st...... A\r\n*deleting   " + encA + "\r\nskipping directory A\r\nrsync error: " + encA + "\r\nrsync: no end",
+	"rsync: \x1b]0;title\nrsync: \u009d8;;" + encA + "\u009c" + encA + "\u009b1\nrsync: \xc2\ndeleting \u009d" + encB,
 	encC + "/" + encA + " " + encC + "/" + encB + " " + encC + "/" + encC + "\n" + encC + "\n",
 	encA + "/\":\n" + encB + ": \r\n" + encC + "\x1b[0m:\n" + encB + `:\n"}` + "\n" + encC + "\n",
 }
@@ -211,16 +212,19 @@ func checkColor(t *testing.T, plain, colored string) {
 }
 
 // inSequence reports whether a terminal that has read text waits for the rest of a control
-// sequence. It reads the text from its beginning, as a terminal does.
+// sequence or of a short control string. It reads the text from its beginning, as a terminal does.
 func inSequence(text string) bool {
-	state := ' '
-	for _, r := range text {
+	state, start := ' ', 0
+	for i, r := range text {
+		if state == '\x1b' && r >= '@' && r <= '_' {
+			r += '\u0080' - '@'
+		}
 		switch {
-		case r == '\x1b' || r == '\u009b' || state == '\x1b' && r == '[':
-			state = r
-		case r < ' ' || r > '?' || state == '\x1b' && r > '/': // the last byte, or no sequence
+		case r == '\x1b' || r == '\u009b' || strings.ContainsRune("\u0090\u0098\u009d\u009e\u009f", r):
+			state, start = r, i
+		case r < ' ' || r == '\u009c' || state == '\x1b' && r > '/' || state == '\u009b' && r > '?': // it ends here
 			state = ' '
 		}
 	}
-	return state != ' '
+	return state != ' ' && len(text)-start < 200 // a long one counts as ended
 }

@@ -165,7 +165,7 @@ func (w *rewriter) appendPlain(dst, b []byte, t scan.Token, m match) []byte {
 
 // appendEncrypted appends b[i:j], which stays as it is.
 func (w *rewriter) appendEncrypted(dst, b []byte, i, j int) []byte {
-	if w.markOn == "" || style.InString(b[:i]) || len(style.OpenSequence(b[:i])) > 0 {
+	if w.markOn == "" || len(style.OpenSequence(b[:i])) > 0 {
 		return append(dst, b[i:j]...)
 	}
 	dst = append(dst, w.markOn...)

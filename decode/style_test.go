@@ -85,8 +85,13 @@ func TestColorInString(t *testing.T) {
 	mark := strings.NewReplacer("|"+encA+"|", "|"+colors.Reset+colors.Dim+encA+colors.Reset+"|").Replace
 	for _, text := range []string{
 		"\x1b]8;;file://host/" + encA + "\x1b\\|" + encA + "|\x1b]8;;\x1b\\|", "\x1b]0;" + encA + "\a|" + encA + "|", "\x1b]0;\n|" + encA + "|",
+		"\u009d8;;" + encA + "\u009c|" + encA + "|", "\u009dö©" + encA + "\a", "\u009b1" + encA, // C1
 		"\x1b-" + scan.LongPrefix + encA + encA[:21],
 	} {
 		wantSame(t, text, mark(text), copyAll(t, strings.NewReader(text), Options{Names: paths{}, Color: true}))
+	}
+	for _, open := range []string{"\x1b]0;title", "\u009d0;title", "\x1b[1", "\u009b1", "\x1b(", "\xc2", "\x1b\x1b["} {
+		want := colors.Kinds[style.Failure] + "rsync: x" + colors.Reset + open + "\n"
+		checkCuts(t, "rsync: x"+open+"\n", want, Options{Names: paths{}, Color: true})
 	}
 }

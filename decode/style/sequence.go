@@ -1,25 +1,25 @@
 package style
 
-import (
-	"bytes"
-	"regexp"
-)
+import "regexp"
 
-// InString reports whether a control string of a terminal, such as a title or the target of
-// a hyperlink, is open at the end of b (ECMA-48, 5.6).
-func InString(b []byte) bool {
-	const most = 2 << 10 // bytes before a name, so that hostile text costs little
-	b = b[max(0, len(b)-most):]
-	i := bytes.LastIndexByte(b, 0x1b)
-	return i >= 0 && len(b) > i+1 && bytes.IndexByte([]byte("]PX^_"), b[i+1]) >= 0 && !bytes.ContainsAny(b[i:], "\a\r\n")
-}
+// openForm matches a control sequence of a terminal that lacks its last byte, and the beginning
+// of a control string, such as a title or the target of a hyperlink (ECMA-48, 5.4 and 5.6).
+var openForm = regexp.MustCompile(`^(?:(?:\x1b[ -/]*|(?:\x1b\[|\x{9b})[ -?]*|\x{fffd})$|\x1b[]PX^_]|[\x{90}\x{98}\x{9d}-\x{9f}])`)
 
-// openForm matches a control sequence of a terminal without its last byte. Another one
-// must not be put into it.
-var openForm = regexp.MustCompile(`(?:(?:\x1b|(?:\x1b\[|\x{9b})[0-?]*)[ -/]*)+$`)
-
-// OpenSequence returns the control sequence at the end of b that is not complete.
+// OpenSequence returns the control sequence or string at the end of b that is not complete:
+// no other one may be put into it.
 func OpenSequence(b []byte) []byte {
-	const most = 32 // bytes
-	return openForm.Find(b[max(0, len(b)-most):])
+	const most = 2 << 10 // bytes, so that hostile text costs little
+	b = b[max(0, len(b)-most):]
+	start := len(b)
+	for i := start - 1; i >= 0 && b[i] != '\a' && b[i] != '\r' && b[i] != '\n'; i-- {
+		// ESC, or U+0080 to U+009F, of which only one byte may be there.
+		if b[i] == 0x1b || b[i] == 0xc2 && (i+1 == len(b) || b[i+1] < 0xa0) {
+			if !openForm.Match(b[i:start]) {
+				break
+			}
+			start = i
+		}
+	}
+	return b[start:]
 }

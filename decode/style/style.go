@@ -1,37 +1,26 @@
 // Package style decides on the color of records, and on which of them are left out, and
-// counts what they report. It writes nothing.
+// counts what they report. It writes nothing. style.go uses kind.go and sequence.go.
 package style
 
 import (
 	"bytes"
+	"regexp"
+	"sync"
 
 	"gocryptfs-rsync-pretty/decode/scan"
 )
 
-// PieceSize is the number of bytes that are decoded before they are written, plus the
-// rest of the last record. Names appear while later ones of the same read are still
-// being asked for. 1 KiB doubles the time for text without names (53 MB: 0.4 s of CPU
-// instead of 0.2), and more than 4 KiB gains little.
-const PieceSize = 4 << 10
-
-// A Palette holds ANSI sequences. The empty one means no color.
+// A Palette holds the control sequences for each kind. Without color, it is empty.
 type Palette struct {
-	Kinds      map[Kind]string
+	Kinds      [Progress + 1]string
 	Dim, Reset string // of what stays encrypted; after a color
 }
 
-// colors are the basic ones except black and white: every terminal theme keeps them apart
-// from its background.
+// colors are green, cyan, red, magenta and bold red: every terminal theme keeps the basic
+// colors, except black and white, apart from its background.
 var colors = Palette{
-	Kinds: map[Kind]string{
-		Added:   "\x1b[32m", // green
-		Changed: "\x1b[36m", // cyan
-		Deleted: "\x1b[31m", // red
-		Warning: "\x1b[35m", // magenta
-		Failure: "\x1b[1;31m",
-	},
-	Dim:   "\x1b[2m",
-	Reset: "\x1b[0m",
+	Kinds: [...]string{Added: "\x1b[32m", Changed: "\x1b[36m", Deleted: "\x1b[31m", Warning: "\x1b[35m", Failure: "\x1b[1;31m", Progress: ""},
+	Dim:   "\x1b[2m", Reset: "\x1b[0m",
 }
 
 // A Piece is the part b[Start:End] of the text and how it is to be written: a record, a
@@ -43,41 +32,41 @@ type Piece struct {
 	Hidden      bool
 }
 
-// A record is what a program has written at a time: a line, or progress before other text
-// in the same line. Its start is not valid if it is too long.
+// A record is a line, or progress, which other text may follow in the same line.
 type record struct {
-	start, end int     // as far as it has been read
-	figures    figures // ` 3,276  10%  3.12MB/s  0:00:09  `
-	ended      bool    // `A\n`, figures before other text, or the last record of all
-	tooLong    bool    // `*deleting   A A A ...`, of more than scan.MaxToken: its beginning decides
+	start, end   int // as far as it has been read
+	kind         Kind
+	figures, run bool // it is progress with figures; they are of the whole run
+	ended        bool // no more text belongs to it
+	long         bool // more than scan.MaxToken: start is not valid, and its beginning decides
 }
 
 // A Style decides on the color of records and on which of them are left out, and counts
-// them. All of it is a function of the text, however the text is cut into reads.
+// them. All of it is a function of the text, however that is cut into reads: between two
+// calls, it depends only on this state.
+//
+//	past > 0  `*deleting   `                    what follows is the rest of this record, of this kind, and as hidden
+//	cr        `gocryptfs.conf␍`                 a newline belongs to this record
+//	hiding    `gocryptfs.conf␊`                 progress is that of this file, and hidden
+//	run       ` 90% 1.00MB/s 0:00:09 (xfr#1, `  progress is that of the whole run, and never hidden
 type Style struct {
-	Palette  Palette
-	hideMeta bool
-	report   bool   // count the records of each kind
-	mount    string // absolute path of MOUNT, or empty
+	Palette          Palette
+	Counts           [Progress + 1]int64
+	hideMeta, report bool
+	form             func() *regexp.Regexp // of records about housekeeping files
+	pieces           []Piece
 
-	Counts [Progress + 1]int64
-	pieces []Piece
-
-	// About the record of which a part has been released, such as `*deleting   `:
-	past   int // the bytes of that part; 0 between two records
-	kind   Kind
-	hidden bool
-
-	cr     bool // the text so far ends in `gocryptfs.conf\r`: a newline would belong to it
-	hiding bool // the last record other than progress was hidden: `gocryptfs.conf\n`
-	totals bool // there was progress of a whole run: ` 90  90%  1.00MB/s  0:00:09 (xfr#1, ir-chk=7/9)`
+	past                    int // bytes
+	kind                    Kind
+	hidden, cr, hiding, run bool
 }
 
 // New returns a Style. color lays on color, hideMeta leaves out records about housekeeping
 // files, report counts the records of each kind. mount is the absolute path of MOUNT, which
 // helps with paths that have blanks; it may be empty.
 func New(color, hideMeta, report bool, mount string) Style {
-	s := Style{hideMeta: hideMeta, report: report, mount: mount}
+	form := sync.OnceValue(func() *regexp.Regexp { return housekeepingForm(mount) })
+	s := Style{hideMeta: hideMeta, report: report, form: form}
 	if color {
 		s.Palette = colors
 	}
@@ -91,27 +80,19 @@ func (s *Style) Judge(b []byte, from, end int, final bool) []Piece {
 	s.pieces = s.pieces[:0]
 	color := s.Palette.Reset != ""
 	if !color && !s.hideMeta && !s.report {
-		for from < end {
-			least := min(from+PieceSize, end)
-			line, _, _ := bytes.Cut(b[least:end], []byte("\n"))
-			p := Piece{Start: from, End: min(least+len(line)+1, end)}
-			s.pieces, from = append(s.pieces, p), p.End
-		}
-		return s.pieces
+		return append(s.pieces, Piece{Start: from, End: end})
 	}
 	if color && !final {
 		end -= len(OpenSequence(b[from:end]))
 	}
 	for from < end || final && s.past > 0 {
-		if s.cr && b[from] == '\n' {
-			s.add(Piece{Start: from, End: from + 1, Hidden: s.hidden})
-			from, s.cr = from+1, false
-			continue
-		}
-		s.cr = false
 		r := s.next(b, from, final)
+		wait := s.hideMeta || color && !r.ended && !r.long && mayGrow(b[r.start:r.end])
+		if r.figures {
+			wait = s.hiding && !s.run // their end may show that they are not to be hidden
+		}
 		stop := min(r.end, end)
-		if !s.releasable(b, r, color) || stop == from && !r.ended {
+		if !r.ended && (stop == from || wait && !r.long) {
 			break
 		}
 		s.release(b, r, from, stop)
@@ -122,11 +103,13 @@ func (s *Style) Judge(b []byte, from, end int, final bool) []Piece {
 
 // next returns the record at from, or of which b[from:] is the rest.
 func (s *Style) next(b []byte, from int, final bool) record {
-	r := record{start: from - s.past}
+	r := record{start: from - s.past, kind: s.kind}
 	if s.past <= maxHead {
-		r.figures = figuresOf(b[r.start:], final)
-		r.end, r.ended = r.start+r.figures.len, !r.figures.open
-		if r.figures.len > 0 && (r.end == len(b) || b[r.end] != '\r' && b[r.end] != '\n') {
+		figures := 0
+		r.kind, figures, r.run = judge(b[r.start:], final)
+		r.figures, r.end = figures > 0, r.start+figures
+		if r.figures && (r.end == len(b) || b[r.end] != '\r' && b[r.end] != '\n') {
+			r.ended = final || !mayGrow(b[r.start:])
 			return r
 		}
 	}
@@ -134,59 +117,36 @@ func (s *Style) next(b []byte, from int, final bool) record {
 	if i := bytes.IndexAny(b[from:], "\r\n"); i >= 0 {
 		r.end, r.ended = from+i+1, true
 	}
-	r.tooLong = r.end-r.start > scan.MaxToken
+	r.long = r.end-r.start > scan.MaxToken
 	return r
 }
 
-// releasable reports whether all is known that decides how r is written.
-func (s *Style) releasable(b []byte, r record, color bool) bool {
-	switch {
-	case r.ended, r.tooLong:
-		return true
-	case r.figures.len > 0:
-		return !s.hiding || s.totals // otherwise its end may show that it is not to be hidden
-	}
-	return !s.hideMeta && !(color && mayChange(b[r.start:r.end]))
-}
-
-// release adds the piece b[from:stop] of the record r.
+// release adds the piece b[from:stop] of r to the pieces, or to the last of them.
 func (s *Style) release(b []byte, r record, from, stop int) {
-	if r.figures.len > 0 {
-		s.kind = Progress
-	} else if s.past <= maxHead {
-		s.kind = classify(b[r.start:r.end])
-	}
-	meta := (s.hideMeta || s.report) && r.ended && !r.tooLong && isMeta(b[r.start:r.end], s.mount)
-	s.totals = s.totals || r.figures.total
-	p := Piece{Start: from, End: stop, SGR: s.Palette.Kinds[s.kind], First: s.past == 0, Last: r.ended && stop == r.end}
-	if p.First && s.hideMeta {
+	housekeeping := r.ended && !r.long && (s.hideMeta || s.report) && bytes.Contains(b[r.start:r.end], []byte("gocryptfs.")) &&
+		s.form().Match(bytes.TrimRight(b[r.start:r.end], "\r\n"))
+	s.kind, s.run = r.kind, s.run || r.run
+	first, last := s.past == 0, r.ended && stop == r.end
+	if first && s.hideMeta && !(s.cr && b[from] == '\n') {
 		if s.kind != Progress {
-			s.hiding = meta
+			s.hiding = housekeeping
 		}
-		// The progress of a file is hidden with its name; that of the whole run has none.
-		s.hidden = s.hiding && (s.kind != Progress || !s.totals)
+		s.hidden = s.hiding && (s.kind != Progress || !s.run)
 	}
-	if p.Hidden = s.hidden; p.Hidden {
-		p.SGR = ""
+	p := Piece{Start: from, End: stop, First: first, Last: last, Hidden: s.hidden}
+	if !s.hidden {
+		p.SGR = s.Palette.Kinds[s.kind]
 	}
-	s.add(p)
+	if n := len(s.pieces) - 1; n >= 0 && p.SGR == "" && s.pieces[n].SGR == "" && s.pieces[n].Hidden == p.Hidden {
+		s.pieces[n].End = stop
+	} else {
+		s.pieces = append(s.pieces, p)
+	}
 	s.past += stop - from
-	if p.Last {
-		if s.report && !meta {
+	if s.cr = false; last {
+		if s.report && !housekeeping {
 			s.Counts[s.kind]++
 		}
-		s.cr = s.past > 1 && b[r.end-1] == '\r'
-		s.past = 0
+		s.cr, s.past = s.past > 1 && b[stop-1] == '\r', 0
 	}
-}
-
-// add appends p to the pieces, or to the last of them.
-func (s *Style) add(p Piece) {
-	if n := len(s.pieces) - 1; n >= 0 && p.SGR == "" {
-		if q := &s.pieces[n]; q.SGR == "" && q.Hidden == p.Hidden && q.End-q.Start < PieceSize {
-			q.End = p.End
-			return
-		}
-	}
-	s.pieces = append(s.pieces, p)
 }

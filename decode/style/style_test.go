@@ -27,7 +27,7 @@ func section(t *testing.T, name string) (lines []string) {
 
 // kinds are the names and the colors of each kind.
 var kinds = map[style.Kind][2]string{
-	style.Added: {"added", "\x1b[32m"}, style.Changed: {"changed", "\x1b[36m"}, style.Deleted: {"deleted", "\x1b[31m"},
+	style.Added: {"added", "\x1b[32m"}, style.Changed: {"changed", "\x1b[36m"}, style.Unchanged: {"unchanged"}, style.Deleted: {"deleted", "\x1b[31m"},
 	style.Warning: {"warning", "\x1b[35m"}, style.Failure: {"failure", "\x1b[1;31m"}, style.Progress: {"progress"}, style.Ordinary: {"ordinary"},
 }
 
@@ -119,6 +119,15 @@ func TestHousekeeping(t *testing.T) {
 		}
 	}
 	checkHidden(t, false, mount, failures)
+	for _, verdict := range section(t, "verdicts") {
+		var lines []string
+		for _, place := range section(t, "places of a VERDICT and FILE") {
+			for _, file := range []string{"gocryptfs.conf", "/mnt/enc/gocryptfs.diriv", mount + "/gocryptfs.conf"} {
+				lines = append(lines, strings.NewReplacer("VERDICT", verdict, "FILE", file).Replace(place))
+			}
+		}
+		checkHidden(t, false, mount, lines)
+	}
 	for _, prefix := range slices.Concat(section(t, "prefixes"), section(t, "what others write before a failure")) {
 		var lines []string
 		for _, failure := range failures {
