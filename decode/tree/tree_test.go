@@ -325,12 +325,17 @@ func TestTreeRenames(t *testing.T) {
 	}
 	for i := range 40 {
 		time.Sleep(clockStep + clockStep/4)
-		time.AfterFunc(time.Duration(i)*50*time.Microsecond, func() {
+		renames := make(chan struct{})
+		timer := time.AfterFunc(time.Duration(i)*50*time.Microsecond, func() {
+			defer close(renames)
 			for n := i; large.tree.isHung(); n++ { // as long as it looks
 				large.change(renamed(n%2, 1-n%2))
 			}
 		})
 		large.check()
+		if !timer.Stop() {
+			<-renames // two at a time would mix up both sides
+		}
 	}
 	time.Sleep(entryTimeout + clockStep)
 	for _, p := range trees {
