@@ -3,7 +3,6 @@ module gocryptfs-rsync-pretty
 go 1.25.0
 
 require (
-	github.com/djherbis/times v1.6.0
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/mattn/go-isatty v0.0.24
 	github.com/moby/sys/mountinfo v0.7.3

@@ -365,7 +365,7 @@ func mountForeign(t *testing.T, victim, fstype, source, at string, hangs bool, a
 // not even looked at, since a look tells a FUSE server names.
 func TestTrustForeign(t *testing.T) {
 	need(t, "root", "fuse")
-	const view, plain, above, beside = "view", "users/plain", "users", "users/foreign"
+	const view, plain, above, beside, below = "view", "users/plain", "users", "users/foreign", "users/plain/dir"
 	tests := map[string]struct {
 		forward, hangs     bool
 		fstype, source, at string // of the foreign mount
@@ -381,6 +381,9 @@ func TestTrustForeign(t *testing.T) {
 		"forward, it hangs":                    {true, true, "fuse.gocryptfs", view, beside, 3},
 		"forward, on top of the plain side":    {true, false, "fuse.gocryptfs", view, plain, 1},
 		"forward, below a directory of theirs": {true, false, "fuse", view, above, 1},
+		"forward, below the plain side":        {true, false, "fuse", view, below, 1},
+		"forward, below it, and it hangs":      {true, true, "fuse", view, below, 1},
+		"reverse, below the plain side":        {false, false, "fuse", view, below, 1},
 	}
 	base, mounts := shortDir(t), map[string]*mount{}
 	for name, tt := range tests {
@@ -391,6 +394,7 @@ func TestTrustForeign(t *testing.T) {
 		m := mount(t, servers(t)[0], filepath.Join(base, name, at), filepath.Join(base, name, dir))
 		for path, state := range map[string]string{"link": "-> right", "M\xfcller": "file 1", "file": "file 1"} {
 			create(t, m.Plain, path, state)
+			create(t, m.Plain, "dir/"+path, state)
 		}
 		mounts[name] = m
 	}
@@ -398,29 +402,32 @@ func TestTrustForeign(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			m, dir := mounts[name], filepath.Join(base, name)
-			lines := m.fill(t, "{file}\n{link} -> {@link}\n{M\xfcller}")
-			tr := transcript{strings.Split(lines, "\n"), []string{"file", "link -> right", `M\#374ller`}}
+			under := map[string]string{below: "dir/"}[tt.at] // the files that they have, too
+			var tr transcript
+			tr.add(m.fill(t, "{"+under+"file}"), under+"file")
+			tr.add(m.fill(t, "{"+under+"link} -> {@"+under+"link}"), under+"link -> right")
+			tr.add(m.fill(t, "{"+under+"M\xfcller}"), under+`M\#374ller`)
 			before := startFilter(t, "-timeout", "2s", m.Sock, m.Dir)
 			before.comesBack(tr.part(0, 1)) // what was shown once is remembered
 			if tt.hangs && tt.at == plain {
 				settle() // the kernel knows nothing of the view any more
 			}
-			f := mountForeign(t, m.Plain, tt.fstype, filepath.Join(dir, tt.source), filepath.Join(dir, tt.at), tt.hangs, "allow_other")
+			f := mountForeign(t, filepath.Join(m.Plain, under), tt.fstype, filepath.Join(dir, tt.source), filepath.Join(dir, tt.at), tt.hangs, "allow_other")
 			if tt.at != above { // on a path through a directory of theirs, they know the names
 				tr.decoded(t, before.ask(tr.input()))
 			}
 			before.quit()
 			index := filepath.Join(shortDir(t), "index")
 			said := m.wantDecoded(t, tt.want, tr, "-timeout", "2s", "-map", index)
-			if (said == "") != (tt.want == 3) || strings.Contains(said, "gocryptfs stopped") {
+			if (said == "") != (tt.want == 3 || tt.at == below) || strings.Contains(said, "gocryptfs stopped") {
 				t.Errorf("stderr: %s", said)
 			}
 			looks, names := f.looks.Load(), f.names.Load()
-			itself := tt.at == plain && !tt.forward // gocryptfs looks at its plain directory
-			if looks > 0 && !itself || names > 0 {
+			itself := strings.HasPrefix(tt.at, plain) && !tt.forward // gocryptfs looks at its plain directory
+			if (looks > 0 || names > 0) && !itself {
 				t.Errorf("the other user's server was asked %d times, for %d names", looks, names)
 			}
-			if got := read(t, index); strings.Contains(got, `\#366`) {
+			if got := read(t, index); strings.Contains(got, `\#366`) || strings.Contains(got, "EVIL") {
 				t.Errorf("the index has %q", got)
 			}
 		})
@@ -520,12 +527,26 @@ func TestTrustTwins(t *testing.T) {
 		f.quit()
 	})
 
-	t.Run("in another mount namespace", func(t *testing.T) {
+	t.Run("mounted inside after a look", func(t *testing.T) {
+		f := startFilter(t, one.m.Sock, one.m.Dir)
+		f.comesBack(one.lines)
+		for range 20 {
+			f.ask(one.lines.input())
+			before := len(f.out.String())
+			unmount := bind(t, two.plain+"/dir", one.plain+"/dir")
+			f.ask(two.lines.input())
+			two.lines.decoded(t, f.out.String()[before:])
+			unmount()
+		}
+		f.quit()
+	})
+
+	t.Run("in another namespace", func(t *testing.T) {
 		need(t, "namespaces")
-		for _, flags := range []string{"", "-plain " + one.plain + "/.. ", "-plain " + base + "/kept "} {
+		for i, flags := range []string{"", "", "-plain " + one.plain + "/.. ", "-plain " + base + "/kept "} {
 			script := fmt.Sprintf("mkdir -p %[1]s/kept; mount --bind %[2]s %[1]s/kept; mount --bind %[3]s %[2]s; %[4]s %[5]s%[6]s '%[7]s'",
 				base, one.plain, two.plain, program, flags, one.m.Sock, one.m.Dir)
-			cmd := exec.Command("unshare", "-m", "sh", "-c", script)
+			cmd := exec.Command("unshare", [...]string{"-m", "-mpf"}[i%2], "sh", "-c", script)
 			var errs bytes.Buffer
 			cmd.Stdin, cmd.Stderr = strings.NewReader(one.lines.input()), &errs
 			out, err := cmd.Output()

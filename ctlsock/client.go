@@ -52,12 +52,15 @@ func New(path string, timeout time.Duration, warn func(what, hint string)) *Clie
 // of that user before tries it again within a second.
 func (c *Client) Trust(uid uint32) { c.pool.trusted.Store(uid) }
 
-// Peer returns the process number of the gocryptfs that the last connection was made to.
-// ok is false before the first connection, if it is in another PID namespace, and on other
-// systems than Linux.
+// Peer returns the process number of the gocryptfs that the last connection was made to. It
+// is 0 if that is in another PID namespace, and on other systems than Linux. ok is false before
+// the first connection.
 func (c *Client) Peer() (pid int, ok bool) {
-	pid = int(c.pool.peer.Load())
-	return pid, pid != 0
+	peer := c.pool.peer.Load()
+	if peer == nil {
+		return 0, false
+	}
+	return *peer, true
 }
 
 // Connect makes a first connection. A failure is reported at once, and Connect

@@ -18,8 +18,8 @@ type pool struct {
 	maxConns int                   // the most connections there may be
 	probe    *probe                // nil while the server answers
 
-	trusted atomic.Uint32 // a user to be trusted besides root and the own one
-	peer    atomic.Int64  // process at the other end of the last connection, 0 if not known
+	trusted atomic.Uint32       // a user to be trusted besides root and the own one
+	peer    atomic.Pointer[int] // process at the other end of the last connection
 }
 
 // errBusy is returned by get if as many connections as there may be are in use.
@@ -61,7 +61,7 @@ func (p *pool) connect() (*conn, error) {
 		cn.close()
 		return nil, err
 	}
-	p.peer.Store(int64(pid))
+	p.peer.Store(&pid)
 	return cn, nil
 }
 

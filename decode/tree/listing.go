@@ -1,114 +1,106 @@
 package tree
 
 import (
+	"errors"
 	"hash/maphash"
 	"io"
-	"os"
-	"path"
 	"strings"
 	"time"
 	"unicode/utf8"
 )
 
-// spell returns the one of several spellings that the last name of a cipher path has in
-// the directory dir, or an empty string if nothing proves it.
-func (t *Tree) spell(l *listing, cipher, dir string, spellings []string) string {
-	if len(spellings) > 1 && time.Since(l.changed) < entryTimeout {
-		return ""
-	}
-	// Once: gocryptfs opens each directory above it. For each spelling, 128 names six deep
-	// would take 1.2 s instead of 0.15.
-	file, err := lstat(t.view.dir, cipher)
-	if err != nil {
-		return ""
-	}
-	found := ""
-	for _, s := range spellings {
-		if fi, err := lstat(t.view.plain, dir+s); err == nil && t.same(file, fi) {
-			if found != "" {
-				return "" // either may be the one
-			}
-			found = s
-		}
-	}
-	if now, ok := t.changed(dir); !ok || !now.Equal(l.changed) {
-		return ""
-	}
-	return found
-}
+const (
+	// maxListed bounds the memory of a listing, in bytes.
+	maxListed = 8 << 20
 
-// A listing holds the names of a plain directory that are not UTF-8, and others that
-// look the same in JSON. It is empty if the directory was changing, too big or not to be
-// read.
+	// entriesPerFile is the number of directory entries that are read in the time of a look
+	// at a file.
+	entriesPerFile = 8
+)
+
+var (
+	seed          = maphash.MakeSeed()
+	errNoSpelling = errors.New("nothing proves a spelling")
+)
+
+// A listing holds the names of a plain directory that are not UTF-8, and others that look
+// the same in JSON. It is empty if the directory is too big or not to be read.
 type listing struct {
-	changed      time.Time           // the change time of the directory
-	read         time.Time           // when the directory was read
-	names        map[string][]string // by their form in JSON
-	cipherHashes map[uint64]bool     // hashes of the names in the view
-	same         bool                // both directories are known to be the same
-	size         int                 // in memory, about
+	view      *view
+	dir       string              // the plain path, empty or with a slash at the end
+	file      file                // what the directory was
+	spellings map[string][]string // by their form in JSON
+	hashes    map[uint64]bool     // of the names in the view
+	read      int                 // entries
 }
 
-// unique returns the one spelling that leaf, a name with U+FFFD, can have in the directory
-// if the view has its cipher name, given by its hash. It returns an empty string if there
-// are several.
-func (l *listing) unique(hash uint64, leaf string) string {
-	if s := l.names[leaf]; l.same && l.cipherHashes[hash] && len(s) == 1 {
+// unique returns the one spelling that leaf, a name with U+FFFD, can have in the directory if
+// the view has its cipher name. It returns an empty string if there are several, or in the
+// root: that of another file system may look the same.
+func (l *listing) unique(cipher, leaf string) string {
+	if s := l.spellings[leaf]; len(s) == 1 && l.dir != "" && l.has(cipher) {
 		return s[0]
 	}
 	return ""
 }
 
-// readListing returns the listing of a directory, given by its path on both sides. entries is the
-// number of those that had to be read for it.
-func (t *Tree) readListing(cipherDir, dir string) (l *listing, entries int) {
-	changed, ok := t.changed(dir)
-	if !ok || isRecent(changed) {
-		return &listing{}, 0
-	}
-	l, known := t.listings[dir]
-	if known && l.changed.Equal(changed) && (l.same || time.Since(l.read) < lookAgain) {
-		return l, 0
-	}
-	if known {
-		t.listed -= l.size
-	}
-	empty := emptyListing + len(dir)
-	l = &listing{changed: changed, read: time.Now(), names: map[string][]string{}, cipherHashes: map[uint64]bool{}, size: empty}
+// has reports whether the view has a cipher name in the directory. The kernel remembers names
+// that are gone, but not in a listing.
+func (l *listing) has(cipher string) bool { return l.hashes[maphash.String(seed, cipher)] }
+
+// list returns the listing of a directory, with what l has of it.
+func (d disk) list(l *listing, cipher, plain trail) *listing {
+	l = &listing{view: l.view, dir: l.dir, file: plain.files[0], spellings: map[string][]string{}, hashes: map[uint64]bool{}}
+	size := 0
 	add := func(bytes int) bool {
-		entries++
-		l.size += bytes
-		return l.size <= t.maxListed
+		l.read++
+		size += bytes
+		return size <= maxListed
 	}
-	ok = t.each(t.view.plain, dir+".", func(s string) bool {
+	ok := each(plain.in, func(s string) bool {
 		// JSON replaces every byte that is not UTF-8 by U+FFFD, as []rune does.
 		r := string([]rune(s))
 		if !strings.ContainsRune(r, utf8.RuneError) {
 			return add(0)
 		}
-		l.names[r] = append(l.names[r], s)
+		l.spellings[r] = append(l.spellings[r], s)
 		return add(120 + len(r) + len(s)) // two strings and their place in the map
-	})
-	ok = ok && t.each(t.view.dir, cipherDir, func(s string) bool {
-		l.cipherHashes[maphash.String(t.seed, s)] = true
+	}) && each(cipher.in, func(s string) bool {
+		l.hashes[maphash.String(seed, s)] = true
 		return add(24)
 	})
-	if now, still := t.changed(dir); !ok || !still || !now.Equal(changed) {
-		l.names, l.cipherHashes, l.size = nil, nil, empty
-	} else if cipherDir != "." { // the root has another inode
-		_, l.same = t.shared(cipherDir, path.Clean(dir))
+	if !ok {
+		l.spellings, l.hashes = nil, nil
 	}
-	if t.listed += l.size; t.listed > t.maxListed {
-		t.listings, t.listed = map[string]*listing{}, l.size
-	}
-	t.listings[strings.Clone(dir)] = l
-	return l, entries
+	return l
 }
 
-// each calls f with the names in a directory below root, until f returns false. It
-// returns false if f did or the directory cannot be read.
-func (t *Tree) each(root, dir string, f func(name string) bool) bool {
-	d, err := os.OpenInRoot(root, dir)
+// spell returns the one of some spellings that a cipher name has in a directory.
+func (d disk) spell(spellings []string, c, p trail, cipher string) (found string, err error) {
+	if len(spellings) > 1 && time.Since(p.files[0].changed) < entryTimeout {
+		return "", errNoSpelling
+	}
+	file, err := d.stat(c.in, cipher, 0)
+	for _, s := range spellings {
+		plain, plainErr := d.stat(p.in, s, 0)
+		if err != nil || plainErr != nil || !d.same(file, plain) {
+			continue
+		}
+		if found != "" {
+			return "", errNoSpelling // either may be the one
+		}
+		found = s
+	}
+	if found == "" {
+		return "", errNoSpelling
+	}
+	return found, nil
+}
+
+// each calls f with the names in an open directory until f returns false. It returns false
+// if f did or the directory cannot be read.
+func each(dir int, f func(name string) bool) bool {
+	d, err := openToRead(dir)
 	if err != nil {
 		return false
 	}
@@ -124,13 +116,4 @@ func (t *Tree) each(root, dir string, f func(name string) bool) bool {
 			return err == io.EOF
 		}
 	}
-}
-
-// changed returns the change time of a plain directory.
-func (t *Tree) changed(dir string) (time.Time, bool) {
-	fi, err := lstat(t.view.plain, dir+".")
-	if err != nil {
-		return time.Time{}, false
-	}
-	return changeTime(fi), true
 }

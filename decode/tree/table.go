@@ -1,22 +1,21 @@
 package tree
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 
 	"github.com/moby/sys/mountinfo"
 )
 
-// maxCommaVariants bounds the directories that a source in the mount table may stand for.
-const maxCommaVariants = 16
+// maxVariants bounds the directories that a source in the mount table may stand for.
+const maxVariants = 16
 
-// A mountTable holds all mounts, oldest first.
+// A mountTable holds all mounts, oldest first, as Linux lists them.
 type mountTable []*mountinfo.Info
 
 // A location is a directory in a file system, wherever that is mounted.
@@ -32,36 +31,24 @@ func (t mountTable) locate(dir string) (location, *mountinfo.Info) {
 		return location{path: dir}, nil
 	}
 	sub, _ := below(m.Mountpoint, dir)
-	id := m.Mountpoint // macOS and FreeBSD have no more in the table
-	if m.Root != "" {
-		id = fmt.Sprint(m.Major, ":", m.Minor)
-	}
-	return location{id, path.Join("/", m.Root, sub)}, m
+	return location{fmt.Sprint(m.Major, ":", m.Minor), path.Join("/", m.Root, sub)}, m
 }
 
 // mountOf returns the mount that dir lies in. A path leads from the root to the mount point
-// that comes first, and on from there, so a mount may hide others below it. Where the table
-// has no parents, as on macOS and FreeBSD, it is the one with the longest mount point and,
-// of several, the newest.
+// that comes first, and on from there, so a mount may hide others below it.
 func (t mountTable) mountOf(dir string) (at *mountinfo.Info) {
 	for {
 		var next *mountinfo.Info
 		for _, m := range t {
-			if _, ok := below(m.Mountpoint, dir); !ok {
-				continue
-			}
-			switch {
-			case m.ID == 0:
-				if next == nil || len(m.Mountpoint) >= len(next.Mountpoint) {
-					next = m
-				}
-			case at == nil && m.Mountpoint == "/" && !t.has(m.Parent),
-				at != nil && m.Parent == at.ID && m != at && (next == nil || len(m.Mountpoint) < len(next.Mountpoint)):
+			_, ok := below(m.Mountpoint, dir)
+			isFirst := at == nil && m.Mountpoint == "/" && !t.has(m.Parent)
+			isNext := at != nil && m.Parent == at.ID && m != at && (next == nil || len(m.Mountpoint) < len(next.Mountpoint))
+			if ok && (isFirst || isNext) {
 				next = m
 			}
 		}
-		if next == nil || next.ID == 0 {
-			return cmp.Or(next, at)
+		if next == nil {
+			return at
 		}
 		at = next
 	}
@@ -81,67 +68,69 @@ func below(root, dir string) (string, bool) {
 	return strings.CutPrefix(dir, strings.TrimSuffix(root, "/")+"/")
 }
 
-// sides reports whether a mount may show an encrypted view, as in reverse mode, or a plain
-// directory. On macOS and FreeBSD all FUSE file systems have the same type.
-func sides(m *mountinfo.Info) (reverse, forward bool) {
-	switch {
-	case m == nil:
-		return false, false
-	case typed(m):
-		reverse = strings.HasSuffix(m.FSType, "reverse")
-		return reverse, !reverse
-	}
-	fuse := slices.Contains([]string{"macfuse", "osxfuse", "fusefs", "fuse"}, m.FSType)
-	return fuse, fuse
-}
+// isReverse reports whether a mount shows an encrypted view of a plain directory.
+func isReverse(m *mountinfo.Info) bool { return m != nil && m.FSType == "fuse.gocryptfs-reverse" }
 
-// typed reports whether the table says that a mount is one of gocryptfs.
-func typed(m *mountinfo.Info) bool { return m != nil && strings.Contains(m.FSType, "gocryptfs") }
+// isForward reports whether a mount shows an encrypted directory in plain.
+func isForward(m *mountinfo.Info) bool { return m != nil && m.FSType == "fuse.gocryptfs" }
+
+// mountedBy returns the user who mounted a file system, or -1 if that is not known. Only those
+// of FUSE are mounted by others than root.
+func mountedBy(m *mountinfo.Info) int {
+	if m == nil {
+		return 0
+	}
+	_, id, ok := strings.Cut(","+m.VFSOptions, ",user_id=")
+	if !ok {
+		return 0
+	}
+	id, _, _ = strings.Cut(id, ",")
+	n, err := strconv.Atoi(id)
+	if err != nil {
+		return -1
+	}
+	return n
+}
 
 // trusts reports whether a mount is one of this user or of root, or the one that MOUNT lies
 // in. Others are not even looked at, since a look tells a FUSE server a name.
 func (s *search) trusts(m *mountinfo.Info) bool {
-	if m == nil || m == s.own {
-		return true
-	}
 	owner := mountedBy(m)
-	return owner == 0 || owner == os.Geteuid()
+	return m == s.own || owner == 0 || owner == os.Geteuid()
 }
 
+// escapeMeta escapes what has a meaning in a pattern.
+var escapeMeta = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
+
 // directories returns the directories that a source in the mount table may stand for:
-// gocryptfs writes each `,` in it as `_` (gocryptfs mount.go).
-func (s *search) directories(source string) []string {
+// gocryptfs writes each `,` in it as `_` (gocryptfs mount.go). It returns none if there are too
+// many.
+func (s *search) directories(source string) (found []string) {
 	if !filepath.IsAbs(source) {
 		return nil
 	}
-	found := []string{"/"}
+	found = []string{"/"}
 	for name := range strings.SplitSeq(strings.Trim(source, "/"), "/") {
 		var next []string
 		for _, dir := range found {
-			for _, at := range s.commaVariants(dir, name) {
-				if at, ok := s.follow(at); ok && len(next) < maxCommaVariants {
+			var paths []string
+			if strings.Contains(name, "_") {
+				paths, _ = filepath.Glob(escapeMeta.Replace(dir) + "/" + strings.ReplaceAll(escapeMeta.Replace(name), "_", "[,_]"))
+			}
+			if len(paths) == 0 { // or the directory cannot be read
+				paths = []string{filepath.Join(dir, name)}
+			}
+			for _, at := range paths {
+				if at, ok := s.follow(at); ok {
 					next = append(next, at)
 				}
 			}
 		}
-		found = next
-	}
-	return found
-}
-
-// commaVariants returns the paths in dir that a name in the mount table may stand for.
-func (s *search) commaVariants(dir, name string) []string {
-	paths := []string{filepath.Join(dir, name)}
-	if !strings.Contains(name, "_") {
-		return paths
-	}
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		if e.Name() != name && strings.ReplaceAll(e.Name(), ",", "_") == name {
-			paths = append(paths, filepath.Join(dir, e.Name()))
+		if found = next; len(found) > maxVariants {
+			return nil
 		}
 	}
-	return paths
+	return found
 }
 
 // follow resolves the last name of a path. It returns false if there is no such file, or in a
@@ -153,24 +142,4 @@ func (s *search) follow(path string) (string, bool) {
 	path, err := filepath.EvalSymlinks(path)
 	_, m := s.mounts.locate(path)
 	return path, err == nil && s.trusts(m)
-}
-
-// sameDir reports whether two paths lead to the same directory.
-func sameDir(a, b string) bool {
-	x, err := os.Stat(a)
-	y, err2 := os.Stat(b)
-	return err == nil && err2 == nil && os.SameFile(x, y)
-}
-
-// sameRoot reports whether the roots of a view and of a plain directory have the same
-// change time. After a recent change the kernel may not know it yet.
-func (s *search) sameRoot(view, plain string) bool {
-	viewInfo, err := os.Stat(view)
-	plainInfo, plainErr := os.Stat(plain)
-	if err != nil || plainErr != nil {
-		return false
-	}
-	x, y := changeTime(viewInfo), changeTime(plainInfo)
-	s.passing = s.passing || time.Since(x) < entryTimeout || time.Since(y) < entryTimeout
-	return x.Equal(y)
 }

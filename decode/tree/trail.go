@@ -2,142 +2,157 @@ package tree
 
 import (
 	"errors"
-	"io/fs"
-	"os"
+	"path"
+	"path/filepath"
+	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// A trail leads from the roots down to a link. If none of its steps has changed, nothing was
-// moved meanwhile.
-type trail []step
+const (
+	// entryTimeout is how long the kernel may remember an entry of a gocryptfs mount: a second
+	// (go-fuse, EntryTimeout), and some more. A listing is always fresh.
+	entryTimeout = 2 * time.Second
 
-// A step is a directory, or the link at the end, and what it was on both sides. The first
-// one is the roots.
-//
-// In the view, it gives the kernel whole paths, up to PATH_MAX, because gocryptfs has to
-// open and close a directory that is opened: with that, a link ten deep takes twice as
-// long.
-type step struct {
-	cipher           string   // the whole path in the view
-	in               *os.Root // where it lies on the plain side, nil for the root
-	name             string   // there
-	dir              *os.Root // the directory itself, nil for the link
-	encrypted, plain fs.FileInfo
+	// clockStep is longer than the clock of a system takes to advance. A file that has not
+	// changed for that long gets a new change time with its next change.
+	clockStep = 20 * time.Millisecond
+)
+
+var (
+	// errLost means that another file system is mounted at a root than the one found.
+	errLost = errors.New("another file system is mounted there")
+	// errOtherMount means that something is mounted below a root.
+	errOtherMount = errors.New("in another mount")
+	errUnproved   = errors.New("not the same file, or it is changing")
+)
+
+// A disk looks at files. Tests change them meanwhile.
+type disk struct {
+	mounts   func() (mountTable, error)
+	stat     func(in int, name string, mount mountID) (file, error)
+	readlink func(in int, name string) (string, error)
+	same     func(encrypted, plain file) bool
+}
+
+var system = disk{readMounts, stat, readlink, isSame}
+
+// A file is what identifies an entry of a directory within a file system, and tells its
+// changes. Inode numbers are without the tag that gocryptfs adds in the upper 16 bits if the
+// file is not on the device of the root (gocryptfs internal/inomap).
+type file struct {
+	inode   uint64
+	changed time.Time
+}
+
+// isSame reports whether entries of the two sides are the same file. gocryptfs hands inode
+// number and change time through. Without the time, a snapshot would be taken for what it was
+// made of.
+func isSame(encrypted, plain file) bool {
+	return encrypted.inode == plain.inode && encrypted.changed.Equal(plain.changed)
+}
+
+// isRecent reports whether what changed then may change once more without another change
+// time. Some file systems, such as ext3, have only seconds. A time in the future is not that
+// of the next change.
+func isRecent(changed time.Time) bool {
+	if changed.Nanosecond() == 0 {
+		return time.Since(changed).Abs() < entryTimeout
+	}
+	return time.Since(changed).Abs() < clockStep
+}
+
+// A trail is a way down from a root of the view, through directories of its mount alone.
+type trail struct {
+	in    int    // the directory it leads to, open
+	name  string // an entry of that
+	files []file // the directories upwards, the root, and the entry
+}
+
+// prove calls read with the trails of two paths, if they lead to the same file. It returns an
+// error if read does, or if anything on the way has changed, meanwhile or a moment ago.
+func (d disk) prove(v *view, cipher, plain string, read func(c, p trail) error) error {
+	c, err := d.walk(v.dir, v.ids[0], cipher)
+	defer c.close()
+	if err != nil {
+		return err
+	}
+	p, err := d.walk(v.plain, v.ids[1], plain)
+	defer p.close()
+	if err != nil {
+		return err
+	}
+	last := len(p.files) - 1
+	if len(c.files) != last+1 {
+		return errUnproved
+	}
+	for i, f := range p.files {
+		isRoot := i == last-1 || last == 1 && p.name == "." // both have another inode
+		if isRecent(f.changed) || !isRoot && !d.same(c.files[i], f) {
+			return errUnproved
+		}
+	}
+	readErr := read(c, p)
+	// In reverse mode the plain side tells: gocryptfs makes the other one of it.
+	if !d.isStill(p, v.plain, v.ids[1], plain) || !v.reverse && !d.isStill(c, v.dir, v.ids[0], cipher) {
+		return errUnproved
+	}
+	return readErr
+}
+
+// walk returns the trail of a path below a root. It has to be closed, also with an error.
+func (d disk) walk(root string, mount mountID, to string) (t trail, err error) {
+	t.in = -1
+	if !filepath.IsLocal(to) {
+		return t, errUnproved
+	}
+	rootDir, err := open(here, root+"/.", openFlags)
+	if err != nil {
+		return t, errLost
+	}
+	defer unix.Close(rootDir)
+	rootFile, err := d.stat(rootDir, ".", mount)
+	if err != nil {
+		return t, errLost
+	}
+	dir, name := path.Split(to)
+	t.name = name
+	if t.in, err = openBelow(rootDir, "./"+dir, mount); err != nil {
+		return t, err
+	}
+	for up := "."; len(t.files) < strings.Count(dir, "/"); up += "/.." {
+		f, err := d.stat(t.in, up, 0)
+		if err != nil {
+			return t, err
+		}
+		t.files = append(t.files, f)
+	}
+	f, err := d.stat(t.in, name, mount)
+	t.files = append(t.files, rootFile, f)
+	return t, err
 }
 
 func (t trail) close() {
-	for _, s := range t {
-		if s.dir != nil {
-			s.dir.Close()
-		}
+	if t.in >= 0 {
+		unix.Close(t.in)
 	}
 }
 
-// descend goes down to the link at both paths, from where they leave the trail to another
-// link. ok is false if the two sides are not the same files, or have changed too recently, or
-// are no links. The trail has to be closed.
-func (t *Tree) descend(found trail, cipher, plain string) (_ trail, ok bool) {
-	names := append([]string{t.view.plain}, strings.Split(plain, "/")...)
-	cipherNames := append([]string{"."}, strings.Split(cipher, "/")...)
-	if len(names) != len(cipherNames) {
-		return found, false
-	}
-	last := step{cipher: t.view.dir}
-	for i, name := range names {
-		next := step{cipher: last.cipher + "/" + cipherNames[i], in: last.dir, name: name}
-		isDir := i+1 < len(names)
-		if !isDir || i+1 >= len(found) || found[i].name != name || found[i].cipher != next.cipher {
-			found[i:].close()
-			found = append(found[:i], next)
-			if !t.enter(&found[i], isDir) {
-				return found, false
-			}
-		}
-		last = found[i]
-	}
-	return found, true
+// isStill reports whether a second walk sees the same files.
+func (d disk) isStill(t trail, root string, mount mountID, to string) bool {
+	now, err := d.walk(root, mount, to)
+	now.close()
+	return err == nil && slices.Equal(now.files, t.files)
 }
 
-// enter looks at both sides of a step. It returns false if they are not the same file, or have
-// changed too recently. The roots have different inode numbers.
-func (t *Tree) enter(s *step, isDir bool) bool {
-	var err error
-	switch {
-	case !isDir:
-		s.plain, err = s.find()
-	case s.in == nil:
-		s.dir, err = os.OpenRoot(s.name)
-	default:
-		s.dir, err = s.in.OpenRoot(s.name)
+// readTarget returns the plain target of a link. It returns an error if text is not the
+// encrypted one, which is read last.
+func (d disk) readTarget(c, p trail, text string) (target string, err error) {
+	target, err = d.readlink(p.in, p.name)
+	if read, err := d.readlink(c.in, c.name); err != nil || read != text {
+		return "", errUnproved
 	}
-	if s.dir != nil {
-		s.plain, err = s.dir.Stat(".")
-	}
-	if err != nil {
-		return false
-	}
-	s.encrypted, err = os.Lstat(s.cipher)
-	return err == nil && s.encrypted.IsDir() == isDir && (s.in == nil || t.same(s.encrypted, s.plain)) &&
-		!isRecent(changeTime(s.plain))
-}
-
-// find returns what lies at the step on the plain side.
-func (s *step) find() (fs.FileInfo, error) {
-	if s.in == nil {
-		return os.Stat(s.name)
-	}
-	return s.in.Lstat(s.name)
-}
-
-// isStill reports whether the steps of a trail are what they were. In reverse mode the plain
-// side tells: gocryptfs makes the other one of it.
-func (t *Tree) isStill(found trail) bool {
-	for _, s := range found {
-		if plain, err := s.find(); err != nil || !sameFile(plain, s.plain) {
-			return false
-		}
-		if t.view.reverse {
-			continue
-		}
-		if encrypted, err := os.Lstat(s.cipher); err != nil || !sameFile(encrypted, s.encrypted) {
-			return false
-		}
-	}
-	return true
-}
-
-// readTarget returns the plain target of a link. ok is false if text is not the encrypted one.
-func (t *Tree) readTarget(cipher, plain, text string) (target string, ok bool) {
-	found, ok := t.descend(t.take(), cipher, plain)
-	if ok {
-		link := found[len(found)-1]
-		encrypted, target, err := t.links(link.cipher, link.in, link.name)
-		if err == nil && encrypted == text && t.isStill(found) {
-			t.keep(found)
-			return target, true
-		}
-	}
-	found.close()
-	return "", false
-}
-
-// keep keeps a trail for the next look, for clockStep.
-func (t *Tree) keep(found trail) {
-	t.kept.Store(&found)
-	t.close.Reset(clockStep)
-}
-
-// take returns the trail that is kept, if any. Then the caller has to close it.
-func (t *Tree) take() trail {
-	if kept := t.kept.Swap(nil); kept != nil {
-		return *kept
-	}
-	return nil
-}
-
-// readLinks returns the targets of a link, the encrypted one read last.
-func readLinks(cipher string, dir *os.Root, name string) (encrypted, target string, err error) {
-	target, err = dir.Readlink(name)
-	encrypted, encryptedErr := os.Readlink(cipher)
-	return encrypted, target, errors.Join(err, encryptedErr)
+	return target, err
 }

@@ -1,45 +1,41 @@
 // Package tree reads the files behind the names: the encrypted view that MOUNT belongs to,
 // and the plain directory.
+//
+// It reads only below these two directories, in their mounts, and keeps nothing open between
+// two looks, so that they can be unmounted. Inode numbers and change times identify a file
+// only within one file system, so nothing is proved as soon as another one is mounted.
+//
+// From the top: tree.go has the questions and runs what answers them, trail.go proves that
+// two paths lead to the same file, listing.go spells names that are not UTF-8, mount.go finds
+// the view and says what is wrong with it, table.go reads the mount table, and file_*.go
+// calls the system. A file calls only those after it.
 package tree
 
 import (
-	"hash/maphash"
-	"io/fs"
+	"errors"
 	"os"
 	"path"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-const (
-	// entryTimeout is how long the kernel may remember an entry of a gocryptfs mount: a second
-	// (go-fuse, EntryTimeout), and some more. A listing is always fresh.
-	entryTimeout = 2 * time.Second
+// lookAgain is the pause before a view that is not known is looked for again.
+const lookAgain = time.Second
 
-	// clockStep is longer than the clock of a system takes to advance. A file that has not
-	// changed for that long gets a new change time with its next change.
-	clockStep = 20 * time.Millisecond
-
-	// lookAgain is the pause before a directory that could not be used is tried again.
-	lookAgain = time.Second
-
-	// listingBytes bounds the memory of the listings that are kept, and so of each. An
-	// empty one takes about emptyListing.
-	listingBytes = 8 << 20
-	emptyListing = 256
-
-	// entriesPerFile is the number of directory entries that are read in the time of a look
-	// at a file.
-	entriesPerFile = 8
-)
+// A Server is the gocryptfs that answers at CTLSOCK.
+type Server interface {
+	// Trust tells it who has mounted the file system that MOUNT lies in. It may be called
+	// from another goroutine.
+	Trust(uid uint32)
+	// Peer returns the number of its process, 0 if that has none here. ok is false until
+	// there was a connection.
+	Peer() (pid int, ok bool)
+}
 
 // A Tree is the encrypted view that MOUNT belongs to, and the plain directory that
 // the view shows or is shown as. Only one goroutine may use it.
-//
-// It reads only below these two directories and keeps neither of them open for more than a
-// moment, so that they can be unmounted. Inode numbers and change times identify a file only
-// within one file system, so they prove nothing if another one is mounted at one of the roots.
 //
 // After a look that takes longer than the timeout, there is no other look until the first
 // one ends: a file system that hangs must not stop the stream. Looking for the view again
@@ -48,54 +44,29 @@ type Tree struct {
 	mount, plainFlag string // MOUNT and -plain
 	timeout          time.Duration
 
-	view    view
-	search  <-chan func() found // under way, or nil
-	started time.Time           // when the last search began
-	problem *problem            // what the last one found to be wrong
+	view            atomic.Pointer[view]
+	searched        time.Time // when the last search for it began
+	looks, searches runner
 
-	server    Server
-	peer      int  // the process that elsewhere is about
-	elsewhere bool // it lives in another mount namespace
+	server    Server // may be nil
+	peer      int    // the process that elsewhere is about
+	elsewhere bool   // it lives in another mount namespace
 
-	deterministic bool      // names may be the same in every directory
-	known         bool      // whether they may
-	asked         time.Time // when it was last tried to find out
-
-	// The trail of the last look stays open for clockStep, so that links that follow each
-	// other share its directories: 3,000 of them ten deep take 0.6 times the processor time.
-	// What changes in the meantime has changed too recently for any look.
-	kept  atomic.Pointer[trail]
-	close *time.Timer
-
-	busy sync.Mutex // held during a look, so for as long as it hangs
-
-	listings map[string]*listing // by plain directory; a look has it for itself
-	listed   int                 // bytes in listings, about
-	seed     maphash.Seed
-
-	maxListed int // listingBytes, except in tests
-
-	// sameFile and readLinks, except in tests, where files change meanwhile.
-	same  func(encrypted, plain fs.FileInfo) bool
-	links func(cipher string, dir *os.Root, name string) (encrypted, target string, err error)
+	listed *listing // the last one
+	disk   disk
 }
 
 // New returns the Tree of MOUNT, after looking for its view. If plain is empty, the mount
 // table names the plain directory. A look at files takes at most the timeout. server may be nil.
 func New(mount, plain string, timeout time.Duration, server Server) *Tree {
-	t := newTree(mount, plain, timeout)
-	t.server = server
-	t.problem = &problem{what: mount + " or its plain directory does not answer",
-		hint: "targets of links stay encrypted until it does"}
-	t.begin()
-	t.adopt(timeout)
+	t := newTree(mount, plain, timeout, server)
+	t.search(timeout)
 	return t
 }
 
-func newTree(mount, plainFlag string, timeout time.Duration) *Tree {
-	t := &Tree{mount: mount, plainFlag: plainFlag, timeout: timeout, maxListed: listingBytes,
-		listings: map[string]*listing{}, seed: maphash.MakeSeed(), same: sameFile, links: readLinks}
-	t.close = time.AfterFunc(0, func() { t.take().close() })
+func newTree(mount, plain string, timeout time.Duration, server Server) *Tree {
+	t := &Tree{mount: mount, plainFlag: plain, timeout: timeout, server: server, peer: -1, disk: system}
+	t.view.Store(&view{dir: mount, deterministic: true, problem: noAnswer(mount)})
 	return t
 }
 
@@ -105,48 +76,43 @@ type View = struct {
 	Reverse, Deterministic bool
 }
 
-// View returns what is known of the view.
+// View returns what is known of the view. It never waits.
 func (t *Tree) View() View {
-	v := t.refreshedView()
-	return View{Sub: v.sub, Plain: v.plain, Reverse: v.reverse, Deterministic: t.isDeterministic()}
-}
-
-// isDeterministic reports whether names may be the same in every directory, as with gocryptfs
-// -deterministic-names: then directories have no gocryptfs.diriv. It returns true until the
-// opposite is known.
-func (t *Tree) isDeterministic() bool {
-	if !t.known && time.Since(t.asked) > lookAgain {
-		err := t.find("gocryptfs.diriv")
-		t.known, t.deterministic, t.asked = err == nil || os.IsNotExist(err), err != nil, time.Now()
+	v := t.current()
+	known := View{Sub: v.sub, Plain: v.plain, Reverse: v.reverse, Deterministic: v.deterministic}
+	if t.isElsewhere() {
+		known.Plain = ""
 	}
-	return !t.known || t.deterministic
+	return known
 }
 
 // Exists reports whether the view has a file with this cipher path. It returns false
 // if the view is not known or does not answer.
-func (t *Tree) Exists(cipher string) bool { return t.find(cipher) == nil }
-
-// find returns an error if the view has no file with this cipher path, or does not answer.
-func (t *Tree) find(cipher string) error {
-	t.refreshedView()
-	err, ok := prove(t, func() (error, bool) {
-		_, err := lstat(t.view.dir, cipher)
-		return err, true
-	})
-	if !ok {
-		return os.ErrDeadlineExceeded
-	}
-	return err
+func (t *Tree) Exists(cipher string) bool {
+	v := t.current()
+	return v.ids[0] != 0 && t.look(v, func() answer {
+		found, err := t.disk.walk(v.dir, v.ids[0], cipher)
+		found.close()
+		return answer{err: err}
+	}).err == nil
 }
 
 // Target returns the plain target of the symbolic link with the paths cipher and plain
 // if text is its encrypted target. ok is false if it is not, or if the files do not prove it.
 func (t *Tree) Target(cipher, plain string, text []byte) (target string, ok bool) {
-	if !t.ready() {
+	v, ok := t.ready()
+	if !ok {
 		return "", false
 	}
-	encrypted := string(text) // text may change while a look hangs
-	return prove(t, func() (string, bool) { return t.readTarget(cipher, plain, encrypted) })
+	want := string(text) // text may change while a look hangs
+	a := t.look(v, func() (a answer) {
+		a.err = t.disk.prove(v, cipher, plain, func(c, p trail) (err error) {
+			a.text, err = t.disk.readTarget(c, p, want)
+			return err
+		})
+		return a
+	})
+	return a.text, a.err == nil
 }
 
 // Spelling returns the exact plain path of a cipher path whose last name is not
@@ -154,28 +120,157 @@ func (t *Tree) Target(cipher, plain string, text []byte) (target string, ok bool
 // if the files do not prove the spelling. read is the number of directory entries that had
 // to be read, each file that was looked at counting as some.
 func (t *Tree) Spelling(cipher, plain string) (exact string, read int, ok bool) {
-	if !t.ready() || t.isHung() {
+	v, ok := t.ready()
+	if !ok {
 		return "", 0, false
 	}
 	dir, leaf := path.Split(plain)
-	hash := maphash.String(t.seed, path.Base(cipher))
-	// What a listing has proved stays true, whatever has become of the directory.
-	if l, known := t.listings[dir]; known && l.unique(hash, leaf) != "" {
-		return dir + l.unique(hash, leaf), 0, true
+	l := t.listed
+	if l == nil || l.view != v || l.dir != dir {
+		l = &listing{view: v, dir: dir}
 	}
-	type spelled struct {
-		name string
-		read int
+	cipherDir, name := path.Split(cipher)
+	if s := l.unique(name, leaf); s != "" {
+		return dir + s, 0, true // true for ever, whatever has become of the directory
 	}
-	s, ok := prove(t, func() (spelled, bool) {
-		l, read := t.readListing(path.Dir(cipher), dir)
-		name := l.unique(hash, leaf)
-		// If the listing of the view has no such file, the kernel may only remember it.
-		if name == "" && l.cipherHashes[hash] {
-			read += entriesPerFile * len(l.names[leaf])
-			name = t.spell(l, cipher, dir, l.names[leaf])
-		}
-		return spelled{name, read}, name != ""
+	a := t.look(v, func() answer {
+		a := answer{listing: l, read: entriesPerFile * (1 + strings.Count(cipher, "/"))}
+		a.err = t.disk.prove(v, cipherDir+".", dir+".", func(c, p trail) (err error) {
+			if l.file != p.files[0] {
+				a.listing = t.disk.list(l, c, p)
+				a.read += a.listing.read
+			}
+			if a.text = a.listing.unique(name, leaf); a.text != "" {
+				return nil
+			}
+			if !a.listing.has(name) {
+				return errNoSpelling
+			}
+			a.read += entriesPerFile * len(a.listing.spellings[leaf])
+			a.text, err = t.disk.spell(a.listing.spellings[leaf], c, p, name)
+			return err
+		})
+		return a
 	})
-	return dir + s.name, s.read, ok
+	if a.err == nil || a.err == errNoSpelling { // nothing has changed meanwhile
+		t.listed = a.listing
+	}
+	return dir + a.text, a.read, a.err == nil
+}
+
+// Check calls warn with what is wrong and what to do about it, if the view or its plain
+// directory was not found. If a root has changed a moment ago, it looks for them again, for
+// up to two seconds: the kernel may not know the change yet.
+func (t *Tree) Check(warn func(what, hint string)) {
+	p := t.view.Load().problem
+	for late := time.Now().Add(entryTimeout); p != nil && p.passing && time.Now().Before(late); p = t.view.Load().problem {
+		time.Sleep(clockStep)
+		t.search(t.timeout)
+	}
+	if p == nil && t.isElsewhere() {
+		p = otherNamespace
+	}
+	if p != nil {
+		warn(p.what, p.hint)
+	}
+}
+
+// search looks for the view, and waits for that up to limit.
+func (t *Tree) search(limit time.Duration) {
+	t.searched = time.Now()
+	t.searches.run(limit, func() answer {
+		v, old := findView(t.mount, t.plainFlag, t.disk.mounts), t.view.Load()
+		if t.server != nil {
+			t.server.Trust(uint32(v.owner))
+		}
+		if v.problem != nil && v.sub == "" && old.sub != "" { // MOUNT is gone; its path is still the same
+			kept := *old
+			kept.problem = v.problem
+			v = kept
+		}
+		t.view.Store(&v)
+		return answer{}
+	})
+}
+
+// current returns the view. It has what is not known of it looked for again, in the
+// background and not more often than every second.
+func (t *Tree) current() *view {
+	if !t.view.Load().isKnown() && time.Since(t.searched) > lookAgain {
+		t.search(0)
+	}
+	return t.view.Load()
+}
+
+// ready returns the view. ok is false unless both of its directories are known.
+func (t *Tree) ready() (v *view, ok bool) {
+	v = t.current()
+	return v, v.isKnown() && !t.isElsewhere()
+}
+
+// isElsewhere reports whether paths of the mount table mean something else to gocryptfs. It
+// looks again when another process answers.
+func (t *Tree) isElsewhere() bool {
+	if t.server == nil || t.plainFlag != "" {
+		return false
+	}
+	if pid, ok := t.server.Peer(); ok && pid != t.peer {
+		t.peer, t.elsewhere = pid, livesElsewhere(pid)
+	}
+	return t.elsewhere
+}
+
+// look returns the answer of f, which looks at files of the view. If a root is not what was
+// found, another file system is mounted there, and the view has to be looked for again.
+func (t *Tree) look(v *view, f func() answer) answer {
+	a := t.looks.run(t.timeout, f)
+	if a.err == errLost {
+		lost := *v
+		lost.ids = [2]mountID{}
+		t.view.CompareAndSwap(v, &lost)
+	}
+	return a
+}
+
+// An answer is what a look has found.
+type answer struct {
+	text    string
+	listing *listing
+	read    int // directory entries
+	err     error
+}
+
+// A runner runs one function at a time. It waits for each up to a limit, and starts no other
+// one until the last has ended.
+type runner struct {
+	busy   sync.Mutex          // held while it runs, so for as long as it hangs
+	defect atomic.Pointer[any] // why the last one panicked
+}
+
+// run returns the answer of f, and panics if f did, or the last one did after its limit.
+func (r *runner) run(limit time.Duration, f func() answer) (a answer) {
+	if !r.busy.TryLock() {
+		return answer{err: errors.New("the last look hangs")}
+	}
+	done := make(chan answer, 1)
+	go func() {
+		a := answer{err: errors.New("defect")}
+		defer func() {
+			if defect := recover(); defect != nil {
+				r.defect.Store(&defect)
+			}
+			r.busy.Unlock() // before the answer is sent, as the next look may follow at once
+			done <- a
+		}()
+		a = f()
+	}()
+	select {
+	case a = <-done:
+	case <-time.After(limit):
+		a.err = os.ErrDeadlineExceeded
+	}
+	if defect := r.defect.Swap(nil); defect != nil {
+		panic(*defect)
+	}
+	return a
 }

@@ -5,11 +5,11 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,12 +24,14 @@ import (
 // same in JSON, and its links two targets each. While the tree looks at them, they
 // change, as a script says.
 type plainTree struct {
-	t      testing.TB
-	tree   *Tree
-	inodes map[uint64]uint64 // of links and directories of the view, and what they are
-	script []byte
-	blind  int  // this many next files seem to differ
-	stale  bool // the view remembers names
+	t       testing.TB
+	tree    *Tree
+	view    view
+	inodes  map[uint64]uint64 // of links and directories of the view, and what they are
+	script  []op              // what is left of it
+	changes []op              // what was done
+	looks   int
+	stale   bool // the view remembers names
 }
 
 const (
@@ -53,14 +55,12 @@ type entry struct{ cipher, plain string }
 // encrypted returns the encrypted form of a target, which is another one for each link.
 func (e entry) encrypted(target string) string { return e.cipher + target }
 
-func newPlainTree(t testing.TB, base string, script ...byte) *plainTree {
+func newPlainTree(t testing.TB, base string, script ...op) *plainTree {
 	p := &plainTree{t: t, script: script, inodes: map[uint64]uint64{}}
-	p.tree = newTree("", "", time.Minute)
-	p.tree.view = view{dir: filepath.Join(base, "view"), plain: filepath.Join(base, "plain")}
-	p.tree.same, p.tree.links = p.same, p.links
+	p.view = view{dir: filepath.Join(base, "view"), plain: filepath.Join(base, "plain")}
 	for i, at := range [][2]string{{"", ""}, {"", twin}, {twin, ""}} {
-		cipher := filepath.Join(p.tree.view.dir+at[0], encDir+at[1])
-		plain := filepath.Join(p.tree.view.plain+at[0], plainDir+at[1])
+		cipher := filepath.Join(p.view.dir+at[0], encDir+at[1])
+		plain := filepath.Join(p.view.plain+at[0], plainDir+at[1])
 		must(os.MkdirAll(cipher, 0o755), os.MkdirAll(plain, 0o755))
 		p.pair(cipher, plain)
 		if link, target := treeLinks[0], treeTargets[1]; i > 0 {
@@ -69,14 +69,15 @@ func newPlainTree(t testing.TB, base string, script ...byte) *plainTree {
 			p.pair(cipher, plain)
 		}
 	}
-	p.tree.view.ids = p.tree.view.identify()
+	p.view.identify()
+	p.tree = newTree("", "", time.Minute, nil)
+	p.tree.view.Store(&p.view)
+	p.tree.disk = disk{readMounts, p.stat, p.readlink, p.same}
 	return p
 }
 
-func (p *plainTree) cipher(name string) string { return filepath.Join(p.tree.view.dir, encDir, name) }
-func (p *plainTree) plain(name string) string {
-	return filepath.Join(p.tree.view.plain, plainDir, name)
-}
+func (p *plainTree) cipher(name string) string { return filepath.Join(p.view.dir, encDir, name) }
+func (p *plainTree) plain(name string) string  { return filepath.Join(p.view.plain, plainDir, name) }
 
 func must(errs ...error) {
 	if err := errors.Join(errs...); err != nil {
@@ -84,32 +85,33 @@ func must(errs ...error) {
 	}
 }
 
+func lstat(path string) file {
+	f, err := stat(here, path, 0)
+	must(err)
+	return f
+}
+
 // pair takes note that two entries are the same.
-func (p *plainTree) pair(cipher, plain string) {
-	c, err := os.Lstat(cipher)
-	q, err2 := os.Lstat(plain)
-	must(err, err2)
-	p.inodes[inode(c)] = inode(q)
+func (p *plainTree) pair(cipher, plain string) { p.inodes[lstat(cipher).inode] = lstat(plain).inode }
+
+// same, stat and readlink stand in for those of the system. Before each look, the tree changes.
+func (p *plainTree) same(encrypted, plain file) bool {
+	return isSame(encrypted, plain) || p.inodes[encrypted.inode] == plain.inode
 }
 
-// same and links stand in for sameFile and readLinks. Meanwhile, the tree changes.
-func (p *plainTree) same(encrypted, plain fs.FileInfo) bool {
+func (p *plainTree) stat(in int, name string, mount mountID) (file, error) {
 	p.next()
-	p.blind--
-	return p.blind < 0 && (sameFile(encrypted, plain) || p.inodes[inode(encrypted)] == inode(plain))
+	return stat(in, name, mount)
 }
 
-func (p *plainTree) links(cipher string, dir *os.Root, name string) (encrypted, target string, err error) {
+func (p *plainTree) readlink(in int, name string) (string, error) {
 	p.next()
-	target, err = dir.Readlink(name)
-	p.next()
-	encrypted, encryptedErr := os.Readlink(cipher)
-	p.next()
-	return encrypted, target, errors.Join(err, encryptedErr)
+	return readlink(in, name)
 }
 
 // next does the next step of the script.
 func (p *plainTree) next() {
+	p.looks++
 	if len(p.script) > 0 {
 		op := p.script[0]
 		p.script = p.script[1:]
@@ -117,10 +119,16 @@ func (p *plainTree) next() {
 	}
 }
 
-// The kinds of changes. A byte of a script is one of these and, times 8, a name or a link,
-// with another name or a target.
+// An op is a change of the tree: of a name or a link, to another name or a target.
+type op struct {
+	kind kind
+	n    int
+}
+
+type kind byte
+
 const (
-	exchange = byte(iota) // a directory above the links and its twin; or nothing
+	exchange = kind(iota) // a directory above the links and its twin; or nothing
 	remove
 	create
 	rename       // to another name
@@ -130,21 +138,40 @@ const (
 	hang
 )
 
-// named, renamed and pointed return the bytes for a change.
-func named(kind byte, name int) byte       { return kind + 8*byte(name) }
-func renamed(from, to int) byte            { return named(rename, from+to*len(treeNames)) }
-func pointed(kind byte, link, to int) byte { return named(kind, link+2*to) }
+func renamed(from, to int) op               { return op{rename, from + to*len(treeNames)} }
+func pointed(kind kind, link, to int) op    { return op{kind, link + 2*to} }
+func (o op) names() (from, to entry)        { return treeNames[o.n%4], treeNames[o.n/4%4] }
+func (o op) link() (e entry, target string) { return treeLinks[o.n%2], treeTargets[o.n/2%2] }
+
+func (o op) String() string {
+	from, to := o.names()
+	link, target := o.link()
+	switch o.kind {
+	case rename:
+		return fmt.Sprintf("rename %q to %q", from.plain, to.plain)
+	case point, pointAndWait:
+		return fmt.Sprintf("point %s to %s", link.plain, target)
+	}
+	return fmt.Sprint([]string{"exchange", "remove", "create", "", "", "", "wait", "hang"}[o.kind], " ", o.n)
+}
+
+// at returns a script that begins at a moment of a look.
+func at(moment int, script ...op) []op {
+	return append(slices.Repeat([]op{{exchange, 0}}, moment), script...)
+}
 
 // change changes the tree, in a way of some 40, or does nothing.
-func (p *plainTree) change(op byte) {
-	kind, n := op%8, int(op/8)
-	from, to := treeNames[n%4], treeNames[n/4%4]
-	link, target := treeLinks[n%2], treeTargets[n/2%2]
-	switch kind {
+func (p *plainTree) change(o op) {
+	from, to := o.names()
+	link, target := o.link()
+	if o != (op{}) {
+		p.changes = append(p.changes, o)
+	}
+	switch o.kind {
 	case exchange:
-		sides := []int{0, 2, 2, 1, 1, 0}[min(n, 5)] // one, as long as the kernel remembers the other
+		sides := []int{0, 2, 2, 1, 1, 0}[min(o.n, 5)] // one, as long as the kernel remembers the other
 		for _, dir := range []string{p.cipher(""), p.plain("")}[:sides] {
-			if n%2 == 0 {
+			if o.n%2 == 0 {
 				dir = filepath.Dir(dir)
 			}
 			must(os.Rename(dir, dir+"~"), os.Rename(dir+twin, dir), os.Rename(dir+"~", dir+twin))
@@ -152,7 +179,7 @@ func (p *plainTree) change(op byte) {
 	case remove, create:
 		os.Remove(p.plain(from.plain))
 		os.Remove(p.cipher(from.cipher))
-		if kind == create {
+		if o.kind == create {
 			must(os.WriteFile(p.plain(from.plain), nil, 0o644), os.Link(p.plain(from.plain), p.cipher(from.cipher)))
 		}
 	case rename:
@@ -167,11 +194,11 @@ func (p *plainTree) change(op byte) {
 		p.point(p.cipher(link.cipher), link.encrypted(target))
 		p.pair(p.cipher(link.cipher), p.plain(link.plain))
 	case hang:
-		if op > 0xf0 {
+		if o.n >= 30 {
 			time.Sleep(p.tree.timeout + clockStep) // it hangs
 		}
 	}
-	if kind == wait || kind == pointAndWait {
+	if o.kind == wait || o.kind == pointAndWait {
 		time.Sleep(clockStep + clockStep/4)
 	}
 }
@@ -179,7 +206,7 @@ func (p *plainTree) change(op byte) {
 // point has a link lead to a target: one with that target takes its place, and the other
 // one is kept, as somebody does who swaps them.
 func (p *plainTree) point(at, target string) {
-	kept := func(target string) string { return filepath.Join(p.tree.view.dir, "..", filepath.Base(at)+target) }
+	kept := func(target string) string { return filepath.Join(p.view.dir, "..", filepath.Base(at)+target) }
 	if old, err := os.Readlink(at); err == nil {
 		must(os.Rename(at, kept(old)))
 	}
@@ -189,32 +216,40 @@ func (p *plainTree) point(at, target string) {
 	must(os.Rename(kept(target), at))
 }
 
-// check looks at all names and targets. What is found has to be right; what is not is no fault.
-// It returns how many are found.
-func (p *plainTree) check() (found int) {
+// links looks at all targets, and names at all names. What is found has to be right; what is not
+// is no fault. They return how many are found.
+func (p *plainTree) links() (found int) {
 	p.t.Helper()
-	is := func(got, want string, ok bool) {
-		p.t.Helper()
-		if ok && got != want {
-			p.t.Errorf("found %q, want %q", got, want)
-		} else if ok {
-			found++
-		}
-	}
-	for _, e := range treeNames[:3] {
-		got, _, ok := p.tree.Spelling(encDir+"/"+e.cipher, plainDir+"/"+looksAlike)
-		is(got, plainDir+"/"+e.plain, ok)
-	}
 	for _, link := range treeLinks {
 		for _, target := range treeTargets {
 			got, ok := p.tree.Target(encDir+"/"+link.cipher, plainDir+"/"+link.plain, []byte(link.encrypted(target)))
-			is(got, target, ok)
+			found += p.count(got, target, ok)
 		}
 	}
-	for p.tree.isHung() { // it changes the tree until it ends
-		time.Sleep(time.Millisecond)
+	return found
+}
+
+func (p *plainTree) names() (found int) {
+	p.t.Helper()
+	for _, e := range treeNames[:3] {
+		got, _, ok := p.tree.Spelling(encDir+"/"+e.cipher, plainDir+"/"+looksAlike)
+		found += p.count(got, plainDir+"/"+e.plain, ok)
 	}
 	return found
+}
+
+// count returns 1 if something right was found.
+func (p *plainTree) count(got, want string, ok bool) int {
+	p.t.Helper()
+	p.tree.looks.busy.Lock() // what hangs changes the tree until it ends
+	defer p.tree.looks.busy.Unlock()
+	switch {
+	case ok && got != want:
+		p.t.Errorf("found %q, want %q, at look %d, after %v", got, want, p.looks, p.changes)
+	case ok:
+		return 1
+	}
+	return 0
 }
 
 // FuzzTree changes files at any time. A name that is found has to be that of its file, and a target
@@ -227,80 +262,71 @@ func FuzzTree(f *testing.F) {
 	f.Add([]byte{4, 12, 6}, []byte{0, 4, 20, 4, 20, 12, 28})
 	f.Add([]byte{2, 4, 6}, []byte{0xff, 4, 20})
 	f.Fuzz(func(t *testing.T, before, during []byte) {
-		p := newPlainTree(t, t.TempDir(), during[:min(len(during), 64)]...)
+		p := newPlainTree(t, t.TempDir())
 		p.tree.timeout = 50 * time.Millisecond
-		for _, op := range before[:min(len(before), 16)] {
-			p.change(op)
-			if op%8 == 6 {
-				p.check()
+		for _, b := range during[:min(len(during), 64)] {
+			p.script = append(p.script, op{kind(b % 8), int(b / 8)})
+		}
+		for _, b := range before[:min(len(before), 16)] {
+			p.change(op{kind(b % 8), int(b / 8)})
+			if b%8 == 6 {
+				p.names()
+				p.links()
 			}
 		}
-		p.check()
+		p.names()
+		p.links()
 	})
 }
 
 // TestTreeSwaps has a link get its other target, or a directory above it the place of its twin,
-// at each moment of a look: long enough ago to be trusted, or there and back at once. In reverse
-// mode only the plain side is looked at again. What has just changed is not found at all, since it
-// may be changing still, at the same time of a coarse clock.
+// at each moment of a look: long enough ago to be trusted, or there and back at once. What has
+// just changed is not found at all, since it may be changing still, at the same time of a coarse
+// clock.
 func TestTreeSwaps(t *testing.T) {
-	here, there := pointed(point, 0, 0), pointed(point, 0, 1)
-	dir, roots, viewDir, viewRoot := named(exchange, 1), named(exchange, 2), named(exchange, 3), named(exchange, 4)
+	hither, thither := pointed(point, 0, 0), pointed(point, 0, 1)
+	dir, roots, viewDir, viewRoot := op{exchange, 1}, op{exchange, 2}, op{exchange, 3}, op{exchange, 4}
 	coarse := coarseDir(t)
 	var trees []*plainTree
 	least := 1
-	for at := range 32 {
-		p := newPlainTree(t, filepath.Join(coarse, fmt.Sprint(at)), append(make([]byte, at/2), there, here)...)
-		p.tree.view.reverse = at%2 == 0
-		for _, op := range []byte{named(create, 0), there, here} {
-			p.change(op)
+	for moment := range 16 {
+		p := newPlainTree(t, filepath.Join(coarse, fmt.Sprint(moment)), at(moment, thither, hither)...)
+		for _, o := range []op{{create, 0}, thither, hither} {
+			p.change(o)
 		}
-		least = min(least, p.check())
-		scripts := [][]byte{{pointed(pointAndWait, 0, 1)}, {dir}, {dir, dir}, {roots}, {roots, roots},
-			{viewDir}, {viewDir, viewDir}, {viewRoot}}
-		for _, script := range scripts[:5+3*(at%2)] {
-			p := newPlainTree(t, t.TempDir(), append(make([]byte, at/2), script...)...)
-			p.tree.view.reverse = at%2 == 0
-			p.change(here)
+		least = min(least, p.links()+p.names())
+		for _, script := range [][]op{{pointed(pointAndWait, 0, 1)}, {dir}, {dir, dir}, {roots}, {roots, roots},
+			{viewDir}, {viewDir, viewDir}, {viewRoot}} {
+			p := newPlainTree(t, t.TempDir(), at(moment, script...)...)
+			p.change(hither)
 			trees = append(trees, p)
 		}
 	}
 	time.Sleep(2 * clockStep)
 	for _, p := range trees {
-		p.check()
+		p.links()
 	}
 	p := newPlainTree(t, t.TempDir())
-	for _, op := range []byte{named(create, 0), here, pointed(point, 1, 0), wait} {
-		p.change(op)
+	for _, o := range []op{{create, 0}, hither, pointed(point, 1, 0), {wait, 0}} {
+		p.change(o)
 	}
-	if n := p.check(); n != 3 || least > 0 {
+	if n := p.links() + p.names(); n != 3 || least > 0 {
 		t.Errorf("%d names and targets are found of 3 that do not change, and %d at least of those that do", n, least)
+	}
+	if n := openFiles(t, p.view.dir); n > 0 {
+		t.Errorf("%d directories are still open", n)
 	}
 }
 
-// TestTreeCloses keeps directories open for a moment after a look, at most until another view is
-// found: they could not be unmounted.
-func TestTreeCloses(t *testing.T) {
-	p := newPlainTree(t, t.TempDir())
-	for i, end := range []func(){p.tree.forget, func() { time.Sleep(10 * clockStep) }} {
-		dir, err := os.OpenRoot(p.tree.view.plain)
-		must(err)
-		p.tree.keep(trail{{dir: dir}})
-		end()
-		if _, err := dir.Stat("."); err == nil {
-			t.Errorf("%d: still open", i)
+// openFiles returns how many files below a directory this process has open, on Linux.
+func openFiles(t *testing.T, dir string) (n int) {
+	fds, _ := filepath.Glob("/proc/self/fd/*")
+	for _, fd := range fds {
+		if at, _ := os.Readlink(fd); strings.HasPrefix(at, filepath.Dir(dir)) {
+			n++
 		}
 	}
-	link, target := treeLinks[0], treeTargets[0]
-	p.change(pointed(pointAndWait, 0, 0))
-	for range 100 { // of which one is in time
-		p.tree.Target(encDir+"/"+link.cipher, plainDir+"/"+link.plain, []byte(link.encrypted(target)))
-		if kept := p.tree.take(); kept != nil {
-			kept.close()
-			return
-		}
-	}
-	t.Error("closed at once")
+	return n
 }
 
 // TestTreeRenames gives a file the name of another one that looks the same in JSON, at each
@@ -308,80 +334,80 @@ func TestTreeCloses(t *testing.T) {
 // Its change time stays, as on some file systems, and the kernel may remember the old name.
 func TestTreeRenames(t *testing.T) {
 	var trees []*plainTree
-	for i := range 2 * 5 * 9 {
-		at, from, to := i/9%5, i%9/3, i%3
-		p := newPlainTree(t, t.TempDir(), append(make([]byte, at), renamed(from, to))...)
-		p.stale = i%2 == 0
+	for i := range 2 * 18 * 9 {
+		moment, from, to := i/9%18, i%9/3, i%3
+		p := newPlainTree(t, t.TempDir(), at(moment, renamed(from, to))...)
+		p.stale = i/162 == 0
 		for name := range 3 {
-			p.change(named(create, name))
+			p.change(op{create, name})
 			p.pair(p.cipher(treeNames[name].cipher), p.plain(treeNames[name].plain))
 		}
 		trees = append(trees, p)
 	}
 	large := newPlainTree(t, t.TempDir())
-	large.change(named(create, 0))
+	large.change(op{create, 0})
 	for i := range 20000 {
 		must(os.WriteFile(large.plain(fmt.Sprint(i)), nil, 0o600))
 	}
-	for i := range 40 {
+	for i := range 16 {
 		time.Sleep(clockStep + clockStep/4)
-		renames := make(chan struct{})
-		timer := time.AfterFunc(time.Duration(i)*50*time.Microsecond, func() {
-			defer close(renames)
-			for n := i; large.tree.isHung(); n++ { // as long as it looks
-				large.change(renamed(n%2, 1-n%2))
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			time.Sleep(time.Duration(i) * 100 * time.Microsecond)
+			for n := i; ; n++ { // as long as it looks
+				select {
+				case <-stop:
+					return
+				default:
+					large.change(renamed(n%2, 1-n%2))
+				}
 			}
-		})
-		large.check()
-		if !timer.Stop() {
-			<-renames // two at a time would mix up both sides
-		}
+		}()
+		large.names()
+		close(stop)
+		<-stopped // two at a time would mix up both sides
 	}
 	time.Sleep(entryTimeout + clockStep)
 	for _, p := range trees {
-		p.check()
+		p.names()
 	}
 }
 
-// TestTreeListing reads a directory again only if it has changed or, after a second, if it was
-// not known to be the same on both sides.
+// TestTreeListing reads a directory again only if it has changed, and not one that is too big.
 func TestTreeListing(t *testing.T) {
 	p := newPlainTree(t, t.TempDir())
-	p.change(named(create, 0))
-	p.change(wait)
-	const listed = 2 // entries, on both sides
-	p.blind = 1      // for the directory
-	for i, want := range []int{listed + entriesPerFile, entriesPerFile, listed, 0} {
-		if i == 2 {
-			time.Sleep(lookAgain)
+	p.change(op{create, 0})
+	p.change(op{wait, 0})
+	const listed, look = 2, 2 * entriesPerFile // entries on both sides, and a look two deep
+	for i, want := range []int{listed + look, 0, 0, look, 2*listed + 2*look} {
+		name := treeNames[i/3]
+		if i == 4 {
+			p.change(op{create, 1})
+			p.change(op{wait, 0})
 		}
-		_, read, ok := p.tree.Spelling(encDir+"/"+treeNames[0].cipher, plainDir+"/"+looksAlike)
-		if read != want || !ok {
-			t.Errorf("look %d: %d entries read, want %d; proved: %v", i, read, want, ok)
-		}
-	}
-}
-
-// TestTreeListings bounds the memory for listings: some are forgotten, and one that is too
-// big is not kept.
-func TestTreeListings(t *testing.T) {
-	p := newPlainTree(t, t.TempDir())
-	p.tree.view.dir, p.tree.maxListed = p.tree.view.plain, 50_000
-	for dir, files := range map[string]int{"one": 200, "two": 200, "big": 400} {
-		must(os.Mkdir(p.plain("../"+dir), 0o755))
-		for i := range files {
-			must(os.WriteFile(p.plain(fmt.Sprintf("../%s/%d\xff", dir, i)), nil, 0o644))
+		_, read, _ := p.tree.Spelling(encDir+"/"+name.cipher, plainDir+"/"+looksAlike)
+		if read != want {
+			t.Errorf("look %d: %d entries read, want %d", i, read, want)
 		}
 	}
-	p.change(wait)
-	for _, tt := range []struct {
-		dir          string
-		names, known int
-	}{{"one", 200, 1}, {"two", 200, 1}, {"big", 0, 2}} {
-		l, _ := p.tree.readListing(tt.dir, tt.dir+"/")
-		if len(l.names) != tt.names || len(p.tree.listings) != tt.known || p.tree.listed > p.tree.maxListed {
-			t.Errorf("%s: %d names, %d listings of %d bytes, want %d and %d", tt.dir, len(l.names),
-				len(p.tree.listings), p.tree.listed, tt.names, tt.known)
+	// In the root, which another file system may share with it, the file counts.
+	must(os.WriteFile(p.plain("../top\xff"), nil, 0o644), os.Link(p.plain("../top\xff"), p.cipher("../T")),
+		os.WriteFile(p.plain("../twin\xff"), nil, 0o644), os.WriteFile(p.cipher("../U"), nil, 0o644))
+	p.change(op{wait, 0})
+	for name, want := range map[string]bool{"T": true, "U": false} {
+		plain := map[string]string{"T": "top\ufffd", "U": "twin\ufffd"}[name]
+		if got, _, ok := p.tree.Spelling(name, plain); ok != want || ok && got != "top\xff" {
+			t.Errorf("%s in the root: %q, %v", name, got, ok)
+		}
+	}
+	for i := range maxListed / 400 {
+		must(os.WriteFile(p.plain(fmt.Sprintf("%0200d\xff", i)), nil, 0o644))
+	}
+	p.change(op{wait, 0})
+	for range 2 {
+		if _, _, ok := p.tree.Spelling(encDir+"/A", plainDir+"/"+looksAlike); ok || len(p.tree.listed.spellings) > 0 {
+			t.Errorf("%d spellings are kept; proved: %v", len(p.tree.listed.spellings), ok)
 		}
 	}
 }
@@ -391,12 +417,10 @@ func TestTreeListings(t *testing.T) {
 func TestSameFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	must(os.WriteFile(path, nil, 0o644))
-	before, err := os.Lstat(path)
+	before := lstat(path)
 	time.Sleep(clockStep)
-	must(err, os.Chmod(path, 0o600))
-	after, err := os.Lstat(path)
-	must(err)
-	if sameFile(before, after) || !sameFile(after, after) {
+	must(os.Chmod(path, 0o600))
+	if after := lstat(path); isSame(before, after) || !isSame(after, after) {
 		t.Error("not told by the change time")
 	}
 	now, second := time.Now(), time.Now().Truncate(time.Second)
@@ -427,35 +451,186 @@ func coarseDir(t *testing.T) string {
 //go:embed testdata/mounts.txt
 var mountTables string
 
-// TestMountTables finds the view and its plain directory by what they are, since the
-// tables of macOS and FreeBSD have neither gocryptfs's type nor the direction.
+// table returns a mount table with what a line of testdata/mounts.txt mounts in directories.
+func table(line string, dirs map[string]string) (t mountTable) {
+	add := func(fstype, source, at string) {
+		fstype, user, _ := strings.Cut(fstype, "@")
+		above := &mountinfo.Info{}
+		if len(t) > 0 {
+			above = t.mountOf(at)
+		}
+		t = append(t, &mountinfo.Info{ID: len(t) + 1, Parent: above.ID, Minor: len(t), FSType: fstype, Source: source,
+			Mountpoint: at, Root: "/", VFSOptions: "rw,user_id=" + cmp.Or(user, "0") + ",group_id=0"})
+	}
+	add("ext4", "/dev/sda", "/")
+	for _, m := range strings.Split(line, "|")[2:] {
+		m := strings.Fields(m)
+		dir, rest, _ := strings.Cut(m[1], "/")
+		add(m[0], filepath.Join(cmp.Or(dirs[dir], dir), rest), dirs[m[2]])
+	}
+	return t
+}
+
+// TestMountTables finds the view and its plain directory.
 func TestMountTables(t *testing.T) {
 	dirs := twins(t)
 	for line := range strings.Lines(mountTables) {
 		cells := strings.Split(line, "|")
-		if len(cells) < 3 || strings.Contains(line, "@") && runtime.GOOS != "linux" {
+		if len(cells) < 3 {
 			continue
 		}
-		root := map[bool]string{true: "/"}[strings.Contains(line, "fuse.")]
-		table := mountTable{{FSType: "ext4", Source: "/dev/sda", Mountpoint: "/", Root: root}}
-		for _, m := range cells[2:] {
-			m := strings.Fields(m)
-			fstype, user, _ := strings.Cut(m[0], "@")
-			table = append(table, &mountinfo.Info{FSType: fstype, Source: cmp.Or(dirs[m[1]], m[1]), Mountpoint: dirs[m[2]],
-				Root: root, VFSOptions: "rw,user_id=" + cmp.Or(user, "0") + ",group_id=0"})
+		dir, result := dirs[strings.TrimSpace(cells[0])], cells[1]
+		want := view{dir: dir}
+		if !strings.Contains(result, "nothing") {
+			want = view{dir: dirs["enc"], plain: dirs["plain"], reverse: strings.Contains(result, "reverse")}
+			want.sub, _ = below(want.dir, dir)
 		}
-		dir, found := strings.TrimSpace(cells[0]), cells[1]
-		var want view
-		if !strings.Contains(found, "nothing") {
-			want = view{dir: dirs["enc"], plain: dirs["plain"], reverse: strings.Contains(found, "reverse")}
-			want.sub, _ = below(want.dir, dirs[dir])
-		}
-		if strings.Contains(found, "unknown") {
+		if strings.Contains(result, "unknown") {
 			want.plain = ""
 		}
-		if v, p := (&search{mounts: table}).lookUp(dirs[dir]); v != want || (p == nil) != (v.plain != "") {
-			t.Errorf("%sgot %+v, %v, want %+v", line, v, p, want)
+		v := findView(dir, "", func() (mountTable, error) { return table(line, dirs), nil })
+		if v.dir != want.dir || v.plain != want.plain || v.sub != want.sub || v.reverse != want.reverse || (v.problem == nil) != v.isKnown() {
+			t.Errorf("%sgot %+v, %v, want %+v", line, v, v.problem, want)
 		}
+	}
+}
+
+// A stubServer is a gocryptfs that lives in another PID namespace, or is this process.
+type stubServer struct {
+	trusted uint32
+	pid     int
+}
+
+func (s *stubServer) Trust(uid uint32)         { s.trusted = uid }
+func (s *stubServer) Peer() (pid int, ok bool) { return s.pid, s.pid >= 0 }
+
+// with has New read a mount table of the test.
+func with(t *testing.T, mounts func() (mountTable, error)) {
+	was := system
+	system.mounts = mounts
+	t.Cleanup(func() { system = was })
+}
+
+// TestTreeServer trusts whoever mounted what MOUNT lies in, and believes the table only of a
+// server that is known to see the same mounts.
+func TestTreeServer(t *testing.T) {
+	dirs := twins(t)
+	with(t, func() (mountTable, error) {
+		return table("||fuse.gocryptfs-reverse@4242 plain enc", dirs), nil
+	})
+	s := &stubServer{pid: -1}
+	tree := New(dirs["sub"], "", time.Minute, s)
+	if s.trusted != 4242 {
+		t.Errorf("user %d is trusted", s.trusted)
+	}
+	for _, tt := range []struct {
+		pid   int
+		plain string
+	}{{-1, dirs["plain"]}, {0, ""}, {0, ""}, {os.Getpid(), dirs["plain"]}, {0, ""}} {
+		s.pid = tt.pid
+		if runtime.GOOS != "linux" && tt.pid == 0 {
+			continue
+		}
+		said := ""
+		tree.Check(func(what, hint string) { said = what + hint })
+		v, _ := tree.ready()
+		if got := tree.View(); got != (View{"sub", tt.plain, true, true}) || (tt.plain == "") != strings.Contains(said, "-plain") {
+			t.Errorf("process %d: %+v, %+v, said %q", tt.pid, got, v, said)
+		}
+	}
+	s.pid = 0
+	tree = New(dirs["enc"], dirs["plain"], time.Minute, s)
+	if v := tree.View(); v.Plain != dirs["plain"] {
+		t.Errorf("with -plain: %+v", v)
+	}
+}
+
+// TestTreeCheck warns of what is wrong, but waits for the kernel to learn of a change of a root,
+// such as a lock file in the plain directory, and for mounts to come to an end.
+func TestTreeCheck(t *testing.T) {
+	dirs := twins(t)
+	reads, row := 0, "||fuse.gocryptfs-reverse plain enc"
+	with(t, func() (mountTable, error) {
+		switch reads++; reads {
+		case 1:
+			must(os.WriteFile(filepath.Join(dirs["plain"], "lock"), nil, 0o600))
+		case 3:
+			alike(t, dirs)
+		case 4, 6:
+			return table(row+fmt.Sprint("|ext4 x other"), dirs), nil
+		}
+		return table(row, dirs), nil
+	})
+	tree := New(dirs["enc"], "", time.Minute, nil)
+	tree.Check(func(what, hint string) { t.Errorf("said %q, %q", what, hint) })
+	if v := tree.View(); v.Plain != dirs["plain"] || reads != 8 {
+		t.Errorf("%+v after %d times", v, reads)
+	}
+	file := filepath.Join(dirs["other"], "file")
+	must(os.WriteFile(file, nil, 0o600), os.WriteFile(filepath.Join(dirs["other"], "gocryptfs.conf"), nil, 0o600))
+	for _, tt := range []struct{ mount, plain, want string }{
+		{"", "", "MOUNT is empty"}, {file + "0", "", "does not exist"}, {file, "", "is not a directory"},
+		{dirs["other"], "", "is not a gocryptfs mount"}, {dirs["sub"], dirs["other"], "is the encrypted side"},
+		{dirs["other"], dirs["sub"], "is not the directory that " + dirs["other"] + " shows"},
+		{dirs["base"], "", "nothing in it is encrypted"}, {dirs["base"], dirs["other"] + "/..", "is the encrypted side"},
+		{dirs["base"], "/", "nothing in it is encrypted"}, {dirs["other"], file, "is not a directory"},
+	} {
+		said := ""
+		New(tt.mount, tt.plain, time.Minute, nil).Check(func(what, hint string) { said = what })
+		if !strings.Contains(said, tt.want) {
+			t.Errorf("%q, %q: said %q, want %q", tt.mount, tt.plain, said, tt.want)
+		}
+	}
+}
+
+// TestTreeLooks has looks that hang, panic, or follow each other at once, and another file system
+// at a root.
+func TestTreeLooks(t *testing.T) {
+	p := newPlainTree(t, t.TempDir())
+	for i := range 3000 {
+		if !p.tree.Exists(encDir) || p.tree.Exists(encDir+"/none") {
+			t.Fatalf("look %d was refused", i)
+		}
+	}
+	release, tree := make(chan struct{}), p.tree
+	tree.timeout = 10 * time.Millisecond
+	tree.disk.stat = func(int, string, mountID) (file, error) { <-release; panic("a defect") }
+	for range 2 {
+		if tree.Exists(encDir) {
+			t.Error("found by a look that hangs")
+		}
+	}
+	close(release)
+	tree.looks.busy.Lock() // it has ended
+	tree.looks.busy.Unlock()
+	for range 2 {
+		func() {
+			defer func() {
+				if recover() != "a defect" {
+					t.Error("no panic")
+				}
+			}()
+			tree.timeout = time.Minute
+			tree.Exists(encDir)
+		}()
+	}
+	tree.disk.stat = stat
+	if !tree.Exists(encDir) {
+		t.Error("no look after a panic")
+	}
+	for path, want := range map[string]bool{".": true, encDir: true, "..": false, encDir + "/../" + encDir: true, "/": false} {
+		if tree.Exists(path) != want {
+			t.Errorf("%s exists: %v", path, !want)
+		}
+	}
+	must(os.Symlink(encDir, p.cipher("../link")))
+	if tree.Exists("link/E") || !tree.Exists("link") {
+		t.Error("a link was followed")
+	}
+	p.view.ids[0]++
+	tree.Exists(encDir)
+	if tree.view.Load().isKnown() {
+		t.Error("another file system was taken for that of the root")
 	}
 }
 
@@ -475,22 +650,29 @@ func TestMountHides(t *testing.T) {
 }
 
 // twins makes two directories with the same change time, as the roots of a view and of its plain
-// directory have it, and others, by name. All are old enough to be trusted.
+// directory have it, and others, by name. All are old enough to be trusted. Links lead from the
+// plain side to a directory of another user, and back.
 func twins(t *testing.T) map[string]string {
 	base, err := filepath.EvalSymlinks(t.TempDir())
 	must(err)
-	dirs := map[string]string{"sub": filepath.Join(base, "enc/sub")}
-	for name, dir := range map[string]string{"plain": "pl_ain", "enc": "enc", "other": "other"} {
+	dirs := map[string]string{"base": base, "sub": filepath.Join(base, "enc/sub")}
+	for name, dir := range map[string]string{"plain": "pl_ain*", "enc": "enc", "other": "other", "theirs": "theirs"} {
 		dirs[name] = filepath.Join(base, dir)
 	}
-	must(os.Mkdir(dirs["other"], 0o755), os.Symlink("pl_ain", filepath.Join(base, "pl,ain")))
+	must(os.Mkdir(dirs["other"], 0o755), os.Mkdir(dirs["theirs"], 0o755), os.Symlink("pl_ain*", filepath.Join(base, "pl,ain*")),
+		os.Symlink(dirs["plain"], filepath.Join(dirs["theirs"], "back")), os.Symlink(filepath.Join(dirs["theirs"], "plain"), filepath.Join(dirs["other"], "there")))
+	alike(t, dirs)
+	time.Sleep(entryTimeout)
+	return dirs
+}
+
+// alike makes the two directories with the same change time.
+func alike(t *testing.T, dirs map[string]string) {
 	for range 1000 {
 		must(os.RemoveAll(dirs["plain"]), os.RemoveAll(dirs["enc"]), os.MkdirAll(dirs["sub"], 0o755), os.Mkdir(dirs["plain"], 0o755))
 		if (&search{}).sameRoot(dirs["plain"], dirs["enc"]) {
-			time.Sleep(entryTimeout)
-			return dirs
+			return
 		}
 	}
 	t.Fatal("no two directories with the same change time")
-	return nil
 }
