@@ -42,7 +42,7 @@ soak: .tools/gocryptfs ## compare each line with the truth for SOAKTIME, under c
 
 bench: .tools/gocryptfs ## measure: each part, then whole runs as a table
 	go test -run '^$$' -bench . -benchmem ./...
-	GRP_BENCH=1 go test -count=1 -timeout 60m -run '^TestBench' -v .
+	GRP_BENCH=1 go test -count=1 -timeout 60m -run '^TestBench' -v ./decode .
 
 install: $(NAME) ## install into PREFIX, below DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1

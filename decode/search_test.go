@@ -1,0 +1,173 @@
+package decode
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestBenchSearch looks for texts that cost much, for a minute: it changes those in
+// testdata/hostile.txt, and what then costs more is changed on.
+func TestBenchSearch(t *testing.T) {
+	if os.Getenv("GRP_BENCH") == "" {
+		t.Skip("run by make bench")
+	}
+	file, err := os.ReadFile("testdata/hostile.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cost := func(g grammar) float64 {
+		cpu, price := g.cost()
+		return cpu + price
+	}
+	var words grammar
+	var pool []grammar
+	var costs []float64
+	for line := range strings.Lines(string(file)) {
+		if g := grammar(hostileWord.FindAllString(line, -1)); len(g) > 0 && line[0] != '#' {
+			pool, costs, words = append(pool, g), append(costs, cost(g)), append(words, g...)
+		}
+	}
+	rnd, tried := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0)), len(pool)
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); tried++ {
+		i := rnd.IntN(len(pool))
+		if other := rnd.IntN(len(pool)); costs[other] > costs[i] {
+			i = other
+		}
+		g := pool[i].changed(rnd, words)
+		if c := cost(g); c > costs[i] {
+			if c = min(c, cost(g)); c > costs[i] { // not because of other work of the machine
+				pool[i], costs[i] = g, c
+			}
+		}
+	}
+	names, _ := grammar{`"AAAAAAAAAAAAAAAAA@@@@A\n"`}.cost()
+	bound := max(1, 10*names)
+	fmt.Printf("%d texts; %.2f s of CPU a MB for random names. The most for other texts (must reach ≤ %.1f s):\n", tried, names, bound)
+	for i := range 5 {
+		worst := slices.Index(costs, slices.Max(costs))
+		fmt.Printf("%.2f s: %s\n", costs[worst], strings.Join(pool[worst], " "))
+		if i == 0 && costs[worst] > bound {
+			t.Errorf("%.2f s of CPU a MB, must be at most %.1f s", costs[worst], bound)
+		}
+		costs[worst] = 0
+	}
+}
+
+// A grammar makes a text: see testdata/hostile.txt.
+type grammar []string
+
+// hostileWord matches a word of a grammar: an option, or a part of the text.
+var hostileWord = regexp.MustCompile(`"(\\.|[^"\\])*"(\*\d+)?|\S+`)
+
+// part returns the text of a word and how often it stands there: 0 for an option.
+func part(word string) (text string, times int) {
+	end := strings.LastIndexByte(word, '"') + 1
+	text, err := strconv.Unquote(word[:end])
+	if err == nil {
+		times = 1
+		fmt.Sscanf(word[end:], "*%d", &times)
+	}
+	return text, times
+}
+
+// changed returns a grammar with a few changes. What it adds comes from words.
+func (g grammar) changed(rnd *rand.Rand, words grammar) grammar {
+	g = slices.Clone(g)
+	for range 1 + rnd.IntN(4) {
+		i, other := rnd.IntN(len(g)), words[rnd.IntN(len(words))]
+		added, _ := part(other)
+		text, times := part(g[i])
+		switch change := rnd.IntN(8); {
+		case change == 0:
+			g[i] = other
+			continue
+		case change == 1 && len(g) > 1:
+			g = slices.Delete(g, i, i+1)
+			continue
+		case change <= 2 || times == 0:
+			g = slices.Insert(g, i, other)
+			continue
+		case change == 3:
+			text = text[:rnd.IntN(len(text)+1)]
+		case change == 4:
+			text += added
+		case change == 5:
+			text = strings.Repeat(added, 512)[:min(512*len(added), 1+rnd.IntN(512))]
+		case change == 6:
+			times = 1 + rnd.IntN(2*times)
+		default:
+			times = 1 + rnd.IntN(300)
+		}
+		g[i] = fmt.Sprintf("%+q*%d", text, times)
+	}
+	return g
+}
+
+// cost returns the processor time that the text takes, and the price of the questions about
+// it, both in seconds a MB. An answer is remembered; a question takes 8 µs, as in replays.
+func (g grammar) cost() (cpu, price float64) {
+	text, cuts, o := g.make()
+	asked := map[string]bool{}
+	o.Names = namesFunc(func(cipher string) (string, bool) {
+		asked[cipher] = true
+		plain := strings.NewReplacer("/Known", "/plain", "/Doubt", "/plai\ufffd").Replace("/" + cipher)
+		return plain[1:], strings.Count(plain, "/") == strings.Count(plain, "/plai")
+	})
+	var before, after syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &before)
+	Copy(io.Discard, &cutReader{data: text, cuts: cuts}, o)
+	syscall.Getrusage(syscall.RUSAGE_SELF, &after)
+	mb := float64(len(text)) / 1e6
+	used := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
+	return float64(used) / 1e9 / mb, 8e-6 * float64(len(asked)) / mb
+}
+
+// make returns the text, how it is cut, and what it is decoded with.
+func (g grammar) make() (text, cuts []byte, o Options) {
+	const size = 200_000
+	v, again := fixedView{}, ""
+	for _, word := range g {
+		switch word {
+		case "color":
+			o.Color = true
+		case "hide":
+			o.HideMeta = true
+		case "count":
+			o.Report = true
+		case "deep":
+			v.sub = strings.Repeat("/KnownAAAAAAAAAAAAAAAAA", 100)[1:]
+		case "blank":
+			o.Mount = "/my view"
+		case "small":
+			cuts = []byte{255}
+		case "once":
+			text, again = append(text, again...), ""
+		default:
+			s, times := part(word)
+			again += strings.Repeat(s, min(times, size/(len(s)+1)+1))
+		}
+	}
+	o.Files, o.Mount = v, "/mnt/view/"+v.sub+o.Mount
+	for i := 0; len(text) < size; i++ {
+		text = append(text, strings.ReplaceAll(again, "@@@@", strconv.Itoa(1000+i%9000))...)
+		text = append(text, "\n"[min(1, len(again)):]...)
+	}
+	return text, cuts, o
+}
+
+// A fixedView has no files that prove anything.
+type fixedView struct {
+	noFiles
+	sub string
+}
+
+func (v fixedView) View() View { return View{Sub: v.sub, Plain: "/plain", Reverse: true} }
