@@ -94,25 +94,17 @@ func IsEncrypted(part []byte) bool {
 // longStart returns the offset of the long name whose hash begins at start, or start
 // if there is no prefix before it.
 func longStart(b []byte, start int) int {
-	if i := start - len(LongPrefix); i >= 0 && string(b[i:start]) == LongPrefix && mayBegin(b, i) {
+	if i := start - len(LongPrefix); i >= 0 && start <= len(b) && string(b[i:start]) == LongPrefix && mayBegin(b, i) && !tooLong(b, i) {
 		return i
 	}
 	return start
 }
 
 // beforeLong returns the offset of the long name whose prefix begins in the word
-// b[start:end], or end if there is none. If the prefix may follow, it is incomplete.
-func beforeLong(b []byte, start, end int, final bool) (stop int, incomplete bool) {
-	g := end - len(longWord)
-	if g < start || string(b[g:end]) != longWord || !mayBegin(b, g) {
-		return end, false
+// b[start:end], or end if there is none.
+func beforeLong(b []byte, start, end int) int {
+	if g := end - len(longWord); g >= start && longStart(b, g+len(LongPrefix)) == g {
+		return g
 	}
-	rest := b[g:min(len(b), g+len(LongPrefix))]
-	switch {
-	case string(rest) == LongPrefix:
-		return g, false
-	case string(rest) == LongPrefix[:len(rest)]:
-		return end, !final
-	}
-	return end, false
+	return end
 }

@@ -81,15 +81,3 @@ func padding(b []byte, i, n int) (pad, end int) {
 	}
 	return -n & 3, len(b) - len(rest)
 }
-
-// growsIntoPadding reports whether b, at the end of a text, may be the beginning of `==`.
-func growsIntoPadding(b []byte) bool {
-	for more := true; more; b, more = cutEquals(b) {
-		for _, e := range equals {
-			if len(b) < len(e) && e[:len(b)] == string(b) {
-				return true
-			}
-		}
-	}
-	return false
-}

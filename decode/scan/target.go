@@ -3,7 +3,7 @@ package scan
 import "bytes"
 
 // targetAt returns the token of the word b[start:end], which may be a link target.
-func targetAt(b []byte, start, end int, final bool) Token {
+func targetAt(b []byte, start, end int) Token {
 	arrow := afterArrow(b, start)
 	padded := end
 	for i := 0; i < 2 && padded < len(b) && b[padded] == '='; i++ {
@@ -12,7 +12,7 @@ func targetAt(b []byte, start, end int, final bool) Token {
 	if padded == len(b) || !isWord(b[padded]) {
 		end = padded
 	}
-	t := Token{Start: start, End: end, Arrow: arrow, incomplete: end == len(b) && !final}
+	t := Token{Start: start, End: end, Arrow: arrow}
 	if arrow {
 		t.Lead, _ = nameAt(b, start, wordEnd(b, start))
 	}

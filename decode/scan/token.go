@@ -14,6 +14,9 @@ const (
 	// bytes takes. Where a chain would grow longer, a new one begins.
 	MaxToken = 8 << 10
 
+	// maxWait bounds, in bytes, a token and the words after it that decide where it ends.
+	maxWait = MaxToken + 2*maxWord
+
 	// munged is what rsync --munge-links puts before a target (rsync.h,
 	// SYMLINK_PREFIX).
 	munged = "/rsyncd-munged/"
@@ -26,8 +29,6 @@ type Token struct {
 	Names      []Name // of a chain, at least one; nil for a link target
 	Arrow      bool   // it follows ` -> `
 	Lead       Name   // the name that a link target after an arrow begins with, if there is one
-
-	incomplete bool // bytes that follow could still change it
 }
 
 // IsTarget reports whether t is no chain, but a word that may be a link target.
@@ -54,41 +55,35 @@ type Scanner struct {
 // All appends to dst the tokens of b[i:]. It overwrites the names of those found before.
 func (s *Scanner) All(dst []Token, b []byte, i int) []Token {
 	s.names = s.names[:0]
-	for t, ok := s.next(b, i, true); ok; t, ok = s.next(b, t.End, true) {
+	for t, ok := s.next(b, i); ok; t, ok = s.next(b, t.End) {
 		dst = append(dst, t)
 	}
 	return dst
 }
 
-// next returns the first token of b[i:]. i must not lie within a token. If final is
-// set, nothing follows b; otherwise the token may be incomplete.
+// next returns the first token of b[i:]. i must not lie within a token.
 //
 //	mount/2Kj…A/.~tmp~/x0Q…w/.pB7…g.Xa81bQ      one chain of three names
-func (s *Scanner) next(b []byte, i int, final bool) (t Token, ok bool) {
+func (s *Scanner) next(b []byte, i int) (t Token, ok bool) {
 	if i < len(b) && isWord(b[i]) && !atBoundary(b, i) && (tooLong(b, i) || !mayBegin(b, i)) {
 		i = wordEnd(b, i) // of a suffix, or of a word that has been passed over in part
 	}
 	for start, end := nextWord(b, i); start < len(b); start, end = nextWord(b, end) {
 		arrow := end-start <= MaxToken && afterArrow(b, start)
-		// The end of a word that is too long may be held back, as the beginning of LongPrefix.
-		if open := end == len(b) && !final && end-start <= maxWord+len(longWord); !arrow && end-start > maxWord && !open {
+		if !arrow && end-start > maxWord {
 			continue
 		}
-		stop, incomplete := beforeLong(b, start, end, final)
-		if incomplete || end == len(b) && !final {
-			return Token{Start: longStart(b, start), incomplete: true}, true
-		}
-		end = stop
+		end = beforeLong(b, start, end)
 		if arrow && end-start >= MinTarget && (end == len(b) || b[end] != '/') {
-			return targetAt(b, start, end, final), true
+			return targetAt(b, start, end), true
 		}
 		if n, ok := nameAt(b, start, end); ok {
-			t := s.chainFrom(b, n, final)
+			t := s.chainFrom(b, n)
 			t.Arrow = arrow
 			return t, true
 		}
 		if end-start >= MinTarget {
-			return targetAt(b, start, end, final), true
+			return targetAt(b, start, end), true
 		}
 	}
 	return Token{}, false
@@ -97,18 +92,21 @@ func (s *Scanner) next(b []byte, i int, final bool) (t Token, ok bool) {
 // Settled returns the offset in b up to which later bytes cannot change anything. A
 // token may begin there. b[:from] has been settled before. It overwrites the names of
 // the tokens found before.
+//
+// No token spans a blank, a quote or the like. What follows the last of these waits, from
+// its first token on, for the next one.
 func (s *Scanner) Settled(b []byte, from int) int {
 	s.names = s.names[:0]
 	i := len(b)
 	for i > from && (isPath(b[i-1]) || b[i-1] == ';') {
-		i-- // no token spans any other byte; `&#61;` may be padding
+		i-- // `&#61;` may be padding
 	}
 	for {
-		t, ok := s.next(b, i, false)
-		if !ok {
+		t, ok := s.next(b, i)
+		switch {
+		case !ok:
 			return lastWord(b, i)
-		}
-		if t.incomplete {
+		case len(b)-t.Start <= maxWait:
 			return t.Start
 		}
 		i = t.End
@@ -123,12 +121,12 @@ func lastWord(b []byte, from int) int {
 	for i > from && isWord(b[i-1]) {
 		i--
 	}
-	start := len(b) // next has checked longer words
-	if mayBegin(b, i) && len(b)-i < minName+maxSequence {
-		start = longStart(b, afterSequence(b, i))
+	if len(b)-i > maxWord || !mayBegin(b, i) {
+		return len(b)
 	}
+	start := longStart(b, afterSequence(b, i))
 	for k := len(LongPrefix); k > 0; k-- {
-		if i := len(b) - k; i >= from && string(b[i:]) == LongPrefix[:k] && mayBegin(b, i) {
+		if i := len(b) - k; i >= from && string(b[i:]) == LongPrefix[:k] && mayBegin(b, i) && !tooLong(b, i) {
 			return min(i, start)
 		}
 	}
@@ -136,23 +134,15 @@ func lastWord(b []byte, from int) int {
 }
 
 // chainFrom returns the token of the path whose first encrypted name is n.
-func (s *Scanner) chainFrom(b []byte, n Name, final bool) Token {
+func (s *Scanner) chainFrom(b []byte, n Name) Token {
 	t := Token{Start: min(n.Start, n.wordStart)}
+	b = b[:min(len(b), t.Start+maxWait)]
 	first := len(s.names)
 	for {
-		next, found := s.follow(b, n.After, final)
+		next, found := follow(b, n.After)
 		n.Meta = n.isMeta(b)
-		// What follows `.name` in its word is passed over with that word.
-		if !final && (growsIntoPadding(b[n.End:]) || n.Meta && isOpen(b, n.After+1)) {
-			found = undecided
-		}
-		// A chain of full length does not wait for more bytes than its last suffix takes.
-		if found == undecided && len(b)-t.Start <= MaxToken+2*maxWord {
-			t.incomplete = true
-			return t
-		}
 		s.names = append(s.names, n)
-		if found != encrypted || next.End-t.Start > MaxToken {
+		if !found || next.End-t.Start > MaxToken {
 			t.Names, t.End = s.names[first:], n.end()
 			return t
 		}
@@ -170,85 +160,57 @@ func (s *Scanner) Rest(b []byte, t Token, n Name) (Token, bool) {
 	if !ok {
 		return Token{}, false
 	}
-	return s.chainFrom(b[:t.End], next, true), true
+	return s.chainFrom(b[:t.End], next), true
 }
 
-// A place is what stands at an offset in a path.
-type place int
-
-const (
-	other     place = iota // nothing that belongs to a chain
-	encrypted              // an encrypted name
-	plainDir               // another directory that may stand in a chain
-	undecided              // more bytes are needed
-)
-
-// follow finds the next encrypted name of the chain whose last name ends at i. It
-// skips the suffix of that name and any plainDirs.
-func (s *Scanner) follow(b []byte, i int, final bool) (Name, place) {
-	i, found := skipSuffix(b, i, final)
-	for found == plainDir {
-		var n Name
-		if n, i, found = component(b, i, final); found == encrypted {
-			return n, found
+// follow returns the next encrypted name of the chain whose last name ends at i. It skips
+// the suffix of that name and other directories that may stand in a chain.
+func follow(b []byte, i int) (n Name, ok bool) {
+	for i, ok = skipSuffix(b, i); ok; i, ok = skipDir(b, i) {
+		if n, ok = leafAt(b, i); ok {
+			return n, true
 		}
 	}
-	return Name{}, found
+	return Name{}, false
 }
 
-// skipSuffix skips what may follow a name in the component of a directory (`~`, `.bak`,
-// `-old`), and the slash after it. It finds plainDir, other or undecided.
-func skipSuffix(b []byte, i int, final bool) (next int, found place) {
+// skipSuffix returns the offset after what may follow a name in the component of a
+// directory (`~`, `.bak`, `-old`), and after the slash. ok is false if no slash follows.
+func skipSuffix(b []byte, i int) (next int, ok bool) {
 	end := i
 	if end < len(b) && bytes.IndexByte([]byte(".~-_"), b[end]) >= 0 {
 		for end < len(b) && end-i <= maxComponent && (isWord(b[end]) || b[end] == '.' || b[end] == '~') {
 			end++
 		}
 	}
-	switch {
-	case end-i > maxComponent:
-		return i, other
-	case end == len(b) && !final:
-		return i, undecided
-	case end == len(b) || b[end] != '/' || containsName(b, i, end):
-		return i, other
-	}
-	return end + 1, plainDir
+	return end + 1, end-i <= maxComponent && end < len(b) && b[end] == '/' && !containsName(b, i, end)
 }
 
-// component finds what stands at b[i], where a path component begins: an encrypted
-// name, perhaps after a dot; a plainDir, which is another directory that starts with
-// a dot (--partial-dir, `.~tmp~`) or nothing between two slashes; or something else.
-// next is the offset of the component after a plainDir.
-func component(b []byte, i int, final bool) (n Name, next int, found place) {
+// leafAt returns the encrypted name of the path component at i, perhaps after a dot.
+func leafAt(b []byte, i int) (Name, bool) {
 	start := i
 	if start < len(b) && b[start] == '.' {
 		start++
 	}
 	for more := true; more && start-i <= maxWord; start += len(LongPrefix) {
 		end := wordEnd(b, start)
-		if end == len(b) && !final && end-start <= maxWord {
-			return n, i, undecided
-		}
-		stop, incomplete := beforeLong(b, start, end, final)
-		if incomplete {
-			return n, i, undecided
-		}
+		stop := beforeLong(b, start, end)
 		if n, ok := nameAt(b, start, stop); ok {
-			return n, end, encrypted
+			return n, true
 		}
 		start, more = stop, stop < end
 	}
-	var end int
-	for end = i; end < len(b) && end-i <= maxComponent && isPath(b[end]) && b[end] != '/'; end++ {
+	return Name{}, false
+}
+
+// skipDir returns the offset after the path component at i, if that is a directory that
+// starts with a dot (--partial-dir, `.~tmp~`) or nothing between two slashes.
+func skipDir(b []byte, i int) (next int, ok bool) {
+	end := i
+	for end < len(b) && end-i <= maxComponent && isPath(b[end]) && b[end] != '/' {
+		end++
 	}
-	switch dir := b[i:end]; {
-	case len(dir) > maxComponent, len(dir) > 0 && dir[0] != '.':
-		return n, i, other
-	case end == len(b) && !final:
-		return n, i, undecided
-	case end == len(b) || b[end] != '/' || string(dir) == ".." || containsName(b, i, end):
-		return n, i, other
-	}
-	return n, end + 1, plainDir
+	dir := string(b[i:end])
+	ok = dir == "" || dir[0] == '.' && dir != ".." && len(dir) <= maxComponent
+	return end + 1, ok && end < len(b) && b[end] == '/' && !containsName(b, i, end)
 }

@@ -43,10 +43,6 @@ func wordEnd(b []byte, i int) int {
 	return i
 }
 
-// isOpen reports whether the word b[i:], which bytes that follow b may continue, is not too
-// long yet.
-func isOpen(b []byte, i int) bool { return wordEnd(b, i) == len(b) && len(b)-i <= maxWord }
-
 // tooLong reports whether the word at i is longer than maxWord.
 func tooLong(b []byte, i int) bool {
 	start := i
