@@ -4,12 +4,20 @@ import (
 	"slices"
 	"strings"
 
+	"gocryptfs-rsync-pretty/decode/index"
 	"gocryptfs-rsync-pretty/decode/scan"
 )
 
 // maxStarts bounds the names of a chain that are tried as the first one below the
 // root. The names before it may be foreign directories that look encrypted.
 const maxStarts = 8
+
+// Random text is full of loose names. A question about one that stays costs loosePrice
+// questions, since in such text none is asked for ahead, and leaves looseReserve for others.
+const (
+	loosePrice   = 4
+	looseReserve = maxCredit / 8
+)
 
 // A match is the names[first:last] of a chain, decrypted. The zero value is none.
 type match struct {
@@ -30,25 +38,21 @@ func (m match) toEnd() bool { return m.found() && m.last == len(m.names) }
 // whole reports whether all names of the chain decrypt.
 func (m match) whole() bool { return m.toEnd() && m.first == 0 }
 
-// leaf returns the last name as it stands in the text b.
-func (m match) leaf(b []byte, t scan.Token) string {
-	names := t.Names
-	if m.found() {
-		names = m.names
+// withoutLoose returns m without a loose name before those that decrypt.
+func (m match) withoutLoose() match {
+	if m.first > 0 && m.names[0].Loose {
+		m.names, m.first, m.last = m.names[1:], m.first-1, m.last-1
 	}
-	last := names[len(names)-1]
-	return string(b[last.Start:last.End])
+	return m
 }
 
-// left returns what stays encrypted of the token t of b: the names before those that decrypt,
-// or else those after them. If all decrypt, there may be another one before them in the word
-// of the first, as in `A_B`.
+// left returns what stays encrypted of the path t of b: the names before those that decrypt,
+// or else those after them. If all decrypt, another one may stand before them in the word of
+// the first, as in `A_B`.
 func (m match) left(b []byte, t scan.Token) []byte {
 	switch {
-	case !m.found():
-		return b[t.First():t.End]
 	case m.first > 0:
-		return b[t.First():m.names[m.first-1].End]
+		return b[m.names[0].Start:m.names[m.first-1].End]
 	case !m.toEnd():
 		return b[m.names[m.last].Start:t.End]
 	}
@@ -80,7 +84,7 @@ func (c chain) decrypt(near *nearby) match {
 	for first := range min(n, maxStarts) {
 		for _, base := range bases {
 			if m := c.grow(base, first, false); m.found() {
-				return m
+				return m.withoutLoose()
 			}
 		}
 	}
@@ -153,7 +157,7 @@ func (c chain) grow(base string, first int, unplaced bool) (best match) {
 func (c chain) replace(base string, first, last int, unplaced bool) match {
 	c.names = slices.Clone(c.names)
 	for other := range c.names[last-1].Others(c.b) {
-		if !c.lookup.budget.has(2) {
+		if !c.lookup.budget.has(2) || other.Loose && !c.lookup.budget.has(looseReserve) {
 			break
 		}
 		c.names[last-1] = other
@@ -168,6 +172,10 @@ func (c chain) replace(base string, first, last int, unplaced bool) match {
 // try decrypts names[first:last] in the directory base: with their padding, if there
 // is any, and then without.
 func (c chain) try(base string, first, last int, unplaced bool) match {
+	loose := slices.ContainsFunc(c.names[first:last], func(n scan.Name) bool { return n.Loose })
+	if loose && !c.lookup.budget.has(looseReserve) {
+		return match{}
+	}
 	implied := strings.Count(base, "/") // components that do not stand in the text
 	if unplaced {
 		implied += last - first
@@ -182,11 +190,25 @@ func (c chain) try(base string, first, last int, unplaced bool) match {
 		}
 		names := c.cipher(first, last, pad)
 		if cipher, plain, fromIndex := c.lookup.decrypt(base, names, implied); cipher != "" {
+			base = strings.TrimSuffix(cipher, names)
+			if loose && c.isDoubtful(first, strings.Split(plain, "/")[strings.Count(base, "/"):]) {
+				break
+			}
 			return match{names: c.names, first: first, last: last, padded: pad,
-				base: strings.TrimSuffix(cipher, names), cipher: cipher, plain: plain, fromIndex: fromIndex}
+				base: base, cipher: cipher, plain: plain, fromIndex: fromIndex}
 		}
 	}
 	return match{}
+}
+
+// isDoubtful reports whether a loose one of the names from first on has a doubtful plain name.
+func (c chain) isDoubtful(first int, plain []string) bool {
+	for i, name := range plain {
+		if c.names[first+i].Loose && index.IsDoubtful(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // cipher returns the path of names[first:last], with their padding if pad is set.

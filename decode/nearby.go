@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"regexp"
 	"strings"
-
-	"gocryptfs-rsync-pretty/decode/scan"
 )
 
 // maxHeading bounds what of the end of a record is searched for a colon, in bytes.
@@ -36,9 +34,9 @@ var (
 type nearby struct {
 	// The last path of this record, as far as it decrypts; empty if there is none.
 	cipher, plain string
-	whole         bool   // it decrypts to its end
-	leaf          string // its last name, as it stands in the text
-	gap           int    // bytes of this record after it
+	whole         bool // it decrypts to its end
+	named         bool // this record has a path, decrypted or not
+	gap           int  // bytes of this record after the last path that decrypts
 
 	header string // the cipher path of the last heading
 }
@@ -58,16 +56,9 @@ func (n *nearby) dirs() (dirs []string) {
 	return dirs
 }
 
-// repeatsLeaf reports whether the link target t of b begins with the name that the path
-// before the arrow ends in. Then t is a path after all, as in
-// `rename "/dst/.NAME.XXXXXX" -> "NAME"`.
-func (n *nearby) repeatsLeaf(b []byte, t scan.Token) bool {
-	return t.IsTarget() && t.Lead.End > 0 && string(b[t.Lead.Start:t.Lead.End]) == n.leaf
-}
-
-// path takes note of a path of the text that ends in the name leaf, and of what it is.
-func (n *nearby) path(leaf, cipher, plain string, whole bool) {
-	*n = nearby{cipher: cipher, plain: plain, whole: whole, leaf: leaf, header: n.header}
+// found takes note of a path of the text, of which m decrypts.
+func (n *nearby) found(m match) {
+	*n = nearby{cipher: m.cipher, plain: m.plain, whole: m.toEnd(), named: true, header: n.header}
 }
 
 // pass takes note of b[i:j], which holds no path.

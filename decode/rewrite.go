@@ -38,8 +38,8 @@ func (w *rewriter) begin(text []byte, from int) {
 func (w *rewriter) prefetch() {
 	for ; w.prefetched < len(w.tokens); w.prefetched++ {
 		t := w.tokens[w.prefetched]
-		c := chain{&w.lookup, w.text, t.Names}
-		if w.nextPath == "" && !t.IsTarget() {
+		if w.nextPath == "" && w.isLikely(t) {
+			c := chain{&w.lookup, w.text, t.Names}
 			w.nextPath = c.bases()[0] + c.cipher(0, len(c.names), true)
 		}
 		if w.nextPath != "" && !w.lookup.prepare(w.nextPath) {
@@ -47,6 +47,12 @@ func (w *rewriter) prefetch() {
 		}
 		w.nextPath = ""
 	}
+}
+
+// isLikely reports whether t is likely a path. What may be a target is no name, mostly, and a
+// loose name is one only in text in which few names fail.
+func (w *rewriter) isLikely(t scan.Token) bool {
+	return len(t.Names) > 0 && !(t.Arrow && t.Target) && (!t.Names[0].Loose || w.lookup.budget.has(maxCredit/2))
 }
 
 // next returns the first token of the text that begins at from or after it. ok is false if
@@ -74,66 +80,99 @@ func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
 		w.near.pass(b, from, t.Start)
 		w.lookup.budget.earn(t.End - from)
 		dst = append(dst, b[from:t.Start]...)
-		if w.near.repeatsLeaf(b, t) {
-			t.Names = []scan.Name{t.Lead}
-		}
-		if t.IsTarget() {
-			dst, from = w.appendTarget(dst, b, t)
-			w.near.gap += from - t.Start
-		} else {
-			dst, from = w.appendChain(dst, b, t)
-		}
+		dst, from = w.appendToken(dst, b, t)
 	}
 }
 
-// appendChain appends the chain t of b, decoded, and returns the offset after it.
-func (w *rewriter) appendChain(dst, b []byte, t scan.Token) ([]byte, int) {
-	m := chain{&w.lookup, b, t.Names}.decrypt(&w.near)
-	if !m.found() && len(t.Names) == 1 {
-		if target, ok := w.readLink(b[t.Start:t.End]); ok {
-			w.count.Decoded++
+// appendToken appends the token t of b, decoded, and returns the offset after it. What stands
+// after an arrow, or has no shape but that of a target, is first tried as the target of the
+// link before it.
+func (w *rewriter) appendToken(dst, b []byte, t scan.Token) ([]byte, int) {
+	named := len(t.Names) > 0 && !t.Names[0].Loose
+	if t.Arrow || !named {
+		if target, ok := w.readLink(b, t); ok {
 			return escape.Append(dst, target), t.End
 		}
 	}
-	rest, more := scan.Token{}, false
-	if m.found() {
-		rest, more = w.scan.Rest(b, t, m.names[m.last-1])
+	if len(t.Names) > 0 {
+		if m := (chain{&w.lookup, b, t.Names}).decrypt(&w.near); m.found() {
+			return w.appendPath(dst, b, t, m)
+		}
 	}
+	if named && !t.Arrow {
+		if target, ok := w.readLink(b, t); ok {
+			return escape.Append(dst, target), t.End
+		}
+	}
+	return w.appendStaying(dst, b, t), t.End
+}
+
+// readLink returns the plain target of the link whose path stands before t in the same
+// record, if t is the encrypted one. The target is read from the link because gocryptfs
+// encrypts targets like the content of files and cannot be asked for them.
+func (w *rewriter) readLink(b []byte, t scan.Token) (target string, ok bool) {
+	if t.Target && w.near.whole {
+		target, ok = w.lookup.linkTarget(w.near.cipher, w.near.plain, b[t.Start:t.End])
+	}
+	if ok {
+		w.count.Decoded++
+		w.near.gap += t.End - t.Start
+	}
+	return target, ok
+}
+
+// appendStaying appends the token t of b, which stays as it is.
+func (w *rewriter) appendStaying(dst, b []byte, t scan.Token) []byte {
+	w.near.gap += t.End - t.Start
+	start := t.Start
+	if len(t.Names) > 0 && t.Names[0].Loose {
+		t.Names = t.Names[1:] // ordinary text
+		w.lookup.budget.charge(w.lookup.budget.spent * (loosePrice - 1))
+	}
+	if len(t.Names) > 0 {
+		start, w.near.named = t.Names[0].Start, true
+	} else if !t.Target || !t.Arrow || !w.near.named {
+		return append(dst, b[t.Start:t.End]...)
+	}
+	if t.Target && t.Arrow {
+		w.count.Targets++
+	}
+	w.countEncrypted(b[start:t.End])
+	return w.appendEncrypted(append(dst, b[t.Start:start]...), b, start, t.End)
+}
+
+// countEncrypted counts a token of which this stays encrypted.
+func (w *rewriter) countEncrypted(left []byte) {
+	if w.count.Encrypted == 0 {
+		w.count.First = string(left[:min(len(left), maxFirst)])
+	}
+	w.count.Encrypted++
+}
+
+// appendPath appends the path t of b, of which m decrypts, and returns the offset after it.
+func (w *rewriter) appendPath(dst, b []byte, t scan.Token, m match) ([]byte, int) {
+	rest, more := w.scan.Rest(b, t, m.names[m.last-1])
 	if more {
 		m.names, t.End = m.names[:m.last], rest.Start
 	}
-	w.tally(b, t, m)
-	w.near.path(m.leaf(b, t), m.cipher, m.plain, m.toEnd())
-	if !m.found() {
-		dst = append(dst, b[t.Start:t.First()]...)
-		return w.appendEncrypted(dst, b, t.First(), t.End), t.End
+	left := m.left(b, t)
+	if m.whole() {
+		w.count.Decoded++
+	} else {
+		w.count.Partly++
 	}
+	if !m.whole() || scan.IsEncrypted(left) {
+		w.countEncrypted(left)
+	}
+	w.near.found(m)
 	if !m.fromIndex {
 		w.lookup.learn(m.cipher, m.plain)
 	}
 	dst = w.appendPlain(dst, b, t, m)
 	if more {
-		return w.appendChain(dst, b, rest)
+		return w.appendToken(dst, b, rest)
 	}
 	return dst, t.End
-}
-
-// tally counts the token t of b, of which m decrypts.
-func (w *rewriter) tally(b []byte, t scan.Token, m match) {
-	left := m.left(b, t)
-	if m.whole() {
-		w.count.Decoded++
-		if !scan.IsEncrypted(left) {
-			return
-		}
-	}
-	if w.count.Encrypted == 0 {
-		w.count.First = string(left[:min(len(left), maxFirst)])
-	}
-	w.count.Encrypted++
-	if m.found() && !m.whole() {
-		w.count.Partly++
-	}
 }
 
 // appendPlain appends the chain t of b, with the names in m decoded.
@@ -171,31 +210,4 @@ func (w *rewriter) appendEncrypted(dst, b []byte, i, j int) []byte {
 	dst = append(dst, w.markOn...)
 	dst = append(dst, b[i:j]...)
 	return append(dst, w.markOff...)
-}
-
-// appendTarget appends the word t of b and returns the offset after it. The word is decoded
-// if it is the target of the link before it.
-func (w *rewriter) appendTarget(dst, b []byte, t scan.Token) ([]byte, int) {
-	if target, ok := w.readLink(b[t.Start:t.End]); ok {
-		w.count.Decoded++
-		return escape.Append(dst, target), t.End
-	}
-	// Any long word is such a token, but few look encrypted: a name, and what stands after
-	// a path and an arrow.
-	if t.Arrow && (t.Lead.After == t.End || w.near.leaf != "" && t.LooksEncrypted(b)) {
-		w.tally(b, t, match{})
-		w.count.Targets++
-		return w.appendEncrypted(dst, b, t.Start, t.End), t.End
-	}
-	return append(dst, b[t.Start:t.End]...), t.End
-}
-
-// readLink returns the plain target of the link whose path stands before word in the
-// same record, if word is the encrypted one. The target is read from the link because
-// gocryptfs encrypts targets like the content of files and cannot be asked for them.
-func (w *rewriter) readLink(word []byte) (target string, ok bool) {
-	if !w.near.whole || len(word) < scan.MinTarget || !w.lookup.budget.has(1) {
-		return "", false
-	}
-	return w.lookup.linkTarget(w.near.cipher, w.near.plain, word)
 }

@@ -2,11 +2,11 @@ package scan
 
 import "iter"
 
-// nameAt returns the name in the word b[start:end], which may be the hash of a long name:
-// the whole word or, if that is no name, the first one that it may hold.
+// nameAt returns what is most likely a name in the word b[start:end], which may be the hash
+// of a long name.
 func nameAt(b []byte, start, end int) (Name, bool) {
 	if isName(b[start:end]) && (longStart(b, start) == start || end-start == hashLen) {
-		return newName(b, start, end, start, end), true
+		return newName(b, start, end, start, end), true // nearly always
 	}
 	for n := range namesIn(b, start, end) {
 		return n, true
@@ -14,30 +14,60 @@ func nameAt(b []byte, start, end int) (Name, bool) {
 	return Name{}, false
 }
 
-// namesIn yields the names that the word b[start:end] may hold: the first ones first, and
-// of those that begin at the same place the longest one.
+// namesIn yields what may be a name in the word b[start:end], the most likely first:
+//
+//	NAME                                   the word
+//	2026-11-23_NAME  A_B  ._NAME  NAME_    between its ends and its `-` and `_`
+//	\nNAME  %2FNAME  34mNAME  fNAME        at its end, whatever is glued to it
+//	NAMEOLD  NAMENAME                      at its beginning
+//
+// The last two are loose: of several at such a place, only the longest is taken. Of several
+// that begin at the same place, the longest comes first.
 func namesIn(b []byte, start, end int) iter.Seq[Name] {
 	return func(yield func(Name) bool) {
-		if end-start > maxWord {
+		long := longStart(b, start) < start
+		try := func(i, stop int, loose bool) bool {
+			if long && (i > start || stop-i != hashLen) || !isName(b[i:stop]) {
+				return true
+			}
+			n := newName(b, i, stop, start, end)
+			n.Loose = loose
+			return yield(n)
+		}
+		if end-start > maxWord || !try(start, end, false) {
 			return
 		}
-		long := longStart(b, start) < start
-		for i := start; i+minName <= end && (i == start || !long); i++ {
-			for blocks := maxBlocks; blocks > 0; blocks-- {
-				stop := i + strict.EncodedLen(16*blocks)
-				if stop > end || stop < end && !mayEnd(b[:end], stop) || long && stop-i != hashLen {
-					continue
-				}
-				if isName(b[i:stop]) && mayBegin(b, i) && !yield(newName(b, i, stop, start, end)) {
+		for i := start; i+minName <= end; i++ {
+			for k := 0; k < len(lengths) && (i == start || isJoint(b[i-1])); k++ {
+				stop := i + lengths[k]
+				if (stop < end && isJoint(b[stop]) || stop == end && i > start) && !try(i, stop, false) {
 					return
 				}
+			}
+		}
+		if isName(b[start:end]) {
+			return // that it is glued to as much as that is unlikely
+		}
+		for _, n := range lengths {
+			if i := end - n; i > start && isName(b[i:end]) && !long {
+				if !isJoint(b[i-1]) && !try(i, end, true) {
+					return
+				}
+				break
+			}
+		}
+		for _, n := range lengths {
+			if stop := start + n; stop < end && isName(b[start:stop]) && (!long || n == hashLen) {
+				if !isJoint(b[stop]) {
+					try(start, stop, true)
+				}
+				return
 			}
 		}
 	}
 }
 
-// Others yields the other names that the word of n, in b, may hold: the first ones first, and
-// of those that begin at the same place the longest one.
+// Others yields what else may be a name in the word of n, in b.
 func (n Name) Others(b []byte) iter.Seq[Name] {
 	return func(yield func(Name) bool) {
 		for other := range namesIn(b, n.wordStart, n.wordEnd) {

@@ -6,11 +6,6 @@ import (
 )
 
 const (
-	// maxName is the length in characters of the longest encrypted name: base64 of
-	// maxBlocks·16 bytes, the most that fits into a file name of 255.
-	maxName   = 235
-	maxBlocks = 11
-
 	// maxComponent bounds a component of a path, in bytes (NAME_MAX).
 	maxComponent = 255
 
@@ -22,12 +17,17 @@ const (
 	hashLen    = 43
 )
 
+// lengths are those of encrypted names, in characters: base64 of 16 to 11·16 bytes, the most
+// that fits into a file name of 255.
+var lengths = [...]int{235, 214, 192, 171, 150, 128, 107, 86, 64, 43, 22}
+
 // A Name is the encrypted name b[Start:End].
 type Name struct {
 	Start, End int
 	Pad        int  // number of `=` after it that may belong to it
 	After      int  // offset after these, which may be spelled out
 	Meta       bool // it is part of `gocryptfs.longname.X.name`
+	Loose      bool // only its length tells it from what its word begins or ends with
 
 	long               bool // including its prefix
 	wordStart, wordEnd int  // of the word that holds it, without that prefix
@@ -51,6 +51,9 @@ func (n Name) end() int {
 	return max(n.After, n.wordEnd)
 }
 
+// inPart reports whether n is only a part of the word that holds it.
+func (n Name) inPart() bool { return n.wordEnd-n.wordStart > n.End-n.Start }
+
 // newName returns the name b[start:end], with the prefix of a long name, in a word.
 func newName(b []byte, start, end, wordStart, wordEnd int) Name {
 	long := longStart(b, start)
@@ -73,7 +76,7 @@ var strict = base64.RawURLEncoding.Strict()
 // and the spare bits zero.
 func isName(word []byte) bool {
 	n := len(word)
-	return n >= minName && n <= maxName && strict.DecodedLen(n)%16 == 0 && isBase64(word)
+	return n >= minName && n <= lengths[0] && strict.DecodedLen(n)%16 == 0 && isBase64(word)
 }
 
 // isBase64 reports whether a word is base64url with spare bits of zero. It decodes only
@@ -94,8 +97,10 @@ func IsEncrypted(part []byte) bool {
 // longStart returns the offset of the long name whose hash begins at start, or start
 // if there is no prefix before it.
 func longStart(b []byte, start int) int {
-	if i := start - len(LongPrefix); i >= 0 && start <= len(b) && string(b[i:start]) == LongPrefix && mayBegin(b, i) && !tooLong(b, i) {
-		return i
+	if i := start - len(LongPrefix); i >= 0 && start <= len(b) && string(b[i:start]) == LongPrefix {
+		if end := i + len(longWord); end-wordStart(b, end) <= maxWord {
+			return i
+		}
 	}
 	return start
 }
@@ -107,4 +112,22 @@ func beforeLong(b []byte, start, end int) int {
 		return g
 	}
 	return end
+}
+
+// padding returns the number of `=` after a name of n characters that pad it to a multiple
+// of four, and the offset after them. URLs and quoted-printable spell them out. If they are
+// not all there, these are 0 and i.
+func padding(b []byte, i, n int) (pad, end int) {
+	end = i
+	for range -n & 3 {
+		switch rest := b[end:]; {
+		case bytes.HasPrefix(rest, []byte("=3D")), bytes.HasPrefix(rest, []byte("%3D")), bytes.HasPrefix(rest, []byte("%3d")):
+			end += 3
+		case bytes.HasPrefix(rest, []byte("=")):
+			end++
+		default:
+			return 0, i
+		}
+	}
+	return -n & 3, end
 }

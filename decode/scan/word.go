@@ -10,9 +10,6 @@ const (
 	// maxWord bounds the words that are searched for names, in bytes: two names of the
 	// greatest length, and what joins them.
 	maxWord = 512
-
-	// maxSequence bounds a control sequence without its last byte, in bytes.
-	maxSequence = 32
 )
 
 // nextWord returns the first word of b[i:] that is long enough for a name, or
@@ -23,19 +20,15 @@ func nextWord(b []byte, i int) (start, end int) {
 		for k >= i && isWord(b[k]) {
 			k--
 		}
-		if k >= i {
-			i = k + 1
-			continue
+		if k < i {
+			return i, wordEnd(b, i+minName)
 		}
-		end := wordEnd(b, i+minName)
-		if start := afterSequence(b, i); start+minName <= end {
-			return start, end
-		}
-		i = end
+		i = k + 1
 	}
 	return len(b), len(b)
 }
 
+// wordEnd returns the offset after the word at i.
 func wordEnd(b []byte, i int) int {
 	for i < len(b) && isWord(b[i]) {
 		i++
@@ -43,61 +36,18 @@ func wordEnd(b []byte, i int) int {
 	return i
 }
 
-// tooLong reports whether the word at i is longer than maxWord.
-func tooLong(b []byte, i int) bool {
+// wordStart returns the offset of the word that holds b[i-1], or i if there is none. If the
+// word is too long up to i, the result lies within it.
+func wordStart(b []byte, i int) int {
 	start := i
 	for start > 0 && isWord(b[start-1]) && i-start <= maxWord {
 		start--
 	}
-	return wordEnd(b, i)-start > maxWord
+	return start
 }
 
-// atBoundary reports whether a word may begin at i.
-func atBoundary(b []byte, i int) bool { return i == 0 || !isWord(b[i-1]) || endsSequence(b, i) }
-
-// afterSequence returns the offset of the word at i without the end of a terminal's
-// control sequence: in `ESC [ 0 1 ; 3 4 m NAME` the word would begin with `34m`.
-func afterSequence(b []byte, i int) int {
-	for end := i + 1; end <= min(len(b), i+maxSequence); end++ {
-		if endsSequence(b, end) {
-			return end
-		}
-		if !isDigit(b[end-1]) {
-			break
-		}
-	}
-	return i
-}
-
-// endsSequence reports whether a terminal's control sequence ends at i (ECMA-48,
-// 5.4; ECMA-35, 13.2): `ESC [`, or CSI as a single character, with parameters;
-// `ESC ( B` and the like; or ESC and a single character.
-func endsSequence(b []byte, i int) bool {
-	i-- // at its last byte
-	if b[i] < '0' || b[i] > '~' {
-		return false
-	}
-	limit := max(0, i-maxSequence)
-	at := i
-	for at > limit && b[at-1] >= ' ' && b[at-1] < '0' {
-		at--
-	}
-	if at > 0 && b[at-1] == 0x1b {
-		return b[i] != '['
-	}
-	for at > limit && b[at-1] >= '0' && b[at-1] <= '?' {
-		at--
-	}
-	switch {
-	case b[i] < '@' || at == 0:
-		return false
-	case b[at-1] == '[':
-		return at > 1 && b[at-2] == 0x1b
-	}
-	return b[at-1] == 0x9b && (at == 1 || b[at-2] < 0x80 || b[at-2] == 0xc2) // not the end of another character
-}
-
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+// isJoint reports whether c joins what stands in a word.
+func isJoint(c byte) bool { return c == '-' || c == '_' }
 
 // isWord reports whether c may stand in an encrypted name.
 func isWord(c byte) bool { return inWord[c] }
