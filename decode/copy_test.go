@@ -223,7 +223,7 @@ func TestCount(t *testing.T) {
 		encA + " " + target:                                    {Decoded: 1},
 		encA + "/" + other + " " + encA + " => " + other:       {Decoded: 1, Encrypted: 2, Partly: 1, First: other},
 		encA + "/.~tmp~/" + encB:                               {Decoded: 1},
-		encA + "//" + encB:                                     {Decoded: 1},
+		encA + "//" + encB:                                     {Decoded: 2},
 		encA + "~/." + encB + ".Xa81b":                         {Decoded: 1},
 		encA + "/x/" + encB:                                    {Decoded: 2},
 		encA + "/../" + encB:                                   {Decoded: 2},

@@ -1,6 +1,9 @@
 package scan
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // path returns t with the names of the path whose first encrypted name is n.
 func (s *Scanner) path(b []byte, t Token, n Name) Token {
@@ -74,13 +77,13 @@ func leafAt(b []byte, i int) (Name, bool) {
 }
 
 // skipDir returns the offset after the path component at i, if that is a directory that
-// starts with a dot (--partial-dir, `.~tmp~`) or nothing between two slashes.
+// starts with a dot (--partial-dir, `.~tmp~`).
 func skipDir(b []byte, i int) (next int, ok bool) {
 	end := i
 	for end < len(b) && end-i <= maxComponent && isPath(b[end]) && b[end] != '/' {
 		end++
 	}
 	dir := string(b[i:end])
-	ok = dir == "" || dir[0] == '.' && dir != ".." && len(dir) <= maxComponent
+	ok = strings.HasPrefix(dir, ".") && dir != ".." && len(dir) <= maxComponent
 	return end + 1, ok && end < len(b) && b[end] == '/' && !containsName(b, i, end)
 }
