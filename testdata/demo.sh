@@ -154,6 +154,6 @@ gocryptfs-rsync-pretty -color $color -hide-meta -map names <raw >pretty
 beside raw pretty
 
 cleanup
-step 'nothing left behind'
+step 'the temporary directory is removed'
 echo '  to install the filter: make install'
 echo '  to put it into a backup script: see README.md'
