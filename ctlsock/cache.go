@@ -6,36 +6,50 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// The cache holds at most cacheEntries answers of at most cacheBytes each
-// (both paths together): 2 MiB if all are that long.
+// The cache is bounded in answers and in bytes of their paths. It has room for the answers
+// to three windows, two under way and one that is being taken, and for what these teach: a
+// path and its answer take at most 20 KB (U+FFFD has three bytes), and those of up to
+// learnBytes have at most 40 parents.
 const (
-	cacheEntries = 2048
-	cacheBytes   = 1024
+	cacheEntries = 4096
+	cacheBytes   = 4 << 20
+	learnBytes   = 1024
 )
 
 // A cache remembers answers, failures too.
-type cache struct{ *lru.LRU[question, answer] }
-
-func newCache() cache {
-	l, _ := lru.NewLRU[question, answer](cacheEntries, nil) // fails only if the size is below one
-	return cache{l}
+type cache struct {
+	lru   *lru.LRU[question, answer]
+	bytes int
 }
 
-// learn stores an answer, unless it is too long. A path also gives the answers for its
-// parents.
-func (c cache) learn(q question, a answer) {
-	for {
-		if len(q.path)+len(a.path) <= cacheBytes {
-			c.Add(q, a)
+func newCache() *cache {
+	c := new(cache)
+	c.lru, _ = lru.NewLRU(cacheEntries, func(q question, a answer) { // fails only if the size is below one
+		c.bytes -= len(q.path) + len(a.path)
+	})
+	return c
+}
+
+// learn stores an answer. A path also gives the answers for its parents.
+func (c *cache) learn(q question, a answer) {
+	for whole := true; !c.lru.Contains(q); whole = false { // if it is there, so are its parents
+		if whole || len(q.path)+len(a.path) <= learnBytes {
+			c.add(q, a)
 		}
 		i, j := strings.LastIndexByte(q.path, '/'), strings.LastIndexByte(a.path, '/')
 		if !a.ok || i < 0 {
 			return
 		}
-		if c.Contains(question{q.path[:i], q.encrypt}) {
-			return // and so are the other parents
-		}
 		// Without a copy, the parent would keep the whole path in memory.
 		q.path, a.path = strings.Clone(q.path[:i]), strings.Clone(a.path[:j])
+	}
+}
+
+// add stores an answer in the place of the oldest ones.
+func (c *cache) add(q question, a answer) {
+	c.bytes += len(q.path) + len(a.path)
+	c.lru.Add(q, a)
+	for c.bytes > cacheBytes {
+		c.lru.RemoveOldest()
 	}
 }

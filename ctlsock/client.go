@@ -5,28 +5,43 @@
 // answered nothing for the timeout; an answer that cannot be right is not passed on;
 // and memory is bounded. A server that answers nothing, cannot be reached or fails on
 // every question over a new connection is down. Then no question waits: all are given
-// up at once until a probe in the background gets an answer again.
+// up at once, except that about once a second one of them is tried.
+//
+// Each file uses those after it alone: client.go, window.go, cache.go, conn.go, wire.go,
+// errors.go, peer_*.go.
 package ctlsock
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // DefaultTimeout is the timeout of gocryptfs's own client. It was 1 s at first,
 // which proved too short on network file systems (gocryptfs ctlsock.ctlsockTimeout).
 const DefaultTimeout = 10 * time.Second
 
-// maxLost bounds the time that questions take which the server has no answer to although
-// it answers others. Then it counts as down.
-const maxLost = time.Second
+const (
+	retryEvery  = time.Second // between two tries while the server is down
+	maxTry      = time.Second // without an answer
+	tryShare    = 10          // the part of the time that tries may take is one in tryShare
+	maxSuspects = 3           // questions in a row without an answer, and
+	maxLost     = time.Second // time for all of them, after which the server counts as down
+)
 
 // A Client decrypts and encrypts paths. Only one goroutine may use it. Each question under way
 // has its own connection; connections are reused.
 type Client struct {
-	pool    *pool
-	cache   cache
-	traffic *traffic
-	ahead   ahead
-	stats   Stats
-	lost    time.Duration // spent on questions that the server had no answer to
+	windows windows
+	timeout time.Duration
+	warn    func(what, hint string)
+	warned  map[string]bool // hints that have been given
+
+	isDown bool
+	retry  time.Duration // retryEvery, except in tests
+	next   time.Time     // of the next try
+	lost   time.Duration // spent on questions that the server had no answer to
+	stats  Stats         // Hits is all answers
 }
 
 // Stats reports how the questions so far were answered.
@@ -36,57 +51,49 @@ type Stats struct {
 	Wait   time.Duration // spent waiting for answers
 }
 
-// New returns a Client for the control socket at path. It does not connect yet.
-// Questions are given up when nothing is answered for timeout. warn is called once for
-// each different problem, with what is wrong and what to do about it.
+// New returns a Client for the control socket at path, without a connection. Questions are
+// given up when nothing is answered for timeout. warn is called once for each different
+// problem, with what is wrong and what to do about it.
 func New(path string, timeout time.Duration, warn func(what, hint string)) *Client {
-	p := &pool{reporter: reporter{path: path, timeout: timeout, warn: warn, warned: map[string]bool{}},
-		retry: retryEvery, maxConns: maxWidth + 1}
-	p.dial = p.connect
-	t := &traffic{pool: p, cache: newCache(), width: startWidth}
-	return &Client{pool: p, cache: t.cache, traffic: t, ahead: ahead{traffic: t, waiting: map[question]bool{}}}
+	c := &Client{timeout: timeout, warn: warn, warned: map[string]bool{}, retry: retryEvery}
+	c.windows = windows{socket: socket{path: path, peer: -1}, cache: newCache(), timeout: timeout,
+		width: window, waiting: map[question]*pending{}}
+	var files unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) == nil {
+		c.windows.width = int(min(window, files.Cur/6)) // the connections of two windows leave the rest for files
+	}
+	return c
 }
 
 // Trust adds a user whose socket may be asked, besides those of root and of the user who
 // runs the program. It replaces the user added before. A Client that has found a socket
-// of that user before tries it again within a second.
-func (c *Client) Trust(uid uint32) { c.pool.trusted.Store(uid) }
+// of that user before tries it again within a second. Any goroutine may call Trust.
+func (c *Client) Trust(uid uint32) { c.windows.socket.trusted.Store(uid) }
 
 // Peer returns the process number of the gocryptfs that the last connection was made to. It
 // is 0 if that is in another PID namespace, and on other systems than Linux. ok is false before
 // the first connection.
-func (c *Client) Peer() (pid int, ok bool) {
-	peer := c.pool.peer.Load()
-	if peer == nil {
-		return 0, false
-	}
-	return *peer, true
-}
+func (c *Client) Peer() (pid int, ok bool) { return c.windows.socket.peer, c.windows.socket.peer >= 0 }
 
-// Connect makes a first connection. A failure is reported at once, and Connect
-// keeps trying in the background. It reports whether it has connected.
+// Connect makes a first connection and reports whether it could. If not, the server is down.
 func (c *Client) Connect() (ok bool) {
-	cn, err := c.pool.get(0)
+	cn, err := c.windows.socket.connect(c.windows.timeout)
 	if err != nil {
-		c.pool.fail(err, question{}) // gocryptfs replies that the input is empty
-		return false
+		c.fail(err, 0)
+	} else {
+		c.windows.socket.idle = append(c.windows.socket.idle, cn)
 	}
-	c.pool.put(cn)
-	return true
+	return err == nil
 }
 
-// Close ends the probe and closes all connections.
-func (c *Client) Close() {
-	for _, p := range c.traffic.under {
-		p.cn.close()
-	}
-	c.pool.close()
-}
+// Close closes all connections.
+func (c *Client) Close() { c.windows.drop() }
 
 // Stats returns the counts so far.
 func (c *Client) Stats() Stats {
-	c.stats.Wait = c.traffic.waited
-	return c.stats
+	s := c.stats
+	s.Hits = max(0, s.Hits-c.windows.answered)
+	return s
 }
 
 // Decrypt returns the plain path of a cipher path. The cipher path must be relative
@@ -112,9 +119,8 @@ func (c *Client) Encrypt(plain string) (cipher string, ok bool) {
 }
 
 // Prepare asks for a cipher path that Decrypt is going to be called with, and does
-// not wait for the answer. It returns false if too many answers have not been taken
-// yet: then it has to be called again later. Decrypt should be called in the same
-// order, because it also takes all answers before its own.
+// not wait for the answer. It returns false if two windows are under way: then it has to be
+// called again later. Decrypt should be called in the same order.
 func (c *Client) Prepare(cipher string) bool { return c.prepare(question{path: cipher}) }
 
 // PrepareEncrypt is Prepare for Encrypt. Both share the order.
@@ -122,57 +128,79 @@ func (c *Client) PrepareEncrypt(plain string) bool {
 	return c.prepare(question{path: plain, encrypt: true})
 }
 
+func (c *Client) prepare(q question) bool {
+	if c.windows.areFull() {
+		return false
+	}
+	if _, known := c.windows.cache.lru.Get(q); !known && !c.isDown && q.isAskable() {
+		if err := c.windows.add(q); err != nil {
+			c.fail(err, 0)
+		}
+	}
+	return true
+}
+
 // answer returns the answer to q. ok is false, too, if there is none.
 func (c *Client) answer(q question) (path string, ok bool) {
-	fresh := false
-	if i := c.ahead.find(q); i >= 0 {
-		a, err := c.ahead.takeUpTo(i)
-		if err == nil {
-			return a.path, a.ok
-		}
-		fresh = isFault(err) // it is asked once more, alone
-	} else if a, known := c.cache.Get(q); known {
+	a, known := c.windows.cache.lru.Get(q)
+	if !known && q.isAskable() {
+		start := time.Now()
+		c.find(q)
+		c.stats.Wait += time.Since(start)
+		a, known = c.windows.cache.lru.Get(q)
+	}
+	if known {
 		c.stats.Hits++
-		return a.path, a.ok
-	}
-	if !q.isAskable() {
-		return "", false
-	}
-	if c.pool.isDown(q) {
-		c.stats.Failed++
-		return "", false
-	}
-	start := time.Now()
-	a, err := c.traffic.ask(q, fresh)
-	if err != nil {
-		c.stats.Failed++
-		c.fault(q, err, time.Since(start))
 	}
 	return a.path, a.ok
 }
 
-// fault reports err, the fate of q over a new connection, and decides whose fault it is.
-// If the server answers the question that it has answered last, it is that of q, and other
-// questions go on. But they do not if such questions have cost more than maxLost.
-func (c *Client) fault(q question, err error, spent time.Duration) {
-	c.pool.report(err)
-	c.lost += spent
-	if isFault(err) && c.traffic.good != (question{}) && c.lost < maxLost {
-		if _, err = c.traffic.ask(c.traffic.good, true); err == nil {
-			c.cache.learn(q, answer{})
-			return
-		}
+// find waits for the answer to q if it has been prepared. Otherwise, or if that has failed, it
+// asks. Whatever the fate of q, the answer is in the cache or there is none.
+func (c *Client) find(q question) {
+	if err := c.windows.await(q); err != nil && !isFault(err) {
+		c.fail(err, 0)
 	}
-	c.lost = 0
-	c.pool.fail(err, q)
+	start := time.Now()
+	switch {
+	case c.windows.cache.lru.Contains(q):
+		return
+	case c.isDown && start.Before(c.next):
+		c.stats.Failed++
+		return
+	}
+	err := c.windows.ask(q)
+	if err == nil {
+		c.isDown, c.windows.timeout = false, c.timeout
+		return
+	}
+	c.stats.Failed++
+	spent := time.Since(start)
+	c.lost += spent
+	c.report(err)
+	if c.isDown || !isFault(err) || len(c.windows.suspects) >= maxSuspects || c.lost >= maxLost {
+		c.fail(err, spent)
+	}
 }
 
-func (c *Client) prepare(q question) bool {
-	if c.ahead.isFull() {
-		return false
+// fail reports err, after which the server counts as down. If it did before, spent is the time
+// that it took to try it.
+func (c *Client) fail(err error, spent time.Duration) {
+	c.report(err)
+	pause := c.retry
+	if c.isDown {
+		pause = max(pause, (tryShare-1)*spent)
 	}
-	if c.ahead.find(q) < 0 && !c.cache.Contains(q) && q.isAskable() && !c.pool.isDown(q) {
-		c.ahead.add(q)
+	c.isDown, c.lost, c.next = true, 0, time.Now().Add(pause)
+	c.windows.timeout = min(maxTry, c.timeout)
+	c.windows.drop()
+}
+
+// report warns of err, once for each hint.
+func (c *Client) report(err error) {
+	what, hint := explain(err, c.windows.socket.path, c.windows.timeout)
+	if !c.warned[hint] {
+		c.warned[hint] = true
+		c.warn(what, hint)
 	}
-	return true
 }

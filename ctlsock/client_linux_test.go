@@ -63,7 +63,7 @@ func TestStranger(t *testing.T) {
 			t.Errorf("Peer() = %d, %v, want this process", pid, ok)
 		}
 		s.Close()
-		c.pool.dropIdle()
+		c.windows.socket.dropIdle()
 	}
 	startAs(t, 0, path)
 	wantBack(t, c, "root is asked")
@@ -139,26 +139,5 @@ func TestInterrupted(t *testing.T) {
 			t.Errorf("%v, want one timeout of %v", d, patience)
 		}
 		wantProblems(t, p, "did not answer within")
-	}
-}
-
-// Close ends a probe that waits for an answer, one that connects, and one between two
-// tries, and does not wait for it.
-func TestClose(t *testing.T) {
-	silent := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Silence)
-	for _, tt := range []struct {
-		path           string
-		timeout, retry time.Duration
-	}{{silent.Path, 2 * limit, 0}, {fullBacklog(t), 5 * patience, 0}, {ctlsocktest.Path(t), limit, 2 * limit}} {
-		c, _ := newClient(t, tt.path, tt.timeout)
-		c.pool.retry = tt.retry
-		c.pool.fail(os.ErrDeadlineExceeded, question{path: "a"})
-		ctlsocktest.Eventually(t, "a try", func() bool { return tt.path != silent.Path || len(silent.Asked()) > 0 })
-		time.Sleep(patience) // the probe connects in the meantime
-		start := time.Now()
-		c.Close()
-		if d := time.Since(start); d > 2*patience {
-			t.Errorf("Close took %v", d)
-		}
 	}
 }

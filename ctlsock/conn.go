@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -17,10 +18,9 @@ import (
 // wake the polling thread as well as the reading one: a live rsync would take 1.66 times
 // as long as alone instead of 1.43 (2 cores, medians of 5 in turns).
 //
-// gocryptfs's own client, ctlsock.CtlSock.Query, is not used. It reads once, into
-// 5000 bytes, and drops the JSON error. So it returns a long or split reply as an
-// empty name without an error, and the rest of it as the answer to the next
-// question.
+// gocryptfs's own client, ctlsock.CtlSock.Query, reads once, into 5000 bytes, and drops the
+// JSON error. So it returns a long or split reply as an empty name without an error, and the
+// rest of it as the answer to the next question.
 type conn struct {
 	fd  int
 	buf []byte // buf[:n] has arrived of a reply
@@ -33,36 +33,30 @@ const slow = 100 * time.Millisecond
 // errPending is returned by receive if the answer is not complete.
 var errPending = errors.New("no answer yet")
 
-// dial connects to the socket at path. Connecting and each later write take at most
-// the timeout.
+// dial connects to the socket at path, which takes at most the timeout.
 func dial(path string, timeout time.Duration) (*conn, error) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0) // the filter starts no program that could inherit it
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	c := &conn{fd: fd, buf: make([]byte, 1024)}
-	if err = c.limit(syscall.SO_RCVTIMEO, slow); err == nil {
-		err = syscall.EINTR
+	limit := func(option int, d time.Duration) { // every socket has these options
+		t := syscall.NsecToTimeval(max(d, time.Millisecond).Nanoseconds()) // 0 would mean no limit
+		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, option, &t)
 	}
+	limit(syscall.SO_RCVTIMEO, slow)
+	err = syscall.EINTR
 	for deadline := time.Now().Add(timeout); err == syscall.EINTR; { // as after a stop
-		if err = c.limit(syscall.SO_SNDTIMEO, time.Until(deadline)); err == nil {
-			err = syscall.Connect(fd, &syscall.SockaddrUnix{Name: path})
-		}
+		limit(syscall.SO_SNDTIMEO, time.Until(deadline))
+		err = syscall.Connect(fd, &syscall.SockaddrUnix{Name: path})
 	}
+	c := &conn{fd: fd, buf: make([]byte, 1024)}
 	if err != nil {
 		c.close()
-		return nil, os.NewSyscallError("connect", err)
 	}
-	return c, nil
+	return c, os.NewSyscallError("connect", err)
 }
 
 func (c *conn) close() { syscall.Close(c.fd) }
-
-// limit sets a timeout: option is SO_RCVTIMEO or SO_SNDTIMEO.
-func (c *conn) limit(option int, d time.Duration) error {
-	t := syscall.NsecToTimeval(max(d, time.Millisecond).Nanoseconds()) // 0 would mean no limit
-	return syscall.SetsockoptTimeval(c.fd, syscall.SOL_SOCKET, option, &t)
-}
 
 // send asks a question, in a single write: the server takes the result of each
 // read(2) for a whole request.
@@ -71,10 +65,11 @@ func (c *conn) send(q question) error {
 	return err
 }
 
-// receive reads once, and waits for that at most for slow. If the answer to q is complete
-// then, it is returned; otherwise the error is errPending, and receive can be called again.
-// After another error the connection may be out of step with the server and must be closed.
-func (c *conn) receive(q question) (answer, error) {
+// receive reads once and waits for that at most for slow, or not at all if flags is
+// MSG_DONTWAIT. If the answer to q is complete then, it is returned; otherwise the error is
+// errPending, and receive can be called again. After another error the connection may be out
+// of step with the server and must be closed.
+func (c *conn) receive(q question, flags int) (answer, error) {
 	if c.n == len(c.buf) {
 		if c.n >= maxReply {
 			return answer{}, fmt.Errorf("%w: longer than %d bytes", errBadReply, maxReply)
@@ -82,7 +77,7 @@ func (c *conn) receive(q question) (answer, error) {
 		c.buf = append(c.buf, make([]byte, c.n)...)
 	}
 	start := c.n
-	m, err := syscall.Read(c.fd, c.buf[start:])
+	m, _, err := syscall.Recvfrom(c.fd, c.buf[start:], flags)
 	switch {
 	case err == syscall.EAGAIN, err == syscall.EINTR:
 		return answer{}, errPending
@@ -101,4 +96,44 @@ func (c *conn) receive(q question) (answer, error) {
 		return q.parse(reply)
 	}
 	return answer{}, fmt.Errorf("%w: more than one answer", errBadReply) // the rest is none to q
+}
+
+// A socket makes connections, and keeps those that are idle.
+type socket struct {
+	path    string
+	trusted atomic.Uint32 // a user to be trusted besides root and the own one
+	peer    int           // process at the other end of the last connection, -1 before
+	idle    []*conn
+}
+
+// connect returns an idle connection or a new one, unless a user who is not trusted listens
+// at the other end. Anybody may have put a socket in the place of a missing one.
+func (s *socket) connect(timeout time.Duration) (*conn, error) {
+	if n := len(s.idle); n > 0 {
+		cn := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		return cn, nil
+	}
+	cn, err := dial(s.path, timeout)
+	if err != nil {
+		return nil, err
+	}
+	uid, pid, err := peer(cn.fd)
+	if err == nil && uid != 0 && int(uid) != os.Geteuid() && uid != s.trusted.Load() {
+		err = fmt.Errorf("%w (uid %d)", errStranger, uid)
+	}
+	if err != nil {
+		cn.close()
+	} else {
+		s.peer = pid
+	}
+	return cn, err
+}
+
+// dropIdle closes the idle connections.
+func (s *socket) dropIdle() {
+	for _, cn := range s.idle {
+		cn.close()
+	}
+	s.idle = s.idle[:0]
 }

@@ -12,27 +12,9 @@ import (
 
 var errStranger = errors.New("is the socket of another user")
 
-// A reporter warns of errors of the socket at path.
-type reporter struct {
-	path    string
-	timeout time.Duration
-	warn    func(what, hint string)
-	warned  map[string]bool // hints that have been given
-}
-
-// report warns of err, once for each hint.
-func (r *reporter) report(err error) {
-	what, hint := r.explain(err)
-	if !r.warned[hint] {
-		r.warned[hint] = true
-		r.warn(what, hint)
-	}
-}
-
-// explain returns, in words for the user, what an error of a connection means and
-// what to do about it.
-func (r *reporter) explain(err error) (what, hint string) {
-	path := r.path
+// explain returns, in words for the user, what an error of the socket at path means and what
+// to do about it. timeout is what was waited for if that is the error.
+func explain(err error, path string, timeout time.Duration) (what, hint string) {
 	fi, statErr := os.Stat(path) // the error of connecting to what is no socket depends on what it is
 	switch {
 	case errors.Is(err, errStranger):
@@ -41,24 +23,20 @@ func (r *reporter) explain(err error) (what, hint string) {
 	case path == "":
 		return "CTLSOCK is empty", "is a variable of the script not set?"
 	case errors.Is(err, syscall.EMFILE):
-		return "too few file descriptors for all connections to gocryptfs",
-			"continuing with fewer, more slowly; ulimit -n sets the limit"
+		return "too few file descriptors to connect to gocryptfs", "ulimit -n sets the limit"
 	case statErr == nil && fi.Mode().Type() != fs.ModeSocket:
-		return path + " is not a socket",
-			"the operands are CTLSOCK, as given to gocryptfs -ctlsock, and MOUNT, in this order"
+		return path + " is not a socket", "the operands are CTLSOCK, as given to gocryptfs -ctlsock, and MOUNT, in this order"
 	case errors.Is(err, fs.ErrNotExist):
-		return "no control socket at " + path,
-			"mount with: gocryptfs -ctlsock " + path + " ...; is it mounted?"
+		return "no control socket at " + path, "mount with: gocryptfs -ctlsock " + path + " ...; is it mounted?"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused at " + path,
-			"it was left behind by a gocryptfs that is gone: remove it and mount again"
+		return "connection refused at " + path, "it was left behind by a gocryptfs that is gone: remove it and mount again"
 	case errors.Is(err, fs.ErrPermission):
 		return "no permission to use " + path, "run as the user who mounted it"
 	case errors.Is(err, syscall.EINVAL): // package syscall, on all systems
 		return fmt.Sprintf("the path of the control socket is too long (%d bytes)", len(path)),
 			"at most 107 bytes on Linux and 103 elsewhere: use a shorter or a relative one"
 	case os.IsTimeout(err):
-		return fmt.Sprintf("gocryptfs did not answer within %v", r.timeout),
+		return fmt.Sprintf("gocryptfs did not answer within %v", timeout),
 			"is the plain directory slow, or gocryptfs stopped? -timeout sets how long to wait"
 	case errors.Is(err, errBadReply):
 		return fmt.Sprintf("%s sent unexpected replies (%v)", path, err),

@@ -7,8 +7,5 @@ import "golang.org/x/sys/unix"
 // peer returns the user at the other end of a socket. The process is not known.
 func peer(fd int) (uid uint32, pid int, err error) {
 	cred, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
-	if err != nil {
-		return 0, 0, err
-	}
-	return cred.Uid, 0, nil
+	return cred.Uid, 0, err
 }

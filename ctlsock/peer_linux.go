@@ -6,8 +6,5 @@ import "golang.org/x/sys/unix"
 // in another PID namespace.
 func peer(fd int) (uid uint32, pid int, err error) {
 	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
-	if err != nil {
-		return 0, 0, err
-	}
-	return cred.Uid, int(cred.Pid), nil
+	return cred.Uid, int(cred.Pid), err
 }

@@ -13,9 +13,8 @@ import (
 )
 
 const (
-	// maxRequest is the length in bytes of the longest request that the server
-	// accepts. At 5000 bytes it hangs up (gocryptfs internal/ctlsocksrv,
-	// ReadBufSize).
+	// maxRequest is the length in bytes of the longest request that the server accepts: a
+	// path of 4981. At 5000 bytes it hangs up (gocryptfs internal/ctlsocksrv, ReadBufSize).
 	maxRequest = 4999
 
 	// maxReply bounds a reply, in bytes. The longest honest reply answers a request
@@ -50,10 +49,9 @@ func (q question) isAskable() bool {
 	return longest*len(q.path) < maxRequest/2 || len(q.appendRequest(nil)) <= maxRequest
 }
 
-// weight is the share that a question has in the load of the server. In reverse mode,
-// gocryptfs looks for a long name in the whole directory: a deleted one takes 0.67 s of CPU
-// with 100,000 files. Eight at once are answered within a few seconds on two cores, but
-// 64 not within the timeout.
+// weight is the share that a question has in a window. In reverse mode, gocryptfs looks for
+// a long name in the whole directory: a deleted one takes 0.67 s of CPU with 100,000 files.
+// Eight at once are answered within a few seconds on two cores, but 64 not within the timeout.
 func (q question) weight() int {
 	if strings.Contains(q.path, "gocryptfs.longname.") {
 		return 8
@@ -63,11 +61,11 @@ func (q question) weight() int {
 
 // appendRequest appends the request to dst.
 func (q question) appendRequest(dst []byte) []byte {
+	verb := `{"DecryptPath":`
 	if q.encrypt {
-		dst = append(dst, `{"EncryptPath":`...)
-	} else {
-		dst = append(dst, `{"DecryptPath":`...)
+		verb = `{"EncryptPath":`
 	}
+	dst = append(dst, verb...)
 	if isVerbatim(q.path) {
 		return append(append(append(dst, '"'), q.path...), `"}`...)
 	}
