@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"gocryptfs-rsync-pretty/decode/index"
 	"gocryptfs-rsync-pretty/decode/scan"
 )
 
@@ -204,7 +203,7 @@ func (c chain) try(base string, first, last int, unplaced bool) match {
 // isDoubtful reports whether a loose one of the names from first on has a doubtful plain name.
 func (c chain) isDoubtful(first int, plain []string) bool {
 	for i, name := range plain {
-		if c.names[first+i].Loose && index.IsDoubtful(name) {
+		if c.names[first+i].Loose && isDoubtful(name) {
 			return true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"path"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"gocryptfs-rsync-pretty/decode/index"
@@ -92,7 +93,7 @@ func (l *lookup) ask(cipher string, implied int) (plain string, ok bool) {
 	if l.names == nil || !l.budget.has(extra(cipher)) {
 		return "", false
 	}
-	if plain, ok = l.names.Decrypt(cipher); ok && index.IsDoubtful(plain) {
+	if plain, ok = l.names.Decrypt(cipher); ok && isDoubtful(plain) {
 		plain, ok = l.confirm(cipher, plain, implied)
 	}
 	return plain, ok && l.isGenuine(cipher, plain)
@@ -110,6 +111,14 @@ func (l *lookup) isGenuine(cipher, plain string) bool {
 	return ok && back == cipher
 }
 
+// isDoubtful reports whether an answer may be junk: one in 280 random words of the right
+// length decrypts, to random bytes. Nearly all of these hold a control character, or U+FFFD
+// in place of bytes that are not UTF-8. Encrypting the answer again would prove nothing:
+// names are a bijection, so whatever decrypts encrypts back.
+func isDoubtful(plain string) bool {
+	return strings.ContainsFunc(plain, func(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) })
+}
+
 // confirm returns a doubtful answer with the exact bytes of its names, if all its
 // doubtful names are confirmed.
 func (l *lookup) confirm(cipher, plain string, implied int) (exact string, ok bool) {
@@ -117,7 +126,7 @@ func (l *lookup) confirm(cipher, plain string, implied int) (exact string, ok bo
 	for i, name := range strings.Split(plain, "/") {
 		exact = strings.TrimPrefix(exact+"/"+name, "/")
 		_, rest, _ = strings.Cut(rest, "/")
-		if !index.IsDoubtful(name) {
+		if !isDoubtful(name) {
 			below = below || i >= implied
 			continue
 		}

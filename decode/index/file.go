@@ -9,6 +9,8 @@ import (
 	"math"
 	"os"
 	"syscall"
+
+	"gocryptfs-rsync-pretty/decode/scan"
 )
 
 const (
@@ -18,27 +20,6 @@ const (
 
 	// maxBroken bounds a line that is skipped: a sparse file of 2 GiB would take seconds.
 	maxBroken = 32 << 20
-)
-
-// What is said of a file. Hints say what to do, or what happens otherwise.
-const (
-	notRegular = " is not a regular file"
-	notMine    = "another user may have written "
-	notIndex   = " is not an index: it has other lines than CIPHERPATH<tab>PLAINPATH"
-	readable   = "other users can read "
-	truncated  = " was truncated while in use"
-	replaced   = " was deleted or replaced meanwhile"
-
-	hintOpen     = "give a file that can be read and written; names are shown without it"
-	hintOwn      = "it is not used; give a file of your own that only you can write"
-	hintChmod    = hintOwn + " (chmod go-w)"
-	hintOther    = "it is not used and not changed; give another file"
-	hintReadable = "it reveals what the encryption hides (chmod go-r)"
-	hintReadOnly = "names are looked up there, but new ones are not added"
-	hintRead     = "names that could not be read are looked up elsewhere"
-	hintWrite    = "no more names are added"
-	hintLost     = "names of this run may be missing in it"
-	hintReplaced = "names of this run are not in it"
 )
 
 // A file holds lines. Trouble with it is reported once; then it does what it still can.
@@ -69,12 +50,12 @@ func (f *file) open() (ok bool) {
 		}
 	}
 	if err != nil {
-		return f.refuse(err.Error(), hintOpen)
+		return f.refuse(err.Error(), "give a file that can be read and written; names are shown without it")
 	}
 	f.reader = bufio.NewReaderSize(nil, maxLine)
 	ok = f.isMine()
 	if ok && denied != nil {
-		f.trouble(denied.Error(), hintReadOnly)
+		f.trouble(denied.Error(), "names are looked up there, but new ones are not added")
 	}
 	return ok
 }
@@ -84,16 +65,17 @@ func (f *file) open() (ok bool) {
 func (f *file) isMine() (ok bool) {
 	fi, err := f.data.Stat()
 	if err != nil {
-		return f.refuse(err.Error(), hintOpen)
+		return f.refuse(err.Error(), "give a file that can be read and written; names are shown without it")
 	}
+	const hint = "it is not used; give a file of your own that only you can write"
 	mode, owner := fi.Mode(), int(fi.Sys().(*syscall.Stat_t).Uid)
 	switch {
 	case !mode.IsRegular():
-		return f.refuse(f.path+notRegular, hintOwn)
+		return f.refuse(f.path+" is not a regular file", hint)
 	case mode&0o022 != 0 || owner != 0 && owner != os.Geteuid():
-		return f.refuse(notMine+f.path, hintChmod)
+		return f.refuse("another user may have written "+f.path, hint+" (chmod go-w)")
 	case mode&0o044 != 0:
-		f.warn("-map: "+readable+f.path, hintReadable)
+		f.warn("-map: other users can read "+f.path, "it reveals what the encryption hides (chmod go-r)")
 	}
 	return true
 }
@@ -116,11 +98,9 @@ func (f *file) refuse(what, hint string) (ok bool) {
 
 // close closes the file. ok is false if there has been trouble.
 func (f *file) close() (ok bool) {
-	if f.writable {
-		opened, _ := f.data.Stat()
-		if named, _ := os.Stat(f.path); !os.SameFile(opened, named) {
-			f.trouble(f.path+replaced, hintReplaced)
-		}
+	opened, _ := f.data.Stat()
+	if named, _ := os.Stat(f.path); f.writable && !os.SameFile(opened, named) {
+		f.trouble(f.path+" was deleted or replaced meanwhile", "names of this run are not in it")
 	}
 	f.data.Close() // an error would come too late: all data has been written
 	return !f.failed
@@ -136,14 +116,14 @@ func (f *file) append(lines []byte) (ok bool) {
 		size = fi.Size()
 	}
 	if ok = size >= f.end; !ok {
-		f.trouble(f.path+truncated, hintLost)
+		f.trouble(f.path+" was truncated while in use", "names of this run may be missing in it")
 		f.end = 0
 	}
 	if f.data.ReadAt(last, max(0, size-1)); last[0] != '\n' {
 		lines = append([]byte("\t\n"), lines...)
 	}
 	if _, err := f.data.Write(lines); err != nil {
-		f.trouble(err.Error(), hintWrite)
+		f.trouble(err.Error(), "no more names are added")
 		f.writable = false
 	}
 	return ok
@@ -158,11 +138,12 @@ func (f *file) each(visit func(l line, at int64)) {
 		text, err := f.reader.ReadSlice('\n')
 		if !f.isIndex && len(bytes.TrimSpace(text)) > 0 {
 			cipher, _, tab := bytes.Cut(text, []byte("\t"))
-			f.isIndex = tab && isCipher(cipher)
+			name, _, _ := bytes.Cut(cipher, []byte("/"))
+			f.isIndex = tab && scan.IsEncrypted(name)
 			other = !f.isIndex
 		}
 		if other || long > maxBroken {
-			f.refuse(f.path+notIndex, hintOther)
+			f.refuse(f.path+" is not an index: it has other lines than CIPHERPATH<tab>PLAINPATH", "it is not used and not changed; give another file")
 			return
 		}
 		if err == bufio.ErrBufferFull {
@@ -171,7 +152,7 @@ func (f *file) each(visit func(l line, at int64)) {
 		}
 		if err != nil {
 			if err != io.EOF {
-				f.trouble(err.Error(), hintRead)
+				f.trouble(err.Error(), "names that could not be read are looked up elsewhere")
 			}
 			return
 		}

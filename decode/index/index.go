@@ -11,12 +11,14 @@
 // to junk there. So a line answers for every path that its own, or that of a directory
 // above, ends in; if the plain path is doubtful, only for the whole one.
 //
-// The files, each of which calls only those after it: index.go, search.go, file.go, table.go,
-// line.go.
+// Each file calls only those after it: index.go, search.go, file.go, table.go, line.go.
 package index
 
 import (
+	"bytes"
 	"fmt"
+	"hash/maphash"
+	"iter"
 	"strings"
 
 	"gocryptfs-rsync-pretty/decode/escape"
@@ -29,9 +31,8 @@ type Index struct {
 	file   file
 	search search
 
-	path    []byte // scratch
-	text    []byte // lines to be appended
-	pending []line // the same
+	path []byte // scratch
+	text []byte // lines to be appended
 }
 
 // Open loads the index at path. If add is set, it creates a missing file, with mode 0600,
@@ -39,7 +40,9 @@ type Index struct {
 // user, except root, can have written, and if its first line that is not blank is one of an
 // index. The first problem is reported to warn. The Index then does what it still can.
 func Open(path string, add bool, warn func(what, hint string)) *Index {
-	x := &Index{file: file{path: path, warn: warn, writable: add}, search: newSearch()}
+	seed := maphash.MakeSeed()
+	x := &Index{file: file{path: path, warn: warn, writable: add}, search: search{buf: make([]byte, maxLine+1),
+		hash: func(key []byte) uint64 { return maphash.Bytes(seed, key) }}}
 	if x.file.open() {
 		x.search.data = x.file.data
 		x.file.each(x.search.insert)
@@ -63,8 +66,8 @@ func (x *Index) Add(cipher, plain string) {
 		return
 	}
 	text := fmt.Appendf(nil, "%s\t%s", cipher, strings.ReplaceAll(escape.String(plain), "\t", `\#011`))
-	if l, ok := parse(text); ok && len(text) < maxLine { // otherwise, it could not be read back
-		x.pending, x.text = append(x.pending, l), append(append(x.text, text...), '\n')
+	if _, ok := parse(text); ok && len(text) < maxLine { // otherwise, it could not be read back
+		x.text = append(append(x.text, text...), '\n')
 	}
 }
 
@@ -75,9 +78,9 @@ func (x *Index) Flush() {
 		return
 	}
 	if !x.file.append(x.text) {
-		x.search.forget()
+		x.search.tables, x.search.last, x.search.block = [3]table{}, nil, nil
 	}
-	x.text, x.pending = x.text[:0], x.pending[:0]
+	x.text = x.text[:0]
 	x.file.each(x.search.insert)
 }
 
@@ -87,8 +90,10 @@ func (x *Index) Has(cipher string) bool {
 	if x == nil {
 		return false
 	}
-	x.path = append(append(x.path[:0], '/'), cipher...)
-	return x.search.has(x.path)
+	for range x.search.offsets([]byte("/" + cipher)) {
+		return true
+	}
+	return false
 }
 
 // Find returns the cipher path dir+names and its plain path or, if the index does not have
@@ -101,25 +106,39 @@ func (x *Index) Find(dir, names string, most int) (cipher, plain string, read in
 	}
 	x.path = append(append(append(x.path[:0], '/'), dir...), names...)
 	last := x.path[1+len(dir):]
-	before, more := x.search.read, true
-	visit := func(l line) bool {
-		end := endOf(l.cipher, x.path)
-		if end > 0 {
-			cipher, plain = l.upTo(end)
-		} else if end := endOf(l.cipher, last); end > 0 && cipher == "" {
-			if cipher, plain = l.upTo(end); IsDoubtful(plain) {
-				cipher, plain = "", ""
+	before := x.search.read
+	for l := range x.lines() {
+		whole := endOf(l.cipher, x.path)
+		if end := max(whole, endOf(l.cipher, last)); whole > 0 || end > 0 && cipher == "" {
+			if l = l.upTo(end); whole > 0 || !isDoubtful(l.plain) {
+				cipher, plain = string(l.cipher), escape.Undo(l.plain)
 			}
 		}
-		more = end == 0 && x.search.read-before < most
-		return more
-	}
-	x.search.each(x.path, visit)
-	// Lines that wait come last, as in a table: what is found does not depend on Flush.
-	for i := 0; more && i < len(x.pending); i++ {
-		visit(x.pending[i])
+		if whole > 0 || x.search.read-before >= most {
+			break
+		}
 	}
 	return cipher, plain, x.search.read - before
+}
+
+// lines returns the lines that may be for x.path. Those that wait come last, as in a table:
+// what is found does not depend on Flush.
+func (x *Index) lines() iter.Seq[line] {
+	return func(yield func(line) bool) {
+		for at := range x.search.offsets(x.path) {
+			if l, ok := x.search.lineAt(at); ok && !yield(l) {
+				return
+			}
+		}
+		if !bytes.Contains(x.text, keys(x.path)[0]) {
+			return // as nearly always
+		}
+		for text := range bytes.SplitSeq(x.text, []byte("\n")) {
+			if l, ok := split(text); ok && !yield(l) {
+				return
+			}
+		}
+	}
 }
 
 // Read calls visit with the cipher path and the plain path, still escaped, of each line of

@@ -2,8 +2,8 @@ package index
 
 import (
 	"bytes"
-	"hash/maphash"
 	"io"
+	"iter"
 )
 
 const blockSize = 4 << 10 // read for a line, because the next lines may be asked for, too
@@ -27,56 +27,26 @@ type search struct {
 	path []byte // scratch
 }
 
-func newSearch() search {
-	seed := maphash.MakeSeed()
-	return search{buf: make([]byte, maxLine+1), hash: func(key []byte) uint64 { return maphash.Bytes(seed, key) }}
-}
-
-// forget removes all lines.
-func (s *search) forget() { s.tables, s.last, s.block = [3]table{}, nil, nil }
-
-// has reports whether there probably is a line for path, which begins with a slash, or for
-// its last name. It reads no line.
-func (s *search) has(path []byte) bool {
-	for i := range s.tables {
-		for _, key := range keys(path) {
-			for range s.tables[i].offsets(s.hash(key)) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// each calls visit with the lines for path, which begins with a slash, and for its last
-// name, until visit returns false.
-func (s *search) each(path []byte, visit func(line) (more bool)) {
-	for i := range s.tables {
-		for _, key := range keys(path) {
-			if _, more := s.lines(&s.tables[i], key, visit); !more {
-				return
-			}
-		}
-	}
-}
-
 // keys returns the keys that path, which begins with a slash, may have.
 func keys(path []byte) [3][]byte {
 	last := bytes.LastIndexByte(path, '/')
 	return [3][]byte{path[last+1:], path[bytes.LastIndexByte(path[:last], '/')+1:], path}
 }
 
-// lines calls visit with the lines that t has for key, until visit returns false. taken
-// reports whether there was one.
-func (s *search) lines(t *table, key []byte, visit func(line) (more bool)) (taken, more bool) {
-	for at := range t.offsets(s.hash(key)) {
-		if l, ok := s.lineAt(at); ok && endOf(l.cipher, key) > 0 {
-			if taken = true; !visit(l) {
-				return true, false
+// offsets returns the offsets of lines that may be for path, which begins with a slash, or
+// for its last names.
+func (s *search) offsets(path []byte) iter.Seq[int64] {
+	return func(yield func(int64) bool) {
+		for i := range s.tables {
+			for _, key := range keys(path) {
+				for at := range s.tables[i].offsets(s.hash(key)) {
+					if !yield(at) {
+						return
+					}
+				}
 			}
 		}
 	}
-	return taken, true
 }
 
 // lineAt returns the line at offset at, if there is one. It is valid until the next call.
@@ -104,19 +74,17 @@ func (s *search) lineAt(at int64) (l line, ok bool) {
 // insert takes note that the line l, at offset at, gives the names of a file and of the
 // directories above it.
 func (s *search) insert(l line, at int64) {
-	t := &s.tables[0]
-	if t.used+bytes.Count(l.cipher, []byte("/"))+1 > maxUsed {
+	if s.tables[0].used+bytes.Count(l.cipher, []byte("/"))+1 > maxUsed {
 		copy(s.tables[1:], s.tables[:])
-		*t, s.last = table{}, nil
+		s.tables[0], s.last = table{}, nil
 	}
 	s.path = append(append(s.path[:0], '/'), l.cipher...)
-	doubtful, dir := true, l
+	plain := l.plain
 	for path := s.path; len(path) > 0; path = path[:bytes.LastIndexByte(path, '/')] {
-		doubtful = doubtful && dir.isDoubtful()
-		if endOf(s.last, path) > 0 || s.insertPath(path, l, at, doubtful) {
+		if endOf(s.last, path) > 0 || s.insertPath(path, l, at, isDoubtful(plain)) {
 			break // it is known, and so are the directories above
 		}
-		dir.plain = dir.plain[:max(0, bytes.LastIndexByte(dir.plain, '/'))]
+		plain = plain[:max(0, bytes.LastIndexByte(plain, '/'))]
 	}
 	s.last = append(s.last[:0], l.cipher...)
 }
@@ -124,23 +92,21 @@ func (s *search) insert(l line, at int64) {
 // insertPath inserts l for path, a beginning of its cipher path after a slash. known reports
 // whether another line gives that.
 func (s *search) insertPath(path []byte, l line, at int64, doubtful bool) (known bool) {
-	found := false
-	visit := func(other line) (more bool) {
-		found = endOf(other.cipher, path) > 0
-		known = found && !bytes.Equal(other.cipher, l.cipher)
-		return !found
-	}
 	for i, key := range keys(path) {
-		if doubtful && i < 2 {
-			continue
+		taken := doubtful && i < 2
+		for other := range s.tables[0].offsets(s.hash(key)) {
+			o, ok := s.lineAt(other)
+			if ok && endOf(o.cipher, path) > 0 {
+				return !bytes.Equal(o.cipher, l.cipher)
+			}
+			taken = taken || ok && endOf(o.cipher, key) > 0
 		}
-		taken, _ := s.lines(&s.tables[0], key, visit)
-		if !taken && at+1 < 1<<offsetBits {
-			s.tables[0].insert(s.hash(key), at)
-		}
-		if !taken || found {
+		if !taken {
+			if at < maxOffset {
+				s.tables[0].insert(s.hash(key), at)
+			}
 			break
 		}
 	}
-	return known
+	return false
 }
