@@ -1,10 +1,8 @@
 package tree
 
 import (
-	"cmp"
-	"errors"
 	"os"
-	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,28 +10,20 @@ import (
 // here is the directory that paths of the user are relative to.
 const here = unix.AT_FDCWD
 
-// inodeMask leaves out the tag that gocryptfs adds to the inode number of a file that is not
-// on the device of the root (gocryptfs internal/inomap).
-const inodeMask = 1<<48 - 1
+// A mountID tells a mount from others. 0 means that it is not known.
+type mountID uint64
 
-// openSteps opens a directory below another one in the same mount, step by step.
-func openSteps(dir int, path string, mount mountID) (int, error) {
-	for i, name := range strings.Split(path, "/") {
-		next, err := open(dir, cmp.Or(name, "."), openFlags)
-		if i > 0 {
-			unix.Close(dir)
-		}
-		if err != nil {
-			return -1, err
-		}
-		if at, err := mountAt(next, "."); err != nil || at != mount {
-			unix.Close(next)
-			return -1, cmp.Or(err, errOtherMount)
-		}
-		dir = next
-	}
-	return dir, nil
+// A file is what identifies an entry of a directory, and tells its changes. Inode numbers are
+// without the tag that gocryptfs adds in the upper 16 bits if the file is not on the device of
+// the root (gocryptfs internal/inomap).
+type file struct {
+	mount   mountID
+	inode   uint64
+	changed time.Time
 }
+
+// inodeMask leaves out that tag.
+const inodeMask = 1<<48 - 1
 
 // openToRead opens a directory that is open once more, to be read.
 func openToRead(dir int) (*os.File, error) {
@@ -42,30 +32,19 @@ func openToRead(dir int) (*os.File, error) {
 }
 
 func open(in int, name string, flags int) (fd int, err error) {
-	err = retry(func() error {
-		fd, err = unix.Openat(in, name, flags, 0)
-		return err
-	})
-	return fd, err
+	return retry(func() (int, error) { return unix.Openat(in, name, flags, 0) })
 }
 
 // readlink returns the target of a link.
-func readlink(in int, name string) (target string, err error) {
+func readlink(in int, name string) (string, error) {
 	var b [4096]byte // PATH_MAX
-	n := 0
-	err = retry(func() error {
-		n, err = unix.Readlinkat(in, name, b[:])
-		return err
-	})
-	if n == len(b) {
-		err = errors.New("too long")
-	}
+	n, err := retry(func() (int, error) { return unix.Readlinkat(in, name, b[:]) })
 	return string(b[:max(n, 0)]), err
 }
 
-// retry calls f until it is not interrupted by a signal.
-func retry(f func() error) (err error) {
-	for err = f(); err == unix.EINTR; err = f() {
+// retry calls f until no signal interrupts it.
+func retry[A any](f func() (A, error)) (a A, err error) {
+	for a, err = f(); err == unix.EINTR; a, err = f() {
 	}
-	return err
+	return a, err
 }

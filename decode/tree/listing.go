@@ -9,16 +9,12 @@ import (
 	"unicode/utf8"
 )
 
-const (
-	// maxListed bounds the memory of a listing, in bytes.
-	maxListed = 8 << 20
-
-	// entriesPerFile is the number of directory entries that are read in the time of a look
-	// at a file.
-	entriesPerFile = 8
-)
+// entriesPerFile is the number of directory entries that are read in the time of a look at a
+// file.
+const entriesPerFile = 8
 
 var (
+	maxListed     = 8 << 20 // bytes in a listing, about
 	seed          = maphash.MakeSeed()
 	errNoSpelling = errors.New("nothing proves a spelling")
 )
@@ -49,7 +45,7 @@ func (l *listing) unique(cipher, leaf string) string {
 func (l *listing) has(cipher string) bool { return l.hashes[maphash.String(seed, cipher)] }
 
 // list returns the listing of a directory, with what l has of it.
-func (d disk) list(l *listing, cipher, plain trail) *listing {
+func list(l *listing, cipher, plain trail) *listing {
 	l = &listing{view: l.view, dir: l.dir, file: plain.files[0], spellings: map[string][]string{}, hashes: map[uint64]bool{}}
 	size := 0
 	add := func(bytes int) bool {
@@ -75,14 +71,18 @@ func (d disk) list(l *listing, cipher, plain trail) *listing {
 	return l
 }
 
-// spell returns the one of some spellings that a cipher name has in a directory.
-func (d disk) spell(spellings []string, c, p trail, cipher string) (found string, err error) {
-	if len(spellings) > 1 && time.Since(p.files[0].changed) < entryTimeout {
+// spell returns the spelling of leaf that a cipher name has in a directory.
+func (d disk) spell(l *listing, c, p trail, cipher, leaf string) (found string, err error) {
+	spellings := l.spellings[leaf]
+	if found = l.unique(cipher, leaf); found != "" {
+		return found, nil
+	}
+	if !l.has(cipher) || len(spellings) > 1 && time.Since(l.file.changed) < entryTimeout {
 		return "", errNoSpelling
 	}
-	file, err := d.stat(c.in, cipher, 0)
+	file, err := d.stat(c.in, cipher)
 	for _, s := range spellings {
-		plain, plainErr := d.stat(p.in, s, 0)
+		plain, plainErr := d.stat(p.in, s)
 		if err != nil || plainErr != nil || !d.same(file, plain) {
 			continue
 		}

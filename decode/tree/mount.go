@@ -1,8 +1,6 @@
 package tree
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,68 +26,6 @@ type view struct {
 // isKnown reports whether both directories are what was found.
 func (v *view) isKnown() bool { return v.ids[0] != 0 && v.ids[1] != 0 }
 
-// A problem says in words what is wrong and what to do about it.
-type problem struct {
-	what, hint string
-	passing    bool // files have changed a moment ago, so it may be gone soon
-}
-
-// unread is what a hint says of the consequences, giveMount and givePlain which directory
-// to give.
-const (
-	unread    = "; names are decoded, targets of links are not"
-	giveMount = "give the encrypted directory that rsync reads"
-	givePlain = "give the directory with the real names"
-)
-
-var otherNamespace = &problem{what: "gocryptfs runs in another namespace, where paths mean something else",
-	hint: "name the plain directory, as it is seen here, with -plain" + unread}
-
-func noAnswer(mount string) *problem {
-	return &problem{what: mount + " or its plain directory does not answer",
-		hint: "targets of links stay encrypted until it does"}
-}
-
-// plainSide returns the problem that dir is the wrong one of two directories.
-func plainSide(dir, encrypted string) *problem {
-	return &problem{what: dir + " is the plain side of a gocryptfs mount",
-		hint: "give the encrypted one: " + encrypted + unread}
-}
-
-// noView returns the problem that dir lies in no view.
-func noView(dir string) *problem {
-	if isEncrypted(dir) {
-		return &problem{what: dir + " is not a gocryptfs mount", hint: "give the directory that rsync reads, or -plain" + unread}
-	}
-	return &problem{what: dir + " is not a gocryptfs mount, and nothing in it is encrypted",
-		hint: "give the directory that rsync reads; in a container, mount it there, too" + unread}
-}
-
-// cannotUse returns the problem that looking at dir, the value of operand, gives an error.
-func cannotUse(operand, dir string, err error, hint string) *problem {
-	switch {
-	case os.IsNotExist(err):
-		return &problem{what: operand + " " + dir + " does not exist", hint: hint + unread}
-	case errors.Is(err, fs.ErrPermission) && operand == "MOUNT":
-		hint = "run as the user who mounted it, or mount it with -allow_other"
-	}
-	return &problem{what: operand + " cannot be used: " + err.Error(), hint: hint + unread}
-}
-
-// checkDir returns a problem if dir is not a directory. hint says which one to give.
-func checkDir(operand, dir, hint string) *problem {
-	fi, err := os.Stat(dir)
-	switch {
-	case err != nil:
-		return cannotUse(operand, dir, err, hint)
-	case fi.Mode().Type() == fs.ModeSocket:
-		return &problem{what: operand + " " + dir + " is a socket", hint: "the operands are CTLSOCK and MOUNT, in this order"}
-	case !fi.IsDir():
-		return &problem{what: operand + " " + dir + " is not a directory", hint: hint + unread}
-	}
-	return nil
-}
-
 // checkPlain returns a problem if plain, the value of -plain, is not the directory that the
 // view shows.
 func (s *search) checkPlain(view, mount, plain string) *problem {
@@ -99,20 +35,13 @@ func (s *search) checkPlain(view, mount, plain string) *problem {
 	fits := s.sameRoot(view, plain)
 	switch {
 	case sameDir(view, plain), !fits && isEncrypted(plain):
-		return &problem{what: "-plain " + plain + " is the encrypted side", hint: givePlain + unread}
+		return wrong("-plain "+plain+" is the encrypted side", givePlain)
 	case !fits && !isEncrypted(view) && !isReverse(s.own):
 		return noView(mount)
 	case !fits:
-		return &problem{what: "-plain " + plain + " is not the directory that " + mount + " shows", hint: "give that one" + unread}
+		return wrong("-plain "+plain+" is not the directory that "+mount+" shows", "give that one")
 	}
 	return nil
-}
-
-// isEncrypted reports whether a directory has the files of an encrypted one.
-func isEncrypted(dir string) bool {
-	_, err := os.Lstat(filepath.Join(dir, "gocryptfs.conf"))
-	_, err2 := os.Lstat(filepath.Join(dir, "gocryptfs.diriv"))
-	return err == nil || err2 == nil
 }
 
 // A search looks for the view that MOUNT lies in.
@@ -127,16 +56,11 @@ type search struct {
 func findView(mount, plain string, read func() (mountTable, error)) view {
 	v := view{dir: mount, owner: os.Geteuid(), deterministic: true}
 	if mount == "" {
-		v.problem = &problem{what: "MOUNT is empty", hint: "is a variable of the script not set?" + unread[1:]}
+		v.problem = wrong("MOUNT is empty", "is a variable of the script not set?")
 		return v
 	}
-	dir, err := resolve(mount)
-	if err != nil {
-		v.problem = cannotUse("MOUNT", mount, err, giveMount)
-		return v
-	}
-	mounts, err := read()
-	s := search{mounts: mounts}
+	mounts, tableErr := read()
+	s, dir := search{mounts: mounts}, resolve(mount)
 	_, s.own = mounts.locate(dir)
 	v.owner = mountedBy(s.own)
 	if v.problem = checkDir("MOUNT", mount, giveMount); v.problem != nil {
@@ -146,14 +70,13 @@ func findView(mount, plain string, read func() (mountTable, error)) view {
 	switch {
 	case plain != "":
 		v.plain, p = plain, s.checkPlain(v.dir, mount, plain)
-	case err != nil:
-		p = &problem{what: "no mount table: " + err.Error(), hint: "give the plain directory with -plain" + unread}
+	case tableErr != nil:
+		p = wrong("no mount table: "+tableErr.Error(), "give the plain directory with -plain")
 	}
 	v.identify()
 	again, _ := read()
 	if same := func(a, b *mountinfo.Info) bool { return *a == *b }; !slices.EqualFunc(mounts, again, same) {
-		p = &problem{what: "file systems are being mounted", hint: "targets of links stay encrypted until that ends", passing: true}
-		v.ids[0], v.deterministic = 0, true
+		p, v.ids[0], v.deterministic = beingMounted(), 0, true
 	}
 	if v.problem = p; p != nil {
 		p.passing = p.passing || s.passing
@@ -164,9 +87,9 @@ func findView(mount, plain string, read func() (mountTable, error)) view {
 
 // identify notes what the two directories are.
 func (v *view) identify() {
-	v.ids[0], _ = mountAt(here, v.dir+"/.")
+	v.ids[0] = mountOf(here, v.dir+"/.")
 	if v.plain != "" {
-		v.ids[1], _ = mountAt(here, v.plain+"/.")
+		v.ids[1] = mountOf(here, v.plain+"/.")
 	}
 	_, err := os.Lstat(filepath.Join(v.dir, "gocryptfs.diriv"))
 	if v.deterministic = err != nil; err != nil && !os.IsNotExist(err) {
@@ -175,17 +98,13 @@ func (v *view) identify() {
 }
 
 // resolve returns the absolute path of a directory. It may be one that may not be looked at.
-func resolve(dir string) (string, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", err
+func resolve(dir string) string {
+	dir, _ = filepath.Abs(dir)
+	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+		return resolved
 	}
-	resolved, err := filepath.EvalSymlinks(dir)
-	if errors.Is(err, fs.ErrPermission) {
-		resolved, err = filepath.EvalSymlinks(filepath.Dir(dir))
-		resolved = filepath.Join(resolved, filepath.Base(dir))
-	}
-	return resolved, err
+	above, _ := filepath.EvalSymlinks(filepath.Dir(dir))
+	return filepath.Join(above, filepath.Base(dir))
 }
 
 // lookUp completes v with the view that dir, an absolute path, lies in. The table is a hint,
@@ -195,38 +114,35 @@ func (s *search) lookUp(dir string, v *view) (p *problem) {
 	at, _ := s.mounts.locate(dir)
 	var fits []view
 	switch {
-	case isReverse(s.own):
-		fits, p = s.reverse(at, v)
 	case isForward(s.own):
 		return plainSide(dir, s.own.Source)
+	case isReverse(s.own):
+		fits, p = s.reverse(at, v)
 	default:
 		fits, p = s.forward(at, dir)
 	}
 	fits = slices.CompactFunc(fits, func(a, b view) bool { return sameDir(a.plain, b.plain) && sameDir(a.dir, b.dir) })
 	switch {
+	case len(fits) == 1:
+		fits[0].owner = v.owner
+		*v = fits[0]
+		return nil
 	case len(fits) > 1:
-		return &problem{what: "there are two plain directories that " + dir + " could show: " + fits[0].plain + " and " + fits[1].plain,
-			hint: "name the right one with -plain" + unread}
-	case len(fits) == 0 && p == nil:
+		return wrong("there are two plain directories that "+dir+" could show: "+fits[0].plain+" and "+fits[1].plain,
+			"name the right one with -plain")
+	case p == nil:
 		return noView(dir)
-	case len(fits) == 0:
-		return p
 	}
-	fits[0].owner = v.owner
-	*v = fits[0]
-	return nil
+	return p
 }
 
 // reverse sets v to the view in reverse mode that a location lies in, and returns it once more
 // with each plain directory that fits.
 func (s *search) reverse(own location, v *view) (fits []view, p *problem) {
 	for _, m := range slices.Backward(s.mounts) {
-		if !isReverse(m) {
-			continue
-		}
 		at, _ := s.mounts.locate(m.Mountpoint)
 		sub, ok := below(at.path, own.path)
-		if at.fs != own.fs || at.path != "/" || !ok {
+		if !ok || !isReverse(m) || at.fs != own.fs || at.path != "/" {
 			continue
 		}
 		v.dir, v.sub, v.reverse = m.Mountpoint, sub, true
@@ -237,7 +153,7 @@ func (s *search) reverse(own location, v *view) (fits []view, p *problem) {
 				fits = append(fits, fit)
 			}
 		}
-		return fits, &problem{what: "the plain directory of " + v.dir + " was not found", hint: "name it with -plain" + unread}
+		return fits, wrong("the plain directory of "+v.dir+" was not found", "name it with -plain")
 	}
 	return nil, nil
 }
@@ -277,8 +193,8 @@ func sameDir(a, b string) bool {
 // sameRoot reports whether the roots of a view and of a plain directory have the same
 // change time. After a recent change the kernel may not know it yet.
 func (s *search) sameRoot(view, plain string) bool {
-	x, err := stat(here, view+"/.", 0)
-	y, err2 := stat(here, plain+"/.", 0)
+	x, err := stat(here, view+"/.")
+	y, err2 := stat(here, plain+"/.")
 	if err != nil || err2 != nil {
 		return false
 	}

@@ -26,7 +26,7 @@ type location struct {
 
 // locate returns the location of dir, an absolute path, and its mount.
 func (t mountTable) locate(dir string) (location, *mountinfo.Info) {
-	m := t.mountOf(dir)
+	m := t.top(dir)
 	if m == nil {
 		return location{path: dir}, nil
 	}
@@ -34,9 +34,9 @@ func (t mountTable) locate(dir string) (location, *mountinfo.Info) {
 	return location{fmt.Sprint(m.Major, ":", m.Minor), path.Join("/", m.Root, sub)}, m
 }
 
-// mountOf returns the mount that dir lies in. A path leads from the root to the mount point
+// top returns the mount that dir lies in. A path leads from the root to the mount point
 // that comes first, and on from there, so a mount may hide others below it.
-func (t mountTable) mountOf(dir string) (at *mountinfo.Info) {
+func (t mountTable) top(dir string) (at *mountinfo.Info) {
 	for {
 		var next *mountinfo.Info
 		for _, m := range t {

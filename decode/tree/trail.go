@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"cmp"
 	"errors"
 	"path"
 	"path/filepath"
@@ -22,30 +23,19 @@ const (
 )
 
 var (
-	// errLost means that another file system is mounted at a root than the one found.
-	errLost = errors.New("another file system is mounted there")
-	// errOtherMount means that something is mounted below a root.
-	errOtherMount = errors.New("in another mount")
-	errUnproved   = errors.New("not the same file, or it is changing")
+	errLost     = errors.New("another file system than the one found is mounted at a root")
+	errUnproved = errors.New("not the same file, or it is changing, or in another mount")
 )
 
 // A disk looks at files. Tests change them meanwhile.
 type disk struct {
 	mounts   func() (mountTable, error)
-	stat     func(in int, name string, mount mountID) (file, error)
+	stat     func(in int, name string) (file, error)
 	readlink func(in int, name string) (string, error)
 	same     func(encrypted, plain file) bool
 }
 
 var system = disk{readMounts, stat, readlink, isSame}
-
-// A file is what identifies an entry of a directory within a file system, and tells its
-// changes. Inode numbers are without the tag that gocryptfs adds in the upper 16 bits if the
-// file is not on the device of the root (gocryptfs internal/inomap).
-type file struct {
-	inode   uint64
-	changed time.Time
-}
 
 // isSame reports whether entries of the two sides are the same file. gocryptfs hands inode
 // number and change time through. Without the time, a snapshot would be taken for what it was
@@ -76,12 +66,9 @@ type trail struct {
 func (d disk) prove(v *view, cipher, plain string, read func(c, p trail) error) error {
 	c, err := d.walk(v.dir, v.ids[0], cipher)
 	defer c.close()
-	if err != nil {
-		return err
-	}
-	p, err := d.walk(v.plain, v.ids[1], plain)
+	p, err2 := d.walk(v.plain, v.ids[1], plain)
 	defer p.close()
-	if err != nil {
+	if err = cmp.Or(err, err2); err != nil {
 		return err
 	}
 	last := len(p.files) - 1
@@ -94,50 +81,12 @@ func (d disk) prove(v *view, cipher, plain string, read func(c, p trail) error) 
 			return errUnproved
 		}
 	}
-	readErr := read(c, p)
+	err = read(c, p)
 	// In reverse mode the plain side tells: gocryptfs makes the other one of it.
 	if !d.isStill(p, v.plain, v.ids[1], plain) || !v.reverse && !d.isStill(c, v.dir, v.ids[0], cipher) {
 		return errUnproved
 	}
-	return readErr
-}
-
-// walk returns the trail of a path below a root. It has to be closed, also with an error.
-func (d disk) walk(root string, mount mountID, to string) (t trail, err error) {
-	t.in = -1
-	if !filepath.IsLocal(to) {
-		return t, errUnproved
-	}
-	rootDir, err := open(here, root+"/.", openFlags)
-	if err != nil {
-		return t, errLost
-	}
-	defer unix.Close(rootDir)
-	rootFile, err := d.stat(rootDir, ".", mount)
-	if err != nil {
-		return t, errLost
-	}
-	dir, name := path.Split(to)
-	t.name = name
-	if t.in, err = openBelow(rootDir, "./"+dir, mount); err != nil {
-		return t, err
-	}
-	for up := "."; len(t.files) < strings.Count(dir, "/"); up += "/.." {
-		f, err := d.stat(t.in, up, 0)
-		if err != nil {
-			return t, err
-		}
-		t.files = append(t.files, f)
-	}
-	f, err := d.stat(t.in, name, mount)
-	t.files = append(t.files, rootFile, f)
-	return t, err
-}
-
-func (t trail) close() {
-	if t.in >= 0 {
-		unix.Close(t.in)
-	}
+	return err
 }
 
 // isStill reports whether a second walk sees the same files.
@@ -145,6 +94,46 @@ func (d disk) isStill(t trail, root string, mount mountID, to string) bool {
 	now, err := d.walk(root, mount, to)
 	now.close()
 	return err == nil && slices.Equal(now.files, t.files)
+}
+
+// walk returns the trail of a path below a root. It has to be closed, also with an error.
+func (d disk) walk(root string, mount mountID, to string) (t trail, err error) {
+	dir, name := path.Split(to)
+	t = trail{in: -1, name: name}
+	rootDir, err := open(here, root+"/.", openFlags)
+	if err != nil || mountOf(rootDir, ".") != mount {
+		unix.Close(rootDir)
+		return t, errLost
+	}
+	defer unix.Close(rootDir)
+	if !filepath.IsLocal(to) {
+		return t, errUnproved
+	}
+	if t.in, err = openBelow(rootDir, "./"+dir); err != nil {
+		return t, err
+	}
+	see := func(in int, name string) {
+		f, statErr := d.stat(in, name)
+		if t.files = append(t.files, f); f.mount != mount {
+			err = errUnproved
+		}
+		err = cmp.Or(statErr, err)
+	}
+	for up := "."; len(t.files) < strings.Count(dir, "/"); up += "/.." {
+		see(t.in, up)
+	}
+	see(rootDir, ".")
+	if mountOf(t.in, name) == mount { // or not even a look
+		see(t.in, name)
+		return t, err
+	}
+	return t, cmp.Or(err, errUnproved)
+}
+
+func (t trail) close() {
+	if t.in >= 0 {
+		unix.Close(t.in)
+	}
 }
 
 // readTarget returns the plain target of a link. It returns an error if text is not the

@@ -7,13 +7,11 @@
 //
 // From the top: tree.go has the questions and runs what answers them, trail.go proves that
 // two paths lead to the same file, listing.go spells names that are not UTF-8, mount.go finds
-// the view and says what is wrong with it, table.go reads the mount table, and file_*.go
-// calls the system. A file calls only those after it.
+// the view, table.go has the mount table, problem.go says what is wrong, and file.go calls the
+// system. A file calls only those after it.
 package tree
 
 import (
-	"errors"
-	"os"
 	"path"
 	"strings"
 	"sync"
@@ -65,7 +63,7 @@ func New(mount, plain string, timeout time.Duration, server Server) *Tree {
 }
 
 func newTree(mount, plain string, timeout time.Duration, server Server) *Tree {
-	t := &Tree{mount: mount, plainFlag: plain, timeout: timeout, server: server, peer: -1, disk: system}
+	t := &Tree{mount: mount, plainFlag: plain, timeout: timeout, server: server, peer: -1, listed: &listing{}, disk: system}
 	t.view.Store(&view{dir: mount, deterministic: true, problem: noAnswer(mount)})
 	return t
 }
@@ -78,12 +76,11 @@ type View = struct {
 
 // View returns what is known of the view. It never waits.
 func (t *Tree) View() View {
-	v := t.current()
-	known := View{Sub: v.sub, Plain: v.plain, Reverse: v.reverse, Deterministic: v.deterministic}
+	v := *t.current()
 	if t.isElsewhere() {
-		known.Plain = ""
+		v.plain = ""
 	}
-	return known
+	return View{Sub: v.sub, Plain: v.plain, Reverse: v.reverse, Deterministic: v.deterministic}
 }
 
 // Exists reports whether the view has a file with this cipher path. It returns false
@@ -126,7 +123,7 @@ func (t *Tree) Spelling(cipher, plain string) (exact string, read int, ok bool) 
 	}
 	dir, leaf := path.Split(plain)
 	l := t.listed
-	if l == nil || l.view != v || l.dir != dir {
+	if l.view != v || l.dir != dir {
 		l = &listing{view: v, dir: dir}
 	}
 	cipherDir, name := path.Split(cipher)
@@ -137,17 +134,11 @@ func (t *Tree) Spelling(cipher, plain string) (exact string, read int, ok bool) 
 		a := answer{listing: l, read: entriesPerFile * (1 + strings.Count(cipher, "/"))}
 		a.err = t.disk.prove(v, cipherDir+".", dir+".", func(c, p trail) (err error) {
 			if l.file != p.files[0] {
-				a.listing = t.disk.list(l, c, p)
+				a.listing = list(l, c, p)
 				a.read += a.listing.read
 			}
-			if a.text = a.listing.unique(name, leaf); a.text != "" {
-				return nil
-			}
-			if !a.listing.has(name) {
-				return errNoSpelling
-			}
 			a.read += entriesPerFile * len(a.listing.spellings[leaf])
-			a.text, err = t.disk.spell(a.listing.spellings[leaf], c, p, name)
+			a.text, err = t.disk.spell(a.listing, c, p, name, leaf)
 			return err
 		})
 		return a
@@ -162,13 +153,14 @@ func (t *Tree) Spelling(cipher, plain string) (exact string, read int, ok bool) 
 // directory was not found. If a root has changed a moment ago, it looks for them again, for
 // up to two seconds: the kernel may not know the change yet.
 func (t *Tree) Check(warn func(what, hint string)) {
-	p := t.view.Load().problem
-	for late := time.Now().Add(entryTimeout); p != nil && p.passing && time.Now().Before(late); p = t.view.Load().problem {
+	p, late := t.view.Load().problem, time.Now().Add(entryTimeout)
+	for p != nil && p.passing && time.Now().Before(late) {
 		time.Sleep(clockStep)
 		t.search(t.timeout)
+		p = t.view.Load().problem
 	}
 	if p == nil && t.isElsewhere() {
-		p = otherNamespace
+		p = otherNamespace()
 	}
 	if p != nil {
 		warn(p.what, p.hint)
@@ -250,11 +242,11 @@ type runner struct {
 // run returns the answer of f, and panics if f did, or the last one did after its limit.
 func (r *runner) run(limit time.Duration, f func() answer) (a answer) {
 	if !r.busy.TryLock() {
-		return answer{err: errors.New("the last look hangs")}
+		return answer{err: errUnproved}
 	}
 	done := make(chan answer, 1)
 	go func() {
-		a := answer{err: errors.New("defect")}
+		a := answer{err: errUnproved}
 		defer func() {
 			if defect := recover(); defect != nil {
 				r.defect.Store(&defect)
@@ -267,7 +259,7 @@ func (r *runner) run(limit time.Duration, f func() answer) (a answer) {
 	select {
 	case a = <-done:
 	case <-time.After(limit):
-		a.err = os.ErrDeadlineExceeded
+		a.err = errUnproved
 	}
 	if defect := r.defect.Swap(nil); defect != nil {
 		panic(*defect)
