@@ -49,7 +49,7 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 		status = exitFailed
 	}
 	if c.verbose {
-		m.summary(stats, asked, time.Since(start))
+		m.summary(stats, asked, time.Since(start), c.mapFile != "")
 	}
 	return status
 }

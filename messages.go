@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"gocryptfs-rsync-pretty/ctlsock"
@@ -66,13 +67,31 @@ func (m messages) encrypted(stats decode.Stats, strict, reached bool, failed int
 	return exitOK
 }
 
-// summary says what was found, in a line each for the names and for the log.
-func (m messages) summary(stats decode.Stats, asked ctlsock.Stats, spent time.Duration) {
-	fmt.Fprintf(m.w, "%s: %s decoded, %d left encrypted, %d answers from the index, %d from the cache, %v waiting for gocryptfs, %v in all\n",
-		program, names(stats.Decoded), stats.Encrypted, stats.Indexed, asked.Hits,
+// summary says what was found, in a line for the names and, if anything is known, one for the
+// log. indexed means that there was an index to ask.
+func (m messages) summary(stats decode.Stats, asked ctlsock.Stats, spent time.Duration, indexed bool) {
+	index := ""
+	if indexed {
+		index = fmt.Sprintf(" %d answers from the index,", stats.Indexed)
+	}
+	fmt.Fprintf(m.w, "%s: %s decoded, %d left encrypted,%s %d from the cache, %v waiting for gocryptfs, %v in all\n",
+		program, names(stats.Decoded), stats.Encrypted, index, asked.Hits,
 		asked.Wait.Round(time.Millisecond), spent.Round(time.Millisecond))
-	fmt.Fprintf(m.w, "%s: the log reports %d new, %d changed, %d deleted, %s, %s\n", program,
-		stats.New, stats.Changed, stats.Deleted, count(stats.Warnings, "warning"), count(stats.Errors, "error"))
+	var parts []string
+	add := func(n int64, text string) {
+		// Only a log with lines of rsync -i tells that there is nothing to report.
+		if n > 0 || stats.Itemized {
+			parts = append(parts, text)
+		}
+	}
+	add(stats.New, fmt.Sprint(stats.New, " new"))
+	add(stats.Changed, fmt.Sprint(stats.Changed, " changed"))
+	add(stats.Deleted, fmt.Sprint(stats.Deleted, " deleted"))
+	add(stats.Warnings, count(stats.Warnings, "warning"))
+	add(stats.Errors, count(stats.Errors, "error"))
+	if len(parts) > 0 {
+		fmt.Fprintf(m.w, "%s: the log reports %s\n", program, strings.Join(parts, ", "))
+	}
 }
 
 // names returns n with its noun.

@@ -50,6 +50,7 @@ func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 	stats.Indexed = c.rewriter.lookup.indexed
 	stats.New, stats.Changed, stats.Deleted = counts[style.Added], counts[style.Changed], counts[style.Deleted]
 	stats.Warnings, stats.Errors = counts[style.Warning], counts[style.Failure]
+	stats.Itemized = stats.New+stats.Changed+counts[style.Unchanged] > 0
 	return stats, err
 }
 
@@ -88,6 +89,8 @@ type Stats struct {
 	// Records of each kind, without those about housekeeping files, if Options.Report is
 	// set. A warning or an error may take several.
 	New, Changed, Deleted, Warnings, Errors int64
+
+	Itemized bool // there were records of rsync -i, so that a number of 0 is known
 }
 
 // Names decrypts paths relative to the root of the encrypted view. Its methods are
