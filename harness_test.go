@@ -106,8 +106,6 @@ func missing(thing string) string {
 		}
 		f.Close()
 		return missing("fusermount3")
-	case pinnedBin:
-		return buildPinned()
 	default:
 		if _, err := exec.LookPath(thing); err != nil {
 			return err.Error()
@@ -138,26 +136,13 @@ func servers(t testing.TB) (found []server) {
 	return found
 }
 
-// pinnedBin is the path of the pinned gocryptfs, which need builds if it is missing.
+// pinnedBin is the path of the pinned gocryptfs, which `make .tools/gocryptfs` builds.
 var pinnedBin, _ = filepath.Abs(".tools/gocryptfs")
-
-// buildPinned builds pinnedBin if it is missing, for which the first time requires the
-// network. It returns the reason why it could not, or "". It tries once in a test run.
-var buildPinned = sync.OnceValue(func() string {
-	if _, err := os.Stat(pinnedBin); err == nil {
-		return ""
-	}
-	if out, err := exec.Command("make", ".tools/gocryptfs").CombinedOutput(); err != nil {
-		return fmt.Sprintf("make .tools/gocryptfs: %v\n%s", err, out)
-	}
-	return ""
-})
 
 // shortDir returns a new directory that is removed after the test. Unlike that of
 // t.TempDir, its path is short: the path of a socket may have at most 107 bytes. Other
-// users may enter it, as the tests of errors require. It is in memory if Linux has such
-// a place: making and removing hundreds of small files a hundred times over took a
-// minute on a disk, a second there.
+// users may enter it. It is in memory if Linux has such a place: that took a second where
+// a disk took a minute.
 func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "gp")
@@ -641,17 +626,20 @@ func wordLines(n int) string {
 	return b.String()
 }
 
-// difference returns the lines of want that are not in got, and the reverse. Both must be
-// sorted.
+// difference returns the lines of want that are not in got, and the reverse.
 func difference(want, got []string) (missing, extra []string) {
-	for len(want) > 0 || len(got) > 0 {
-		switch {
-		case len(got) == 0 || len(want) > 0 && want[0] < got[0]:
-			missing, want = append(missing, want[0]), want[1:]
-		case len(want) == 0 || got[0] < want[0]:
-			extra, got = append(extra, got[0]), got[1:]
-		default:
-			want, got = want[1:], got[1:]
+	more := map[string]int{}
+	for _, line := range got {
+		more[line]++
+	}
+	for _, line := range want {
+		if more[line]--; more[line] < 0 {
+			missing = append(missing, line)
+		}
+	}
+	for _, line := range got {
+		if more[line]--; more[line] >= 0 {
+			extra = append(extra, line)
 		}
 	}
 	return missing, extra
