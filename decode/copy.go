@@ -29,6 +29,7 @@ type copier struct {
 	dst      io.Writer
 	buf      []byte // what has been read and is still needed
 	from     int    // buf[:from] has been written and is kept as context
+	settled  int    // buf[:settled] does not depend on what follows
 	out      []byte // what is written next
 	rewriter rewriter
 	style    style.Style
@@ -39,19 +40,23 @@ type copier struct {
 func (c *copier) copy(src io.Reader) (defect any, err error) {
 	defer func() { defect = recover() }()
 	for {
-		n := len(c.buf)
+		n, written := len(c.buf), c.from
 		m, err := src.Read(c.buf[n : n+readSize])
 		c.buf = c.buf[:n+m]
-		end := len(c.buf)
 		if err == nil {
-			end = c.rewriter.scan.Settled(c.buf, c.from)
+			c.settled = c.rewriter.scan.Settled(c.buf, c.settled, n)
+		} else {
+			c.settled = len(c.buf)
 		}
-		if err := c.write(c.style.Judge(c.buf, c.from, end, err != nil)); err != nil {
+		if err := c.write(c.style.Judge(c.buf, c.from, c.settled, err != nil)); err != nil {
 			return nil, err
 		}
-		start := max(lastRecord(c.buf[:c.from]), c.from-maxContext) // what follows may depend on that record
+		start := max(0, c.from-maxContext) // what follows may depend on that record
+		if i := lastRecord(c.buf[written:c.from]); i > 0 {
+			start = max(start, written+i)
+		}
 		c.buf = c.buf[:copy(c.buf, c.buf[start:])]
-		c.from -= start
+		c.from, c.settled = c.from-start, c.settled-start
 		switch err {
 		case nil:
 		case io.EOF:

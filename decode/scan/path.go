@@ -5,21 +5,22 @@ import (
 	"strings"
 )
 
-// path returns t with the names of the path whose first encrypted name is n.
-func (s *Scanner) path(b []byte, t Token, n Name) Token {
+// whole returns the token t, whose first name is the last one of s, with the rest of its path.
+//
+//	mount/2Kj…A/.~tmp~/x0Q…w/.pB7…g.Xa81bQ      one path of three names
+func (s *Scanner) whole(b []byte, t Token) Token {
 	b = b[:min(len(b), t.Start+maxWait)]
-	first := len(s.names)
-	for more := true; more; {
-		var next Name
-		next, more = follow(b, n.After)
-		more = more && next.End-t.Start <= MaxToken
+	first := len(s.names) - len(t.Names)
+	for i := first; i < len(s.names); i++ {
+		n := &s.names[i]
 		n.Meta = n.isMeta(b)
-		s.names = append(s.names, n)
 		t.End = max(t.End, n.end())
-		n = next
+		if next, ok := follow(b, n.After); ok && next.End-t.Start <= MaxToken {
+			s.names = append(s.names, next)
+		}
 	}
 	t.Names = s.names[first:]
-	t.Target = t.Target && len(t.Names) == 1
+	t.Target = t.Target && len(t.Names) <= 1
 	return t
 }
 
@@ -33,7 +34,8 @@ func (s *Scanner) Rest(b []byte, t Token, n Name) (Token, bool) {
 	if !ok {
 		return Token{}, false
 	}
-	return s.path(b[:t.End], Token{Start: n.After}, next), true
+	s.names = append(s.names, next)
+	return s.whole(b[:t.End], Token{Start: n.After, Names: s.names[len(s.names)-1:]}), true
 }
 
 // follow returns the next encrypted name of the chain whose last name ends at i. It skips

@@ -39,7 +39,7 @@ func shorten(line []byte) string {
 func marked(b []byte) string {
 	marks := map[int]string{}
 	var s Scanner
-	if end := s.Settled(b, 0); end < len(b) {
+	if end := s.Settled(b, 0, 0); end < len(b) {
 		marks[end] = "¦"
 	}
 	for _, t := range s.All(nil, b, 0) {
@@ -93,9 +93,9 @@ func TestTokens(t *testing.T) {
 // it has in the whole text.
 func checkSettled(t *testing.T, text []byte) {
 	var s, parts Scanner
-	all, from := s.All(nil, text, 0), 0
+	all, from, seen := s.All(nil, text, 0), 0, 0
 	for cut := 0; cut < len(text); cut += 1 + len(text)/500 {
-		end := parts.Settled(text[:cut], from)
+		end := parts.Settled(text[:cut], from, seen)
 		for _, got := range parts.All(nil, text[:end], from) {
 			if len(all) == 0 || got.Start != all[0].Start || got.End != all[0].End || len(got.Names) != len(all[0].Names) {
 				t.Fatalf("%.200s, cut at %d: a token at %d, want %v", shorten(text), cut, got.Start, all)
@@ -105,6 +105,6 @@ func checkSettled(t *testing.T, text []byte) {
 		if end < from || len(all) > 0 && all[0].Start < end {
 			t.Fatalf("%.200s, cut at %d: settled from %d to %d, want %v", shorten(text), cut, from, end, all)
 		}
-		from = end
+		from, seen = end, cut
 	}
 }

@@ -40,14 +40,14 @@ type Scanner struct {
 func (s *Scanner) All(dst []Token, b []byte, i int) []Token {
 	s.names = s.names[:0]
 	for t, ok := s.next(b, i); ok; t, ok = s.next(b, t.End) {
+		t = s.whole(b, t)
 		dst = append(dst, t)
 	}
 	return dst
 }
 
-// next returns the first token of b[i:]. i must not lie within a token.
-//
-//	mount/2Kj…A/.~tmp~/x0Q…w/.pB7…g.Xa81bQ      one path of three names
+// next returns the first token of b[i:], of a path up to its first name. i must not lie
+// within a token.
 func (s *Scanner) next(b []byte, i int) (t Token, ok bool) {
 	if i > 0 && isWord(b[i-1]) && wordEnd(b, i)-wordStart(b, i) > maxWord {
 		i = wordEnd(b, i)
@@ -60,12 +60,13 @@ func (s *Scanner) next(b []byte, i int) (t Token, ok bool) {
 		t := Token{Start: longStart(b, start), End: end}
 		t.Arrow = afterArrow(b, t.Start)
 		n, named := nameAt(b, start, end)
-		if stop, ok := targetEnd(b, t.Start, end); ok && (t.Arrow || end-start <= maxWord) {
+		if stop, ok := targetEnd(b, start, end); ok && start == t.Start && (t.Arrow || end-start <= maxWord) {
 			t.End, t.Target = stop, true
 			named = named && !(t.Arrow && n.inPart())
 		}
 		if named {
-			t = s.path(b, t, n)
+			s.names = append(s.names, n)
+			t.Names = s.names[len(s.names)-1:]
 		}
 		if named || t.Target || t.Arrow {
 			return t, true // what follows an arrow may grow into a target
@@ -98,16 +99,19 @@ func afterArrow(b []byte, start int) bool {
 func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
 
 // Settled returns the offset in b up to which later bytes cannot change anything. A
-// token may begin there. b[:from] has been settled before. It overwrites the names of
-// the tokens found before.
+// token may begin there. from is what it returned for b[:seen], or 0. It overwrites the
+// names of the tokens found before.
 //
 // No token spans a blank, a quote or the like. What follows the last of these waits, from
 // its first token on, for the next one.
-func (s *Scanner) Settled(b []byte, from int) int {
+func (s *Scanner) Settled(b []byte, from, seen int) int {
 	s.names = s.names[:0]
 	i := len(b)
-	for i > from && isPath(b[i-1]) {
+	for i > seen && isPath(b[i-1]) {
 		i--
+	}
+	if i == seen {
+		i = from
 	}
 	for {
 		t, ok := s.next(b, i)
@@ -117,7 +121,7 @@ func (s *Scanner) Settled(b []byte, from int) int {
 		case len(b)-t.Start <= maxWait:
 			return t.Start
 		}
-		i = t.End
+		i = s.whole(b, t).End
 	}
 }
 
