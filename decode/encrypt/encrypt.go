@@ -21,15 +21,12 @@ import (
 
 const (
 	maxLine  = 32 << 10 // of a line, in bytes: a path of PATH_MAX, escaped, and more
-	maxPaths = 1 << 17  // of a batch, for which the index is read once
-	maxBytes = 8 << 20  // of a batch
+	maxPaths = 1 << 16  // of a batch, for which the index is read once
+	maxBytes = 4 << 20  // of a batch
 	maxLines = 1 << 19  // of the output, remembered
 
 	conf, reverseConf = "gocryptfs.conf", ".gocryptfs.reverse.conf"
-
-	outside   = "not below MOUNT"
-	unknown   = "unknown to the index and to gocryptfs"
-	unindexed = "unknown to the index; without MOUNT, leave out what stands above the root of the view"
+	outside           = "not below MOUNT"
 )
 
 // An Encrypter encrypts plain paths. Its exported fields may be empty, except Fail.
@@ -49,9 +46,9 @@ type Encrypter struct {
 	Fail         func(path, why string)                 // is told each path that cannot be encrypted
 
 	view    View
-	sub     string            // the plain path of MOUNT
-	noIVs   bool              // MOUNT is known to be a view without gocryptfs.diriv
-	bases   []base            // what a path may begin with
+	sub     string // the plain path of MOUNT
+	noIVs   bool   // MOUNT is known to be a view without gocryptfs.diriv
+	bases   []base
 	indexed map[string]string // the plain paths of a batch, and what the index has of them
 	written map[uint64]bool   // hashes of lines
 	seed    maphash.Seed
@@ -63,7 +60,7 @@ type View = struct {
 	Reverse, Deterministic bool
 }
 
-// A base is a directory of this machine, and its plain path.
+// A base is a directory of this machine that a path may begin with, and its plain path.
 type base struct{ dir, plain string }
 
 // A request is a line of the input.
@@ -141,21 +138,14 @@ func (e *Encrypter) read(in *bufio.Reader) (batch []request, err error) {
 		var text []byte
 		text, err = in.ReadSlice('\n')
 		r := request{line: string(bytes.TrimRight(text, "\r\n"))}
-		if err == bufio.ErrBufferFull {
-			r.line, r.why = r.line[:80], "line too long"
-		} else {
-			r.paths, r.why = e.meanings(escape.Undo([]byte(r.line)))
-		}
+		r.paths, r.why = e.meanings(escape.Undo([]byte(r.line)))
 		for err == bufio.ErrBufferFull {
+			r = request{line: r.line[:80], why: "line too long"}
 			_, err = in.ReadSlice('\n')
 		}
-		if err != nil && (err != io.EOF || len(text) == 0) {
-			break
+		if err == nil || err == io.EOF && len(text) > 0 {
+			batch, size = append(batch, r), size+len(text)
 		}
-		for _, plain := range r.paths {
-			e.indexed[plain] = ""
-		}
-		batch, size = append(batch, r), size+len(text)
 	}
 	return batch, err
 }
@@ -172,9 +162,8 @@ func (e *Encrypter) meanings(typed string) (paths []string, why string) {
 		return nil, "path contains `..`"
 	}
 	add := func(dir, rest string) {
-		plain := path.Join("/", dir, rest)[1:]
-		if _, inside := below(plain, e.sub); inside && !slices.Contains(paths, plain) {
-			paths = append(paths, plain)
+		if plain := path.Join("/", dir, rest)[1:]; !slices.Contains(paths, plain) {
+			paths, e.indexed[plain] = append(paths, plain), ""
 		}
 	}
 	at := path.Clean("/" + typed)
@@ -187,26 +176,23 @@ func (e *Encrypter) meanings(typed string) (paths []string, why string) {
 		}
 		return paths, ""
 	}
-	for i := 0; i <= len(at) && paths == nil; i++ {
-		if i < len(at) && at[i] != '/' {
+	for i, c := range at + "/" {
+		if c != '/' || paths != nil {
 			continue
 		}
-		dir, _ := filepath.EvalSymlinks("/" + at[:i]) // it may be another name of a base
+		dir, err := filepath.EvalSymlinks("/" + at[:i]) // it may be another name of a base
 		for _, b := range e.bases {
-			if rest, ok := below(path.Join(dir, at[i:]), strings.TrimSuffix(b.dir, "/")); ok && dir != "" {
+			if rest, ok := below(path.Join(dir, at[i:]), strings.TrimSuffix(b.dir, "/")); ok && err == nil {
 				add(b.plain, rest)
-				why = outside
 			}
 		}
 	}
-	if paths != nil {
-		return paths, ""
+	if top, _, _ := strings.Cut(at[1:], "/"); paths == nil {
+		if _, err := os.Lstat("/" + top); err == nil && e.Files != nil {
+			why = outside // it is a path of this machine
+		}
+		add(e.sub, at)
 	}
-	top, _, _ := strings.Cut(at[1:], "/")
-	if _, err := os.Lstat("/" + top); err == nil && e.Files != nil {
-		why = outside // it is a path of this machine
-	}
-	add(e.sub, at)
 	return paths, why
 }
 
@@ -252,13 +238,12 @@ func (e *Encrypter) write(out *bufio.Writer, batch []request) (found int) {
 
 // answer returns what is to be written for a request, or why that is not known.
 func (e *Encrypter) answer(r request) (lines []string, why string) {
-	plain, cipher, exists := "", "", false
-	for i := 0; i < len(r.paths) && !exists; i++ {
-		p := r.paths[i]
-		var c string
-		c, exists = e.find(p, len(r.paths) > 1 || r.why != "")
-		if exists || i == 0 {
-			plain, cipher = p, c
+	var plain, cipher string
+	exists := false
+	for i, p := range r.paths {
+		c, known := e.find(p, len(r.paths) > 1 || r.why != "")
+		if i == 0 || known && !exists {
+			plain, cipher, exists = p, c, known
 		}
 	}
 	path, inside := below(cipher, e.view.Sub)
@@ -266,20 +251,20 @@ func (e *Encrypter) answer(r request) (lines []string, why string) {
 	case !exists && r.why != "":
 		return nil, r.why
 	case !exists && cipher == "" && e.Files == nil:
-		return nil, unindexed
+		return nil, "unknown to the index; without MOUNT, leave out what stands above the root of the view"
 	case !exists && cipher == "":
-		return nil, unknown
+		return nil, "unknown to the index and to gocryptfs"
 	case !inside: // a directory that had the same name
 		return nil, outside
 	case strings.ContainsAny(path, "\n\r"): // of -plaintextnames
 		return nil, "its encrypted name has a line end"
 	}
-	return e.lines(path, plain == cipher || cipher == conf), ""
+	return e.lines(path, plain != cipher && cipher != conf), ""
 }
 
 // find returns the cipher path of a plain path: that of gocryptfs if the view has it now,
-// otherwise that of the index, otherwise that of gocryptfs. exists reports whether it is one
-// of the first two; unless sure is set, it may be false all the same.
+// otherwise that of the index, otherwise that of gocryptfs. exists reports whether the view or
+// the index has it; whether the view alone does is looked up only to be sure.
 func (e *Encrypter) find(plain string, sure bool) (cipher string, exists bool) {
 	known := e.indexed[plain]
 	if e.Names != nil {
@@ -295,20 +280,17 @@ func (e *Encrypter) find(plain string, sure bool) (cipher string, exists bool) {
 	return cmp.Or(known, cipher), known != "" || plain == ""
 }
 
-// lines returns what it takes to read the names of a cipher path, and the path.
-func (e *Encrypter) lines(path string, plaintext bool) (lines []string) {
+// lines returns what it takes to read the path, with its names if they are encrypted.
+func (e *Encrypter) lines(path string, encrypted bool) (lines []string) {
 	if e.PathsOnly {
 		return []string{cmp.Or(path, ".")}
 	}
 	if e.view.Sub == "" {
 		lines = []string{conf}
 	}
-	dir := ""
-	for name := range strings.SplitSeq(path, "/") {
-		if plaintext || path == "" {
-			break
-		}
-		if !e.noIVs {
+	for dir, rest := "", path; encrypted && rest != ""; {
+		var name string
+		if name, rest, _ = strings.Cut(rest, "/"); !e.noIVs {
 			lines = append(lines, dir+"gocryptfs.diriv")
 		}
 		if strings.HasPrefix(name, scan.LongPrefix) && scan.IsEncrypted([]byte(name)) {
