@@ -176,6 +176,59 @@ func (o *oracle) restore(t *testing.T, s server, alone bool) {
 	}
 }
 
+// TestWayBackOddNames encrypts names and decrypts them again: by gocryptfs, an index, and both.
+func TestWayBackOddNames(t *testing.T) {
+	files, lines := map[string]string{}, []string{}
+	for _, name := range oddNames() {
+		if _, twice := files[name]; !twice {
+			files[name], lines = "file 1", append(lines, escape.String(name))
+		}
+	}
+	for i, s := range servers(t) {
+		m := mountNew(t, s, files)
+		if i > 0 { // in forward mode
+			base := shortDir(t)
+			m = mountForward(t, s, base+"/cipher", base+"/view")
+			for name, state := range files {
+				create(t, m.Plain, name, state)
+			}
+		}
+		entries, err := os.ReadDir(m.Dir)
+		check(t, err)
+		var list []string
+		for _, e := range entries {
+			list = append(list, e.Name())
+		}
+		index := filepath.Join(shortDir(t), "index")
+		pretty(t, []string{"-map", index, m.Sock, m.Dir}, []byte(text(list)))
+		for _, args := range [][]string{{m.Sock, m.Dir}, {"-map", index}, {"-map", index, m.Sock, m.Dir}} {
+			ciphers, said := pretty(t, append([]string{"-encrypt-paths", "-hide-meta"}, args...), []byte(text(lines)))
+			again, _ := pretty(t, args, []byte(ciphers))
+			if diff := cmp.Diff(text(lines), again); diff != "" || said != "" {
+				t.Errorf("%d names there and back, %q: %s%s", len(lines), args, said, diff)
+			}
+		}
+	}
+}
+
+// oddNames returns names that programs have stumbled over, each of them more than once.
+func oddNames() (names []string) {
+	text, _ := os.ReadFile("testdata/odd-names.txt")
+	odd := strings.Split(string(text), "\n")
+	for c := range rune(0x80) {
+		odd = append(odd, string(c))
+	}
+	for _, s := range odd {
+		names = append(names, s, s+"x", "x"+s, "-"+s+" ")
+	}
+	for n := 1; n < 256; n += 2 {
+		names = append(names, strings.Repeat("n", n), strings.Repeat("ä", (n+1)/2)[:n&^1])
+	}
+	return slices.DeleteFunc(names, func(s string) bool {
+		return s == "" || s == "." || s == ".." || strings.ContainsAny(s, "/\x00") || len(s) > 255
+	})
+}
+
 // needed returns what it takes to read cipher paths, as the encrypted side has it.
 func (o *oracle) needed(ciphers []string) string {
 	var lines []string
