@@ -30,11 +30,16 @@ func newCache() *cache {
 	return c
 }
 
-// learn stores an answer. A path also gives the answers for its parents.
+// learn stores an answer in the place of the oldest ones. A path also gives the answers for
+// its parents.
 func (c *cache) learn(q question, a answer) {
 	for whole := true; !c.lru.Contains(q); whole = false { // if it is there, so are its parents
-		if whole || len(q.path)+len(a.path) <= learnBytes {
-			c.add(q, a)
+		if size := len(q.path) + len(a.path); whole || size <= learnBytes {
+			c.bytes += size
+			c.lru.Add(q, a)
+		}
+		for c.bytes > cacheBytes {
+			c.lru.RemoveOldest()
 		}
 		i, j := strings.LastIndexByte(q.path, '/'), strings.LastIndexByte(a.path, '/')
 		if !a.ok || i < 0 {
@@ -42,14 +47,5 @@ func (c *cache) learn(q question, a answer) {
 		}
 		// Without a copy, the parent would keep the whole path in memory.
 		q.path, a.path = strings.Clone(q.path[:i]), strings.Clone(a.path[:j])
-	}
-}
-
-// add stores an answer in the place of the oldest ones.
-func (c *cache) add(q question, a answer) {
-	c.bytes += len(q.path) + len(a.path)
-	c.lru.Add(q, a)
-	for c.bytes > cacheBytes {
-		c.lru.RemoveOldest()
 	}
 }

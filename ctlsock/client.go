@@ -158,8 +158,10 @@ func (c *Client) answer(q question) (path string, ok bool) {
 // find waits for the answer to q if it has been prepared. Otherwise, or if that has failed, it
 // asks. Whatever the fate of q, the answer is in the cache or there is none.
 func (c *Client) find(q question) {
-	if err := c.windows.await(q); err != nil && !isFault(err) {
-		c.fail(err, 0)
+	if p := c.windows.waiting[q]; p != nil {
+		if err := c.windows.wait(p); err != nil && !isFault(err) {
+			c.fail(err, 0)
+		}
 	}
 	start := time.Now()
 	switch {

@@ -177,20 +177,21 @@ func TestHangups(t *testing.T) {
 	wantProblems(t, p)
 }
 
-// A server that fails on every question, each time after a while, costs its delay two or
-// three times. If it fails on some only, those alone stay encrypted, unless they take long.
+// A server that fails on every question is down after three in a row. If it fails on some
+// only, those alone stay encrypted, unless they take a second in all.
 func TestFaults(t *testing.T) {
 	const delay = patience / 2
 	later := func(_, asked int) bool { return asked > 40 }
 	for name, tt := range map[string]struct {
 		bad   func(name, asked int) bool
 		delay time.Duration
+		most  int // questions
 	}{
-		"hangs up later":    {bad: later, delay: delay},
-		"on three in a row": {bad: func(name, _ int) bool { return name/3 == 7 }, delay: delay},
-		"on all names":      {bad: func(name, _ int) bool { return name >= 0 }, delay: delay},
-		"on many, late":     {bad: func(name, _ int) bool { return name%3 == 1 }, delay: delay},
-		"on many at once":   {bad: func(name, _ int) bool { return name%3 == 1 }},
+		"hangs up later":    {later, delay, 600},
+		"on three in a row": {func(name, _ int) bool { return name/3 == 7 }, delay, 600},
+		"on all names":      {func(name, _ int) bool { return name >= 0 }, 0, 5 * window},
+		"on many, late":     {func(name, _ int) bool { return name%3 == 1 }, delay, 600},
+		"on many at once":   {func(name, _ int) bool { return name%3 == 1 }, 0, 600},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var s *ctlsocktest.Server
@@ -214,10 +215,10 @@ func TestFaults(t *testing.T) {
 					t.Errorf("Decrypt(%q) = %q", path, got)
 				}
 			}
-			if d := time.Since(start); d > 15*delay && name != "on many, late" || d > 3*maxLost {
-				t.Errorf("%v, want about three times %v, or %v", d, delay, maxLost)
+			if d := time.Since(start); d > 3*maxLost {
+				t.Errorf("%v, want at most %v", d, 3*maxLost)
 			}
-			if n := len(s.Asked()); n > 600 || len(*p) != 1 || c.isDown && name == "on many at once" {
+			if n := len(s.Asked()); n > tt.most || len(*p) != 1 || c.isDown && name == "on many at once" {
 				t.Errorf("%d questions, down: %v, warnings %q, want one", n, c.isDown, *p)
 			}
 		})
@@ -251,7 +252,7 @@ func TestSilence(t *testing.T) {
 		want(t, c, fmt.Sprint("later ", i), "")
 		time.Sleep(patience / 100)
 	}
-	if d, w := time.Since(start), c.Stats().Wait; w < 2*patience || w > 4*patience || w-patience > d/4 {
+	if d, w := time.Since(start), c.Stats().Wait; w < 2*patience || w-patience > d/3 {
 		t.Errorf("waited %v of %v, want a timeout of %v, and two tries", w, d, patience)
 	}
 	answers.Store("later")
@@ -325,7 +326,7 @@ func TestCache(t *testing.T) {
 	wantAsked(t, s, 1, "a/b/c/d", "a/b/x", "gone/a", "gone", long)
 
 	size := 0
-	for i := range 4 * cacheEntries {
+	for i := range 3000 {
 		c.windows.cache.learn(question{path: fmt.Sprintf("dir%d", i) + tail}, answer{fmt.Sprintf("DIR%d", i) + upper(tail), true})
 		c.windows.cache.learn(question{path: fmt.Sprint(i)}, answer{})
 	}

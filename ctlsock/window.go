@@ -96,14 +96,6 @@ func (w *windows) ask(q question) (err error) {
 	return err
 }
 
-// await waits until q is answered or has failed, if it is waiting.
-func (w *windows) await(q question) error {
-	if p := w.waiting[q]; p != nil {
-		return w.wait(p)
-	}
-	return nil
-}
-
 // wait waits until p is answered or has failed. It gives up when nothing has been answered
 // for the timeout.
 //

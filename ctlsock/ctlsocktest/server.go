@@ -1,5 +1,5 @@
 // Package ctlsocktest provides a control socket for tests. It answers as a script
-// says: right, wrong, late or not at all. Eventually and NoLeak are for the other side.
+// says: right, wrong, late or not at all. Eventually is for the other side.
 package ctlsocktest
 
 import (
@@ -57,15 +57,6 @@ func Eventually(tb testing.TB, what string, f func() bool) {
 			tb.Fatalf("%s: not within %v\n%s", what, Limit, stacks[:runtime.Stack(stacks, true)])
 		}
 	}
-}
-
-// NoLeak fails the test if there are more goroutines at its end than now.
-func NoLeak(tb testing.TB) {
-	tb.Helper()
-	before := runtime.NumGoroutine()
-	tb.Cleanup(func() {
-		Eventually(tb, "all goroutines end", func() bool { return runtime.NumGoroutine() <= before })
-	})
 }
 
 // Path returns a path at which a socket may be made until the test ends. It is

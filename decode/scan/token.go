@@ -9,7 +9,7 @@ const (
 	// base64 of one byte, 16 bytes of nonce and 16 of tag.
 	MinTarget = 44
 
-	// MaxToken bounds a chain or a link target, in bytes. It is above the 4980 bytes
+	// MaxToken bounds a chain or a link target, in bytes. It is above the 4981 bytes
 	// that can be asked for, and above the 5504 characters that a target of PATH_MAX
 	// bytes takes. Where a chain would grow longer, a new one begins.
 	MaxToken = 8 << 10
