@@ -23,8 +23,7 @@ const (
 	Progress              // figures of a transfer under way, or a lone CR
 )
 
-// maxHead is the number of bytes at the beginning of a record that its kind depends on. It
-// also bounds progress figures, with the prefix before them.
+// maxHead bounds what the kind of a record depends on, and figures with their prefix, in bytes.
 const maxHead = 1024
 
 // names stand for parts of the regular expressions of this package.
@@ -36,8 +35,7 @@ var names = strings.NewReplacer(
 	"LOGGER", `DATE TIME HOST PROGRAM: `, // also the beginning of many a message
 	"DATE ", `(?:\d{4}[-/]\d\d[-/]\d\d[ T]|[A-Z][a-z][a-z] [ \d]\d )`,
 	"TIME", `\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?`,
-	"LEVEL", `(?:INFO|DEBUG|NOTICE)`,
-	"HOST PROGRAM", `[\w.-]+ [\w.@/-]+`,
+	"LEVEL", `(?:INFO|DEBUG|NOTICE)`, "HOST PROGRAM", `[\w.-]+ [\w.@/-]+`,
 	// A housekeeping file, and a path with blanks in it. `FAILED...` is no directory.
 	"REST", `(?:[^>:"'\x00]*/)?PATH`,
 	"PATH", `(?:MOUNT)?(?:\.{0,2}/|\.?DIR(?:\.DIR)*/)*(?:\.FILE\.[A-Za-z0-9]{6}|\.?FILE~?)`,
@@ -46,11 +44,9 @@ var names = strings.NewReplacer(
 	// The columns of a list, other ones after a path, and what stands between them.
 	"ANY", `(?:ITEM|MODE|send|recv|del\.|\*deleting|(?:op|name|file|path|item|what|type|size|len|mtime|date|time|link|hardlink|target)" *:)`,
 	"MORE", `(?:ANY(?: *"?NUMBER)?|\d{4}[-/]\d\d[-/]\d\d(?:[-T ][\d:.]+)?(?:Z|[-+]\d\d:?\d\d)?|(?:[-=]>SEP+)?(?:PATH|<PATH>))`,
-	"ITEM", `[<>ch.][fdLDS][+.?cstTpogunabxf ]{7,11}`,
-	"MODE", `[-bcdlps][-rwxsStT]{9}`,
+	"ITEM", `[<>ch.][fdLDS][+.?cstTpogunabxf ]{7,11}`, "MODE", `[-bcdlps][-rwxsStT]{9}`,
 	"NUMBER", `\d[-+\d.,:/T]*[KMGTPZ]?`,
-	"SEP", "[][(){}\"'|:;, \t`]",
-	"GAP", "[][(){}\"'|;, \t`]", // no colon, which announces an error
+	"SEP", "[][(){}\"'|:;, \t`]", "GAP", "[][(){}\"'|;, \t`]", // no colon, which announces an error
 )
 
 // expand returns text with what the names in it stand for.
@@ -60,8 +56,7 @@ func expand(text string) string {
 
 // head describes what records begin with, in a group for each kind but Ordinary.
 var head = expand(`^COMPOSE(?:STAMP|LOGGER)*(?:` +
-	// YXcstpoguax of rsync -i: c to x are all `+` for a new file, and all blank for an
-	// unchanged one. The rsync of macOS has more attributes, older versions have fewer.
+	// YXcstpoguax of rsync -i, with more letters on macOS and fewer in old versions.
 	`([<>ch.][fdLDS]\+{7,11} )|([<>ch.][fdLDS][.?cstTpogunabxf]{7,11} )|([<>ch.][fdLDS] {7,11} )` +
 	`|deleting in ` + // names the directory that is searched
 	`|(\*?deleting )` +
@@ -99,7 +94,6 @@ func unfinished(re *syntax.Regexp) (text string) {
 		for _, sub := range re.Sub {
 			text += `|(?:` + unfinished(sub) + `)`
 		}
-		text = strings.TrimPrefix(text, `|`)
 	}
 	return text
 }
@@ -107,9 +101,8 @@ func unfinished(re *syntax.Regexp) (text string) {
 // mayGrow reports whether more text may change the kind of a record, or belong to its figures.
 func mayGrow(b []byte) bool { return len(b) <= maxHead && partForm().Match(b) }
 
-// judge returns the kind of the record at the beginning of b, and the length of figures with the
-// prefix before them, unless these may be cut. run means that they are of the whole run
-// (--info=progress2), which counts files before it reaches 100 %.
+// judge returns the kind of the record at the beginning of b, and the length of its figures with
+// their prefix. run means that they are of the whole run (--info=progress2), which counts early.
 func judge(b []byte, final bool) (kind Kind, figures int, run bool) {
 	line, m := b[:min(len(b), maxHead)], []int(nil)
 	if !bytes.HasPrefix(line, []byte("\n")) { // saves time
@@ -127,9 +120,9 @@ func judge(b []byte, final bool) (kind Kind, figures int, run bool) {
 	return kind, figures, run
 }
 
-// housekeepingForm returns the form of records that report nothing but a housekeeping file. It
-// describes a record as a whole: one that says more may say that a directory cannot be restored.
-// mount is the path of MOUNT; a path may begin with any of its last few directories.
+// housekeepingForm returns the form of records that report nothing but a housekeeping file: one
+// that says more may say that a directory cannot be restored. A path may begin with any of the
+// last directories of mount.
 func housekeepingForm(mount string) *regexp.Regexp {
 	dirs := strings.Split(strings.Trim(strings.ToValidUTF8(mount, "\ufffd"), "/"), "/")
 	few := max(0, len(dirs)-8)
@@ -140,10 +133,8 @@ func housekeepingForm(mount string) *regexp.Regexp {
 	text := expand(`^COMPOSE(?:STAMP)*(?:(?:LOGGER)?(?:` + strings.Join([]string{
 		`ITEM REST(?: => REST)?`,
 		`\*deleting +REST`,
-
 		// rsync --list-only, ls -l, find -ls, tar -tv
 		` *(?:\d+ +){0,2}MODE[.+@]? (?:[^:"'>]*(?:\d\d:\d\d(?::[\d.]+)?(?: [-+]\d{4})?|\d{4}) )+REST`,
-
 		// rsync -vv, rm -v
 		`PATH (?:is uptodate|exists(?: \([a-z ]+\))?|is newer|is over max-size|is under min-size)`,
 		`(?:deleting|not creating new file|sender removed|sender file already removed:|removed) ["']?PATH["']?`,

@@ -2,8 +2,8 @@ package style
 
 import "regexp"
 
-// openForm matches a control sequence of a terminal that lacks its last byte, and the beginning
-// of a control string, such as a title or the target of a hyperlink (ECMA-48, 5.4 and 5.6).
+// openForm matches a control sequence without its last byte, and the beginning of a control
+// string, such as a title or the target of a hyperlink (ECMA-48, 5.4 and 5.6).
 var openForm = regexp.MustCompile(`^(?:(?:\x1b[ -/]*|(?:\x1b\[|\x{9b})[ -?]*|\x{fffd})$|\x1b[]PX^_]|[\x{90}\x{98}\x{9d}-\x{9f}])`)
 
 // OpenSequence returns the control sequence or string at the end of b that is not complete:

@@ -16,15 +16,13 @@ type Palette struct {
 	Dim, Reset string // of what stays encrypted; after a color
 }
 
-// colors are green, cyan, red, magenta and bold red: every terminal theme keeps the basic
-// colors, except black and white, apart from its background.
+// colors are basic ones, which every terminal theme keeps apart from its background.
 var colors = Palette{
 	Kinds: [...]string{Added: "\x1b[32m", Changed: "\x1b[36m", Deleted: "\x1b[31m", Warning: "\x1b[35m", Failure: "\x1b[1;31m", Progress: ""},
 	Dim:   "\x1b[2m", Reset: "\x1b[0m",
 }
 
-// A Piece is the part b[Start:End] of the text and how it is to be written: a record, a
-// part of one, or several without a color.
+// A Piece is a part of the text: a record, a part of one, or several without a color.
 type Piece struct {
 	Start, End  int
 	SGR         string // color of the record
@@ -61,12 +59,10 @@ type Style struct {
 	hidden, cr, hiding, run bool
 }
 
-// New returns a Style. color lays on color, hideMeta leaves out records about housekeeping
-// files, report counts the records of each kind. mount is the absolute path of MOUNT, which
-// helps with paths that have blanks; it may be empty.
+// New returns a Style. hideMeta leaves out records about housekeeping files, report counts
+// records. mount is the absolute path of MOUNT, for paths with blanks; it may be empty.
 func New(color, hideMeta, report bool, mount string) Style {
-	form := sync.OnceValue(func() *regexp.Regexp { return housekeepingForm(mount) })
-	s := Style{hideMeta: hideMeta, report: report, form: form}
+	s := Style{hideMeta: hideMeta, report: report, form: sync.OnceValue(func() *regexp.Regexp { return housekeepingForm(mount) })}
 	if color {
 		s.Palette = colors
 	}
