@@ -140,9 +140,12 @@ func (s *search) lookUp(dir string, v *view) (p *problem) {
 // with each plain directory that fits.
 func (s *search) reverse(own location, v *view) (fits []view, p *problem) {
 	for _, m := range slices.Backward(s.mounts) {
+		if !isReverse(m) {
+			continue
+		}
 		at, _ := s.mounts.locate(m.Mountpoint)
 		sub, ok := below(at.path, own.path)
-		if !ok || !isReverse(m) || at.fs != own.fs || at.path != "/" {
+		if !ok || at.fs != own.fs || at.path != "/" {
 			continue
 		}
 		v.dir, v.sub, v.reverse = m.Mountpoint, sub, true
@@ -162,9 +165,12 @@ func (s *search) reverse(own location, v *view) (fits []view, p *problem) {
 // is the plain side of another one.
 func (s *search) forward(own location, dir string) (fits []view, side *problem) {
 	for _, m := range slices.Backward(s.mounts) {
+		if !isReverse(m) && !isForward(m) || !s.trusts(m) {
+			continue
+		}
 		at, top := s.mounts.locate(m.Mountpoint)
 		switch {
-		case !s.trusts(m), top != m, at.path != "/": // or something else is mounted there, or it shows a part
+		case top != m, at.path != "/": // something else is mounted there, or it shows a part
 		case isReverse(m): // its source need not be looked at
 			there, _ := s.mounts.locate(m.Source)
 			if _, ok := below(there.path, own.path); ok && there.fs == own.fs {
