@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gocryptfs-rsync-pretty/decode/scan"
 )
 
 // TestIndexed shows names that the text does not place, in the words of programs that print
@@ -111,4 +113,24 @@ func TestIndexedAlike(t *testing.T) {
 			t.Errorf("%s is added: %v", cipher, !exists)
 		}
 	}
+}
+
+// A forward is a view in forward mode that encrypts the one path first/file.
+type forward struct{ namesFunc }
+
+func (forward) Encrypt(plain string) (string, bool) {
+	return scan.LongPrefix + strings.Repeat("A", 43) + "/" + encB, plain == "first/file"
+}
+
+// TestGenuine has the storage exchange the files of two long names after one was right.
+func TestGenuine(t *testing.T) {
+	answer := "first/file"
+	names := forward{func(string) (plain string, ok bool) {
+		plain, answer = answer, "second/file"
+		return plain, true
+	}}
+	path, _ := names.Encrypt("first/file")
+	text := strings.Repeat(path+"\n", 3)
+	want := strings.Replace(text, path, "first/file", 1)
+	wantSame(t, "exchanged", want, copyAll(t, strings.NewReader(text), Options{Names: names}))
 }
