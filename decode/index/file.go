@@ -16,10 +16,8 @@ import (
 const (
 	// maxLine bounds a line, in bytes. A path that can be opened has less than 4 KiB
 	// (PATH_MAX), as a cipher path about twice that, escaped four times that.
-	maxLine = 32 << 10
-
-	// maxBroken bounds a line that is skipped: a sparse file of 2 GiB would take seconds.
-	maxBroken = 32 << 20
+	maxLine   = 32 << 10
+	maxBroken = 32 << 20 // bounds a line that is skipped: a sparse file would take seconds
 )
 
 // A file holds lines. Trouble with it is reported once; then it does what it still can.
@@ -28,24 +26,22 @@ type file struct {
 	writable bool
 	warn     func(what, hint string)
 	failed   bool // there has been trouble
-
-	data    *os.File
-	reader  *bufio.Reader
-	end     int64 // all lines up to this offset have been read
-	isIndex bool  // a line says so
+	data     *os.File
+	reader   *bufio.Reader
+	end      int64 // all lines up to this offset have been read
+	isIndex  bool  // a line says so
 }
 
 // open opens the file, unless it cannot be used.
 func (f *file) open() (ok bool) {
-	flag := os.O_RDONLY
+	flag := syscall.O_NONBLOCK // for reading; it may be a FIFO
 	if f.writable {
-		flag = os.O_RDWR | os.O_CREATE | os.O_APPEND
+		flag |= os.O_RDWR | os.O_CREATE | os.O_APPEND
 	}
-	const nonblock = syscall.O_NONBLOCK // it may be a FIFO
 	var err, denied error
-	f.data, err = os.OpenFile(f.path, flag|nonblock, 0o600)
+	f.data, err = os.OpenFile(f.path, flag, 0o600)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-		if data, again := os.OpenFile(f.path, os.O_RDONLY|nonblock, 0); again == nil {
+		if data, again := os.OpenFile(f.path, syscall.O_NONBLOCK, 0); again == nil {
 			f.data, f.writable, denied, err = data, false, err, nil
 		}
 	}
@@ -53,25 +49,21 @@ func (f *file) open() (ok bool) {
 		return f.refuse(err.Error(), "give a file that can be read and written; names are shown without it")
 	}
 	f.reader = bufio.NewReaderSize(nil, maxLine)
-	ok = f.isMine()
-	if ok && denied != nil {
+	if ok = f.isMine(); ok && denied != nil {
 		f.trouble(denied.Error(), "names are looked up there, but new ones are not added")
 	}
 	return ok
 }
 
-// isMine refuses a file that is not a regular one or that another user, except root, can
-// have written.
+// isMine refuses a file that is not a regular one, or that others can have written.
 func (f *file) isMine() (ok bool) {
 	fi, err := f.data.Stat()
-	if err != nil {
-		return f.refuse(err.Error(), "give a file that can be read and written; names are shown without it")
-	}
 	const hint = "it is not used; give a file of your own that only you can write"
+	if err != nil || !fi.Mode().IsRegular() {
+		return f.refuse(f.path+" is not a regular file", hint)
+	}
 	mode, owner := fi.Mode(), int(fi.Sys().(*syscall.Stat_t).Uid)
 	switch {
-	case !mode.IsRegular():
-		return f.refuse(f.path+" is not a regular file", hint)
 	case mode&0o022 != 0 || owner != 0 && owner != os.Geteuid():
 		return f.refuse("another user may have written "+f.path, hint+" (chmod go-w)")
 	case mode&0o044 != 0:
@@ -106,10 +98,9 @@ func (f *file) close() (ok bool) {
 	return !f.failed
 }
 
-// append appends lines in one write, so that those of several processes do not mix. Where
-// the writing of a line was cut short, it first adds a tab and a newline: they make what is
-// there no line. ok is false if lines that were read are gone; then they are read again from
-// the beginning.
+// append appends lines in one write, so that those of several processes do not mix. A tab and
+// a newline first make no line of what a full disk has left of one. ok is false if lines that
+// were read are gone; then the file is read from the beginning.
 func (f *file) append(lines []byte) (ok bool) {
 	size, last := f.end, []byte("\n")
 	if fi, err := f.data.Stat(); err == nil {
@@ -133,16 +124,16 @@ func (f *file) append(lines []byte) (ok bool) {
 // offset. The first line that is not blank has to begin with a cipher path.
 func (f *file) each(visit func(l line, at int64)) {
 	f.reader.Reset(io.NewSectionReader(f.data, f.end, math.MaxInt64))
-	other, long := false, 0 // bytes that have been read of a line that is too long
-	for {
+	for long := 0; ; { // bytes that have been read of a line that is too long
 		text, err := f.reader.ReadSlice('\n')
 		if !f.isIndex && len(bytes.TrimSpace(text)) > 0 {
 			cipher, _, tab := bytes.Cut(text, []byte("\t"))
 			name, _, _ := bytes.Cut(cipher, []byte("/"))
-			f.isIndex = tab && scan.IsEncrypted(name)
-			other = !f.isIndex
+			if f.isIndex = tab && scan.IsEncrypted(name); !f.isIndex {
+				long = maxBroken
+			}
 		}
-		if other || long > maxBroken {
+		if long >= maxBroken {
 			f.refuse(f.path+" is not an index: it has other lines than CIPHERPATH<tab>PLAINPATH", "it is not used and not changed; give another file")
 			return
 		}

@@ -2,9 +2,8 @@
 //
 //	CIPHERPATH<tab>PLAINPATH
 //
-// Both paths are relative to the root of the view. The plain one is escaped as in the
-// text, and its tabs, too. What a cipher path stands for never changes, so a line stays
-// true. It also gives the names of the directories above.
+// Both paths are relative to the root of the view. The plain one is escaped as in the text,
+// and its tabs, too. A line stays true for ever. It also names the directories above.
 //
 // An encrypted name is made for its directory. The same name occurs twice only where it
 // stands for the same plain name, or where it was copied to another directory and decrypts
@@ -24,21 +23,18 @@ import (
 	"gocryptfs-rsync-pretty/decode/escape"
 )
 
-// An Index is such a file. Several processes may write to it. A path is written once,
-// unless two of them learn it at the same time. Only one goroutine may use an Index; a nil
-// one is empty.
+// An Index is such a file. Several processes may write to it. Only one goroutine may use an
+// Index; a nil one is empty.
 type Index struct {
 	file   file
 	search search
-
-	path []byte // scratch
-	text []byte // lines to be appended
+	path   []byte // scratch
+	text   []byte // lines to be appended
 }
 
-// Open loads the index at path. If add is set, it creates a missing file, with mode 0600,
-// and new names are appended. The file is used only if it is a regular one that no other
-// user, except root, can have written, and if its first line that is not blank is one of an
-// index. The first problem is reported to warn. The Index then does what it still can.
+// Open loads the index at path. If add is set, it creates a missing file, with mode 0600, and
+// new names are appended. The file has to be a regular one that nobody but its user and root
+// can have written. The first problem is reported to warn; the Index does what it still can.
 func Open(path string, add bool, warn func(what, hint string)) *Index {
 	seed := maphash.MakeSeed()
 	x := &Index{file: file{path: path, warn: warn, writable: add}, search: search{buf: make([]byte, maxLine+1),
@@ -50,8 +46,7 @@ func Open(path string, add bool, warn func(what, hint string)) *Index {
 	return x
 }
 
-// Close appends what is new and closes the file. ok is false if there has been
-// trouble with it, so that it may be incomplete.
+// Close appends what is new and closes the file. ok is false if there has been trouble.
 func (x *Index) Close() (ok bool) {
 	if x == nil {
 		return true
@@ -71,8 +66,7 @@ func (x *Index) Add(cipher, plain string) {
 	}
 }
 
-// Flush appends what is new and loads what other processes have appended. Trouble is
-// reported as by Open.
+// Flush appends what is new and loads what other processes have appended.
 func (x *Index) Flush() {
 	if x == nil || len(x.text) == 0 {
 		return
@@ -84,8 +78,7 @@ func (x *Index) Flush() {
 	x.file.each(x.search.insert)
 }
 
-// Has reports whether Find probably finds the cipher path or its last name. It does not
-// read the file.
+// Has reports, without reading the file, whether Find probably finds the path or its last name.
 func (x *Index) Has(cipher string) bool {
 	if x == nil {
 		return false
@@ -96,10 +89,9 @@ func (x *Index) Has(cipher string) bool {
 	return false
 }
 
-// Find returns the cipher path dir+names and its plain path or, if the index does not have
-// that, any path that ends in names and is not doubtful. dir is empty or ends in a slash;
-// cipher is empty if there is no such path. Find stops when it has read about as many lines
-// as most; it returns how many it has read, where a long line counts as several.
+// Find returns the cipher path dir+names and its plain path or, failing that, any path that
+// ends in names and is not doubtful. dir is empty or ends in a slash; cipher is empty if there
+// is none. It reads about most lines, and returns how many; a long one counts as several.
 func (x *Index) Find(dir, names string, most int) (cipher, plain string, read int) {
 	if x == nil {
 		return "", "", 0
@@ -141,9 +133,8 @@ func (x *Index) lines() iter.Seq[line] {
 	}
 }
 
-// Read calls visit with the cipher path and the plain path, still escaped, of each line of
-// the index at path, the newest last. They are valid until visit returns. It keeps nothing
-// in memory. The file is used, and trouble reported, as by Open; then ok is false.
+// Read calls visit with the paths of each line of the index at path, the newest last. The
+// plain one is escaped. They are valid until visit returns. Trouble is treated as by Open.
 func Read(path string, warn func(what, hint string), visit func(cipher, plain []byte)) (ok bool) {
 	f := file{path: path, warn: warn}
 	if f.open() {

@@ -9,14 +9,10 @@ import (
 	"gocryptfs-rsync-pretty/decode/scan"
 )
 
-// maxName bounds a name, in bytes (NAME_MAX).
-const maxName = 255
-
 // A line is a cipher path and its plain path, still escaped.
 type line struct{ cipher, plain []byte }
 
-// parse returns the line without its newline. ok is false if that is not the line of a file:
-// an encrypted name for each name that a file can have.
+// parse returns the line of a file: an encrypted name for each name that a file can have.
 func parse(text []byte) (l line, ok bool) {
 	l, ok = split(text)
 	plain := l.plain
@@ -32,12 +28,11 @@ func isName(name []byte) bool {
 	if bytes.Contains(name, []byte(`\#`)) {
 		name = []byte(escape.Undo(name))
 	}
-	return len(name) > 0 && len(name) <= maxName && string(name) != "." && string(name) != ".." &&
+	return len(name) > 0 && len(name) <= 255 /* NAME_MAX */ && string(name) != "." && string(name) != ".." &&
 		!bytes.ContainsAny(name, "/\x00")
 }
 
-// split returns the columns of a line if they may be paths of the same length. Where the
-// writing of a line was cut short, tabs follow it.
+// split returns the columns of a line. A tab follows one whose writing was cut short.
 func split(text []byte) (l line, ok bool) {
 	l.cipher, l.plain, ok = bytes.Cut(text, []byte("\t"))
 	return l, ok && !bytes.Contains(l.plain, []byte("\t")) && !bytes.Contains(l.plain, []byte("\x00")) &&

@@ -8,23 +8,20 @@ import (
 
 const blockSize = 4 << 10 // read for a line, because the next lines may be asked for, too
 
-// A search finds the lines of a file. In memory there are only hashes. The key of a path is
-// its last name or, if another path has that key, its last two names or, if that is taken,
-// too, or the path is doubtful, the whole path after a slash. A line is read back and
-// compared when a hash leads to it, also when it is inserted: so no path is lost because
-// hashes are equal.
+// A search finds the lines of a file by hashes. The key of a path is its last name or, if
+// another path has that key, its last two names or, if that is taken, too, or the path is
+// doubtful, the whole path after a slash. A line is read back and compared when a hash leads
+// to it, also before another is inserted: so no path is lost because hashes are equal.
 type search struct {
 	data   io.ReaderAt
 	hash   func(key []byte) uint64
 	tables [3]table // each is complete in itself; the newest lines are in the first one
 	last   []byte   // the cipher path of the line that was inserted last
-
-	buf   []byte
-	block []byte // the beginning of buf: the file's bytes from start on
-	start int64
-	read  int // lines that were read back, a long one counts as several
-
-	path []byte // scratch
+	buf    []byte
+	block  []byte // the beginning of buf: the file's bytes from start on
+	start  int64
+	read   int    // lines that were read back, a long one counts as several
+	path   []byte // scratch
 }
 
 // keys returns the keys that path, which begins with a slash, may have.
@@ -33,8 +30,7 @@ func keys(path []byte) [3][]byte {
 	return [3][]byte{path[last+1:], path[bytes.LastIndexByte(path[:last], '/')+1:], path}
 }
 
-// offsets returns the offsets of lines that may be for path, which begins with a slash, or
-// for its last names.
+// offsets returns the offsets of lines that may be for path, after a slash, or its last names.
 func (s *search) offsets(path []byte) iter.Seq[int64] {
 	return func(yield func(int64) bool) {
 		for i := range s.tables {
@@ -89,8 +85,7 @@ func (s *search) insert(l line, at int64) {
 	s.last = append(s.last[:0], l.cipher...)
 }
 
-// insertPath inserts l for path, a beginning of its cipher path after a slash. known reports
-// whether another line gives that.
+// insertPath inserts l for path, a part of its own. known is set if another line gives that.
 func (s *search) insertPath(path []byte, l line, at int64, doubtful bool) (known bool) {
 	for i, key := range keys(path) {
 		taken := doubtful && i < 2
@@ -101,10 +96,8 @@ func (s *search) insertPath(path []byte, l line, at int64, doubtful bool) (known
 			}
 			taken = taken || ok && endOf(o.cipher, key) > 0
 		}
-		if !taken {
-			if at < maxOffset {
-				s.tables[0].insert(s.hash(key), at)
-			}
+		if !taken && at < maxOffset {
+			s.tables[0].insert(s.hash(key), at)
 			break
 		}
 	}
