@@ -98,8 +98,7 @@ func (e *Encrypter) Copy(dst io.Writer, src io.Reader) (found, all int, err erro
 	return found, all, err
 }
 
-// lookAtMount finds out where paths begin. It returns false if the plain path of MOUNT is not
-// known.
+// lookAtMount finds out where paths begin. ok is false if the plain path of MOUNT is not known.
 func (e *Encrypter) lookAtMount() (ok bool) {
 	if e.add(e.Plain, ""); e.Files == nil {
 		return true
@@ -116,8 +115,7 @@ func (e *Encrypter) lookAtMount() (ok bool) {
 		e.noIVs = e.view.Deterministic && (e.view.Reverse || e.view.Plain != "")
 		e.add(e.Mount, e.sub)
 		if root, ok := strings.CutSuffix(e.bases[len(e.bases)-1].dir, "/"+e.view.Sub); ok {
-			e.add(root, "")
-			e.add(root+"/"+e.sub, e.sub)
+			e.add(root+"/"+e.sub, e.sub) // as it is printed
 		}
 	}
 	return true
@@ -174,7 +172,6 @@ func (e *Encrypter) meanings(typed string) (paths []string, why string) {
 				add(b.plain, rest)
 			}
 		}
-		return paths, ""
 	}
 	for i, c := range at + "/" {
 		if c != '/' || paths != nil {
