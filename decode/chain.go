@@ -20,7 +20,7 @@ const (
 
 // A match is the names[first:last] of a chain, decrypted. The zero value is none.
 type match struct {
-	names         []scan.Name // of the chain; others may have taken the place of those in the text
+	names         []scan.Name // of the chain; one may have been replaced by what else its word holds
 	first, last   int
 	padded        bool   // the `=` after its names belong to them
 	base          string // the directory of the first name, empty or with a trailing slash
@@ -37,18 +37,10 @@ func (m match) toEnd() bool { return m.found() && m.last == len(m.names) }
 // whole reports whether all names of the chain decrypt.
 func (m match) whole() bool { return m.toEnd() && m.first == 0 }
 
-// withoutLoose returns m without a loose name before those that decrypt.
-func (m match) withoutLoose() match {
-	if m.first > 0 && m.names[0].Loose {
-		m.names, m.first, m.last = m.names[1:], m.first-1, m.last-1
-	}
-	return m
-}
-
-// left returns what stays encrypted of the path t of b: the names before those that decrypt,
-// or else those after them. If all decrypt, another one may stand before them in the word of
-// the first, as in `A_B`.
-func (m match) left(b []byte, t scan.Token) []byte {
+// encrypted returns what stays encrypted of the path t of b: the names before those that
+// decrypt or, if there are none, the names after them. If all decrypt, it returns what stands
+// before the first one in its word, as `A` does in `A_B`.
+func (m match) encrypted(b []byte, t scan.Token) []byte {
 	switch {
 	case m.first > 0:
 		return b[m.names[0].Start:m.names[m.first-1].End]
@@ -65,30 +57,21 @@ type chain struct {
 	names  []scan.Name
 }
 
-// decrypt returns the part of the chain that decrypts. It tries, in this order: the
-// whole chain; the longest part from the first name that decrypts below the root;
-// the longest part that decrypts in one of the directories near it.
+// decrypt returns the part of the chain that decrypts: the longest one from the first name
+// that decrypts below the root or, failing that, in one of the directories near it. One
+// question is always asked.
 func (c chain) decrypt(near *nearby) match {
 	c.lookup.budget.begin()
-	n := len(c.names)
 	bases := c.bases()
-	for i, base := range bases {
-		if i > 0 && !c.lookup.budget.has(1) {
-			break
-		}
-		if m := c.try(base, 0, n, false); m.found() {
-			return m
-		}
-	}
-	for first := range min(n, maxStarts) {
-		for _, base := range bases {
-			if m := c.grow(base, first, false); m.found() {
-				return m.withoutLoose()
+	for first := range min(len(c.names), maxStarts) {
+		for i, base := range bases {
+			if m := c.grow(base, first, first+i == 0, false); m.found() {
+				return m
 			}
 		}
 	}
 	for _, dir := range near.dirs() {
-		if m := c.grow(dir+"/", 0, true); m.found() {
+		if m := c.grow(dir+"/", 0, false, true); m.found() {
 			return m
 		}
 	}
@@ -119,12 +102,12 @@ var root = []string{""}
 
 // grow decrypts the longest part from first on that lies in the directory base. It
 // tries all names, then one, and then halves. Where a name ends the part, it tries the
-// others that its word may hold. unplaced means that the text does not place the names in
-// base.
-func (c chain) grow(base string, first int, unplaced bool) (best match) {
+// others that its word may hold. The first question is asked for any price if free is set.
+// unplaced means that the text does not place the names in base.
+func (c chain) grow(base string, first int, free, unplaced bool) (best match) {
 	n := len(c.names)
 	// names[first:good] is known to decrypt, and names[first:bad] not to.
-	for good, bad := first, n+1; good < n && c.lookup.budget.has(1); {
+	for good, bad := first, n+1; good < n && (free || c.lookup.budget.has(1)); free = false {
 		if good+1 == bad {
 			m := c.replace(base, first, bad, unplaced)
 			if !m.found() {
@@ -181,33 +164,19 @@ func (c chain) try(base string, first, last int, unplaced bool) match {
 	}
 	padded := slices.ContainsFunc(c.names[first:last], func(n scan.Name) bool { return n.Pad > 0 })
 	for _, pad := range []bool{true, false} {
-		if pad && !padded {
+		if pad && !padded || !pad && padded && !c.lookup.budget.has(1) {
 			continue
-		}
-		if !pad && padded && !c.lookup.budget.has(1) {
-			break
 		}
 		names := c.cipher(first, last, pad)
 		if cipher, plain, fromIndex := c.lookup.decrypt(base, names, implied); cipher != "" {
-			base = strings.TrimSuffix(cipher, names)
-			if loose && c.isDoubtful(first, strings.Split(plain, "/")[strings.Count(base, "/"):]) {
+			if loose && isDoubtful(plain) {
 				break
 			}
 			return match{names: c.names, first: first, last: last, padded: pad,
-				base: base, cipher: cipher, plain: plain, fromIndex: fromIndex}
+				base: strings.TrimSuffix(cipher, names), cipher: cipher, plain: plain, fromIndex: fromIndex}
 		}
 	}
 	return match{}
-}
-
-// isDoubtful reports whether a loose one of the names from first on has a doubtful plain name.
-func (c chain) isDoubtful(first int, plain []string) bool {
-	for i, name := range plain {
-		if c.names[first+i].Loose && isDoubtful(name) {
-			return true
-		}
-	}
-	return false
 }
 
 // cipher returns the path of names[first:last], with their padding if pad is set.

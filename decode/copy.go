@@ -35,9 +35,9 @@ type copier struct {
 	style    style.Style
 }
 
-// copy reads src to its end and writes text as soon as it is settled. defect is the
+// run reads src to its end and writes text as soon as it is settled. defect is the
 // value of a panic.
-func (c *copier) copy(src io.Reader) (defect any, err error) {
+func (c *copier) run(src io.Reader) (defect any, err error) {
 	defer func() { defect = recover() }()
 	for {
 		n, written := len(c.buf), c.from

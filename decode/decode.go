@@ -37,7 +37,7 @@ func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 		rewriter: rewriter{lookup: newLookup(o.Names, o.Files, o.Index, o.Timeout)},
 		style:    style.New(o.Color, o.HideMeta, o.Report, o.Mount),
 	}
-	defect, err := c.copy(src)
+	defect, err := c.run(src)
 	if defect != nil {
 		if _, err = dst.Write(c.buf[c.from:]); err == nil {
 			_, err = io.Copy(dst, src)

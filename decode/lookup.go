@@ -60,9 +60,7 @@ func (l *lookup) decrypt(dir, names string, implied int) (cipher, plain string, 
 		}
 	}
 	if cipher == "" {
-		if n := 1 + extra(dir+names); l.budget.has(n) {
-			l.budget.charge(n)
-		}
+		l.budget.charge(min(1+extra(dir+names), max(0, l.budget.credit/price))) // as far as there is credit
 		return "", "", false
 	}
 	if fromIndex {

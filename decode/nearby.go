@@ -41,8 +41,7 @@ type nearby struct {
 	header string // the cipher path of the last heading
 }
 
-// dirs returns the cipher paths of the directories to try for a name, most likely
-// first.
+// dirs returns the cipher paths of the directories to try for a name, most likely first.
 func (n *nearby) dirs() (dirs []string) {
 	if n.cipher != "" {
 		dirs = append(dirs, n.cipher)
@@ -54,11 +53,6 @@ func (n *nearby) dirs() (dirs []string) {
 		dirs = append(dirs, n.header)
 	}
 	return dirs
-}
-
-// found takes note of a path of the text, of which m decrypts.
-func (n *nearby) found(m match) {
-	*n = nearby{cipher: m.cipher, plain: m.plain, whole: m.toEnd(), named: true, header: n.header}
 }
 
 // pass takes note of b[i:j], which holds no path.

@@ -24,63 +24,46 @@ type rewriter struct {
 	tokens     []scan.Token // those of the text
 	passed     int          // tokens[:passed] have been passed
 	prefetched int          // tokens[:prefetched] have been asked for
-	nextPath   string       // the path of tokens[prefetched] once it is known
 }
 
 // begin starts a new text, which is rewritten from offset from on.
 func (w *rewriter) begin(text []byte, from int) {
 	w.text, w.tokens = text, w.scan.All(w.tokens[:0], text, from)
-	w.passed, w.prefetched, w.nextPath = 0, 0, ""
+	w.passed, w.prefetched = 0, 0
 }
 
 // prefetch asks for the next names, as many as may be under way at the same time, so
-// that gocryptfs is never idle.
+// that gocryptfs is never idle. What may be a target is no name, mostly, and a loose name
+// is one only in text in which few names fail.
 func (w *rewriter) prefetch() {
 	for ; w.prefetched < len(w.tokens); w.prefetched++ {
 		t := w.tokens[w.prefetched]
-		if w.nextPath == "" && w.isLikely(t) {
-			c := chain{&w.lookup, w.text, t.Names}
-			w.nextPath = c.bases()[0] + c.cipher(0, len(c.names), true)
+		if len(t.Names) == 0 || t.Arrow && t.Target || t.Names[0].Loose && !w.lookup.budget.has(maxCredit/2) {
+			continue
 		}
-		if w.nextPath != "" && !w.lookup.prepare(w.nextPath) {
+		c := chain{&w.lookup, w.text, t.Names}
+		if !w.lookup.prepare(c.bases()[0] + c.cipher(0, len(c.names), true)) {
 			return
 		}
-		w.nextPath = ""
 	}
-}
-
-// isLikely reports whether t is likely a path. What may be a target is no name, mostly, and a
-// loose name is one only in text in which few names fail.
-func (w *rewriter) isLikely(t scan.Token) bool {
-	return len(t.Names) > 0 && !(t.Arrow && t.Target) && (!t.Names[0].Loose || w.lookup.budget.has(maxCredit/2))
-}
-
-// next returns the first token of the text that begins at from or after it. ok is false if
-// that does not end within b, a prefix of the text.
-func (w *rewriter) next(b []byte, from int) (t scan.Token, ok bool) {
-	for w.passed < len(w.tokens) && w.tokens[w.passed].Start < from {
-		w.passed++
-	}
-	if w.passed == len(w.tokens) || w.tokens[w.passed].End > len(b) {
-		return scan.Token{}, false
-	}
-	return w.tokens[w.passed], true
 }
 
 // rewrite appends b[from:] to dst, with its tokens decoded. b is a prefix of the text.
 func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
 	for {
 		w.prefetch()
-		t, ok := w.next(b, from)
-		if !ok {
+		for w.passed < len(w.tokens) && w.tokens[w.passed].Start < from {
+			w.passed++
+		}
+		if w.passed == len(w.tokens) || w.tokens[w.passed].End > len(b) {
 			w.near.pass(b, from, len(b))
 			w.lookup.budget.earn(len(b) - from)
 			return append(dst, b[from:]...)
 		}
+		t := w.tokens[w.passed]
 		w.near.pass(b, from, t.Start)
 		w.lookup.budget.earn(t.End - from)
-		dst = append(dst, b[from:t.Start]...)
-		dst, from = w.appendToken(dst, b, t)
+		dst, from = w.appendToken(append(dst, b[from:t.Start]...), b, t)
 	}
 }
 
@@ -88,20 +71,16 @@ func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
 // after an arrow, or has no shape but that of a target, is first tried as the target of the
 // link before it.
 func (w *rewriter) appendToken(dst, b []byte, t scan.Token) ([]byte, int) {
-	named := len(t.Names) > 0 && !t.Names[0].Loose
-	if t.Arrow || !named {
-		if target, ok := w.readLink(b, t); ok {
-			return escape.Append(dst, target), t.End
-		}
-	}
-	if len(t.Names) > 0 {
-		if m := (chain{&w.lookup, b, t.Names}).decrypt(&w.near); m.found() {
-			return w.appendPath(dst, b, t, m)
-		}
-	}
-	if named && !t.Arrow {
-		if target, ok := w.readLink(b, t); ok {
-			return escape.Append(dst, target), t.End
+	linkFirst := t.Arrow || len(t.Names) == 0 || t.Names[0].Loose
+	for _, link := range []bool{linkFirst, !linkFirst} {
+		if link {
+			if target, ok := w.readLink(b, t); ok {
+				return escape.Append(dst, target), t.End
+			}
+		} else if len(t.Names) > 0 {
+			if m := (chain{&w.lookup, b, t.Names}).decrypt(&w.near); m.found() {
+				return w.appendPath(dst, b, t, m)
+			}
 		}
 	}
 	return w.appendStaying(dst, b, t), t.End
@@ -141,30 +120,33 @@ func (w *rewriter) appendStaying(dst, b []byte, t scan.Token) []byte {
 	return w.appendEncrypted(append(dst, b[t.Start:start]...), b, start, t.End)
 }
 
-// countEncrypted counts a token of which this stays encrypted.
-func (w *rewriter) countEncrypted(left []byte) {
+// countEncrypted counts a token that stays encrypted, or of which a part does.
+func (w *rewriter) countEncrypted(part []byte) {
 	if w.count.Encrypted == 0 {
-		w.count.First = string(left[:min(len(left), maxFirst)])
+		w.count.First = string(part[:min(len(part), maxFirst)])
 	}
 	w.count.Encrypted++
 }
 
 // appendPath appends the path t of b, of which m decrypts, and returns the offset after it.
 func (w *rewriter) appendPath(dst, b []byte, t scan.Token, m match) ([]byte, int) {
+	if m.first > 0 && m.names[0].Loose { // ordinary text
+		m.names, m.first, m.last = m.names[1:], m.first-1, m.last-1
+	}
 	rest, more := w.scan.Rest(b, t, m.names[m.last-1])
 	if more {
 		m.names, t.End = m.names[:m.last], rest.Start
 	}
-	left := m.left(b, t)
+	encrypted := m.encrypted(b, t)
 	if m.whole() {
 		w.count.Decoded++
 	} else {
 		w.count.Partly++
 	}
-	if !m.whole() || scan.IsEncrypted(left) {
-		w.countEncrypted(left)
+	if !m.whole() || scan.IsEncrypted(encrypted) {
+		w.countEncrypted(encrypted)
 	}
-	w.near.found(m)
+	w.near = nearby{cipher: m.cipher, plain: m.plain, whole: m.toEnd(), named: true, header: w.near.header}
 	if !m.fromIndex {
 		w.lookup.learn(m.cipher, m.plain)
 	}
@@ -207,7 +189,5 @@ func (w *rewriter) appendEncrypted(dst, b []byte, i, j int) []byte {
 	if w.markOn == "" || len(style.OpenSequence(b[:i])) > 0 {
 		return append(dst, b[i:j]...)
 	}
-	dst = append(dst, w.markOn...)
-	dst = append(dst, b[i:j]...)
-	return append(dst, w.markOff...)
+	return append(append(append(dst, w.markOn...), b[i:j]...), w.markOff...)
 }

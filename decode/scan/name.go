@@ -51,9 +51,6 @@ func (n Name) end() int {
 	return max(n.After, n.wordEnd)
 }
 
-// inPart reports whether n is only a part of the word that holds it.
-func (n Name) inPart() bool { return n.wordEnd-n.wordStart > n.End-n.Start }
-
 // newName returns the name b[start:end], with the prefix of a long name, in a word.
 func newName(b []byte, start, end, wordStart, wordEnd int) Name {
 	long := longStart(b, start)
@@ -67,7 +64,7 @@ func newName(b []byte, start, end, wordStart, wordEnd int) Name {
 // isMeta reports whether n is part of `gocryptfs.longname.X.name`.
 func (n Name) isMeta(b []byte) bool {
 	rest, ok := bytes.CutPrefix(b[n.After:], []byte(longSuffix))
-	return n.long && ok && (len(rest) == 0 || !isWord(rest[0]) || rest[0] == '-' || rest[0] == '_')
+	return n.long && ok && (len(rest) == 0 || !isWord[rest[0]] || rest[0] == '-' || rest[0] == '_')
 }
 
 var strict = base64.RawURLEncoding.Strict()

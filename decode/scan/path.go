@@ -54,7 +54,7 @@ func follow(b []byte, i int) (n Name, ok bool) {
 func skipSuffix(b []byte, i int) (next int, ok bool) {
 	end := i
 	if end < len(b) && bytes.IndexByte([]byte(".~-_"), b[end]) >= 0 {
-		for end < len(b) && end-i <= maxComponent && (isWord(b[end]) || b[end] == '.' || b[end] == '~') {
+		for end < len(b) && end-i <= maxComponent && (isWord[b[end]] || b[end] == '.' || b[end] == '~') {
 			end++
 		}
 	}
@@ -82,7 +82,7 @@ func leafAt(b []byte, i int) (Name, bool) {
 // starts with a dot (--partial-dir, `.~tmp~`).
 func skipDir(b []byte, i int) (next int, ok bool) {
 	end := i
-	for end < len(b) && end-i <= maxComponent && isPath(b[end]) && b[end] != '/' {
+	for end < len(b) && end-i <= maxComponent && isPath[b[end]] && b[end] != '/' {
 		end++
 	}
 	dir := string(b[i:end])

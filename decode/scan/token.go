@@ -49,7 +49,7 @@ func (s *Scanner) All(dst []Token, b []byte, i int) []Token {
 // next returns the first token of b[i:], of a path up to its first name. i must not lie
 // within a token.
 func (s *Scanner) next(b []byte, i int) (t Token, ok bool) {
-	if i > 0 && isWord(b[i-1]) && wordEnd(b, i)-wordStart(b, i) > maxWord {
+	if i > 0 && isWord[b[i-1]] && wordEnd(b, i)-wordStart(b, i) > maxWord {
 		i = wordEnd(b, i)
 	}
 	for start, end := nextWord(b, i); start < len(b); start, end = nextWord(b, end) {
@@ -62,7 +62,7 @@ func (s *Scanner) next(b []byte, i int) (t Token, ok bool) {
 		n, named := nameAt(b, start, end)
 		if stop, ok := targetEnd(b, start, end); ok && start == t.Start && (t.Arrow || end-start <= maxWord) {
 			t.End, t.Target = stop, true
-			named = named && !(t.Arrow && n.inPart())
+			named = named && !(t.Arrow && n.End-n.Start < end-start)
 		}
 		if named {
 			s.names = append(s.names, n)
@@ -81,7 +81,7 @@ func targetEnd(b []byte, start, end int) (stop int, ok bool) {
 	for stop = end; stop < min(len(b), end+2) && b[stop] == '='; {
 		stop++ // on old file systems
 	}
-	if stop < len(b) && isWord(b[stop]) {
+	if stop < len(b) && isWord[b[stop]] {
 		stop = end
 	}
 	return stop, end-start >= MinTarget && isBase64(b[start:end]) && (stop == len(b) || b[stop] != '/')
@@ -89,14 +89,9 @@ func targetEnd(b []byte, start, end int) (stop int, ok bool) {
 
 // afterArrow reports whether an arrow stands before start, as before TEXT in `NAME -> TEXT`.
 func afterArrow(b []byte, start int) bool {
-	b = bytes.TrimSuffix(b[:start], []byte(munged))
-	for i := 0; i < 2 && len(b) > 0 && isQuote(b[len(b)-1]); i++ {
-		b = b[:len(b)-1]
-	}
+	b = bytes.TrimRight(bytes.TrimSuffix(b[:start], []byte(munged)), "\"'`")
 	return bytes.HasSuffix(b, []byte(" -> "))
 }
-
-func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
 
 // Settled returns the offset in b up to which later bytes cannot change anything. A
 // token may begin there. from is what it returned for b[:seen], or 0. It overwrites the
@@ -107,7 +102,7 @@ func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
 func (s *Scanner) Settled(b []byte, from, seen int) int {
 	s.names = s.names[:0]
 	i := len(b)
-	for i > seen && isPath(b[i-1]) {
+	for i > seen && isPath[b[i-1]] {
 		i--
 	}
 	if i == seen {

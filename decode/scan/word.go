@@ -17,7 +17,7 @@ const (
 func nextWord(b []byte, i int) (start, end int) {
 	for i+minName <= len(b) {
 		k := i + minName - 1
-		for k >= i && isWord(b[k]) {
+		for k >= i && isWord[b[k]] {
 			k--
 		}
 		if k < i {
@@ -30,7 +30,7 @@ func nextWord(b []byte, i int) (start, end int) {
 
 // wordEnd returns the offset after the word at i.
 func wordEnd(b []byte, i int) int {
-	for i < len(b) && isWord(b[i]) {
+	for i < len(b) && isWord[b[i]] {
 		i++
 	}
 	return i
@@ -40,7 +40,7 @@ func wordEnd(b []byte, i int) int {
 // word is too long up to i, the result lies within it.
 func wordStart(b []byte, i int) int {
 	start := i
-	for start > 0 && isWord(b[start-1]) && i-start <= maxWord {
+	for start > 0 && isWord[b[start-1]] && i-start <= maxWord {
 		start--
 	}
 	return start
@@ -49,21 +49,17 @@ func wordStart(b []byte, i int) int {
 // isJoint reports whether c joins what stands in a word.
 func isJoint(c byte) bool { return c == '-' || c == '_' }
 
-// isWord reports whether c may stand in an encrypted name.
-func isWord(c byte) bool { return inWord[c] }
-
-var inWord = func() (t [256]bool) {
+// isWord holds the bytes that may stand in an encrypted name.
+var isWord = func() (t [256]bool) {
 	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
 		t[c] = true
 	}
 	return t
 }()
 
-// isPath reports whether c may stand in a chain: it is no blank, control character,
-// quote, bracket or the like.
-func isPath(c byte) bool { return inPath[c] }
-
-var inPath = func() (t [256]bool) {
+// isPath holds the bytes that may stand in a path: no blank, control character, quote,
+// bracket or the like.
+var isPath = func() (t [256]bool) {
 	for i := range t {
 		t[i] = i > ' ' && i != 0x7f && !bytes.ContainsRune([]byte("\"'`<>|()[]{};,*?"), rune(i))
 	}
