@@ -218,6 +218,7 @@ func TestCount(t *testing.T) {
 		other + "_" + encA:                                     {Decoded: 1, Encrypted: 1, First: other},
 		other + "/" + encA + " x":                              {Encrypted: 1, Partly: 1, First: other},
 		`list\n` + other + `\n` + encA:                         {Decoded: 1}, // other is loose
+		"x" + other + "/" + encA:                               {Decoded: 1}, // likewise
 		"2026-11-23_" + encA:                                   {Decoded: 1},
 		"link -> " + target:                                    {},
 		encA + " " + target:                                    {Decoded: 1},
@@ -238,6 +239,14 @@ func TestCount(t *testing.T) {
 		if err != nil || got != want {
 			t.Errorf("%s: %+v, %v, want %+v", text, got, err, want)
 		}
+	}
+}
+
+// TestLoose does not show a doubtful name that something is glued to, even if its file exists.
+func TestLoose(t *testing.T) {
+	names := paths{encA: "a\tb", encB: "b"}
+	for in, want := range map[string]string{encA: "a\tb", "x" + encB: "xb", "x" + encA: "x" + encA} {
+		wantSame(t, in, want, copyAll(t, strings.NewReader(in), Options{Names: names, Files: existing{names: names}}))
 	}
 }
 
