@@ -141,3 +141,18 @@ func TestInterrupted(t *testing.T) {
 		wantProblems(t, p, "did not answer within")
 	}
 }
+
+// A try is short, even if the timeout is not, and whatever the server does.
+func TestTry(t *testing.T) {
+	silent := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Silence)
+	for _, path := range []string{silent.Path, fullBacklog(t)} {
+		c, _ := newClient(t, path, limit)
+		c.fail(io.EOF, 0)
+		c.next = time.Time{}
+		start := time.Now()
+		want(t, c, "a", "")
+		if d := time.Since(start); d < maxTry*7/8 || d > 3*maxTry {
+			t.Errorf("a try took %v", d)
+		}
+	}
+}
