@@ -70,9 +70,11 @@ func (c chain) decrypt(near *nearby) match {
 			}
 		}
 	}
-	for _, dir := range near.dirs() {
-		if m := c.grow(dir+"/", 0, false, true); m.found() {
-			return m
+	for first := 0; first == 0 || first < len(c.names) && c.names[first-1].Loose; first++ {
+		for _, dir := range near.dirs() {
+			if m := c.grow(dir+"/", first, false, true); m.found() {
+				return m
+			}
 		}
 	}
 	return match{}
@@ -85,7 +87,7 @@ func (c chain) decrypt(near *nearby) match {
 func (c chain) bases() []string {
 	sub := c.lookup.files.View().Sub
 	if sub == "" {
-		return root
+		return []string{""}
 	}
 	bases := []string{sub + "/", ""}
 	path := c.cipher(0, len(c.names), true)
@@ -96,9 +98,6 @@ func (c chain) bases() []string {
 	}
 	return bases
 }
-
-// root is what bases returns if MOUNT is the root of the view.
-var root = []string{""}
 
 // grow decrypts the longest part from first on that lies in the directory base. It
 // tries all names, then one, and then halves. Where a name ends the part, it tries the
