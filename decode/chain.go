@@ -137,7 +137,7 @@ func (c chain) grow(base string, first int, free, unplaced bool) (best match) {
 // replace tries names[first:last] with other names in place of the last one.
 func (c chain) replace(base string, first, last int, unplaced bool) match {
 	c.names = slices.Clone(c.names)
-	for other := range c.names[last-1].Others(c.b) {
+	for other := range scan.Others(c.b, c.names[last-1]) {
 		if !c.lookup.budget.has(2) || other.Loose && !c.lookup.budget.has(looseReserve) {
 			break
 		}

@@ -46,7 +46,7 @@ func namesIn(b []byte, start, end int) iter.Seq[Name] {
 			}
 		}
 		if isName(b[start:end]) {
-			return // that it is glued to as much as that is unlikely
+			return // hardly ever a shorter name with something glued to it
 		}
 		for _, n := range lengths {
 			if i := end - n; i > start && isName(b[i:end]) && !long {
@@ -68,7 +68,7 @@ func namesIn(b []byte, start, end int) iter.Seq[Name] {
 }
 
 // Others yields what else may be a name in the word of n, in b.
-func (n Name) Others(b []byte) iter.Seq[Name] {
+func Others(b []byte, n Name) iter.Seq[Name] {
 	return func(yield func(Name) bool) {
 		for other := range namesIn(b, n.wordStart, n.wordEnd) {
 			if (other.Start != n.Start || other.End != n.End) && !yield(other) {

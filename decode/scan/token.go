@@ -1,5 +1,7 @@
 // Package scan finds what looks encrypted in a text: where tokens begin and end, and the
 // shape of names. It knows bytes only.
+//
+// Its files, each of which uses only those before it: word, name, find, path, token.
 package scan
 
 import "bytes"
@@ -73,6 +75,39 @@ func (s *Scanner) next(b []byte, i int) (t Token, ok bool) {
 		}
 	}
 	return Token{}, false
+}
+
+// whole returns the token t, whose first name is the last one of s, with the rest of its path.
+//
+//	mount/2Kj…A/.~tmp~/x0Q…w/.pB7…g.Xa81bQ      one path of three names
+func (s *Scanner) whole(b []byte, t Token) Token {
+	b = b[:min(len(b), t.Start+maxWait)]
+	first := len(s.names) - len(t.Names)
+	for i := first; i < len(s.names); i++ {
+		n := &s.names[i]
+		n.Meta = n.isMeta(b)
+		t.End = max(t.End, n.end())
+		if next, ok := follow(b, n.After); ok && next.End-t.Start <= MaxToken {
+			s.names = append(s.names, next)
+		}
+	}
+	t.Names = s.names[first:]
+	t.Target = t.Target && len(t.Names) <= 1
+	return t
+}
+
+// Rest returns the first token in the rest of the word that holds n, a name of the path t
+// of b: two names may stand in a word.
+func (s *Scanner) Rest(b []byte, t Token, n Name) (Token, bool) {
+	if n.After >= n.wordEnd {
+		return Token{}, false
+	}
+	next, ok := nameAt(b[:t.End], n.After, n.wordEnd)
+	if !ok {
+		return Token{}, false
+	}
+	s.names = append(s.names, next)
+	return s.whole(b[:t.End], Token{Start: n.After, Names: s.names[len(s.names)-1:]}), true
 }
 
 // targetEnd returns the offset after the padding of the word b[start:end]. ok reports whether
