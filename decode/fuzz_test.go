@@ -216,7 +216,7 @@ func checkColor(t *testing.T, plain, colored string) {
 func inSequence(text string) bool {
 	state, start := ' ', 0
 	for i, r := range text {
-		if state == '\x1b' && r >= '@' && r <= '_' {
+		if state == '\x1b' && i == start+1 && r >= '@' && r <= '_' {
 			r += '\u0080' - '@'
 		}
 		switch {
