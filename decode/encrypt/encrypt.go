@@ -1,18 +1,14 @@
 // Package encrypt is the way back: plain paths in, one a line, and cipher paths out. A path
-// that cannot be encrypted is reported, and the rest goes on. Memory is bounded.
+// that cannot be encrypted is reported, and the rest goes on. Memory is bounded. request.go says
+// what a line may mean, encrypt.go finds that and writes it.
 package encrypt
 
 import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"errors"
 	"hash/maphash"
 	"io"
-	"os"
-	"path"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"gocryptfs-rsync-pretty/decode/escape"
@@ -46,12 +42,12 @@ type Encrypter struct {
 	Fail         func(path, why string)                 // is told each path that cannot be encrypted
 
 	view    View
-	sub     string // the plain path of MOUNT
-	noIVs   bool   // MOUNT is known to be a view without gocryptfs.diriv
-	bases   []base
+	sub     string            // the plain path of MOUNT
+	noIVs   bool              // MOUNT is known to be a view without gocryptfs.diriv
+	bases   []base            // what a path may begin with
 	indexed map[string]string // the plain paths of a batch, and what the index has of them
+	ahead   []string          // those that gocryptfs is still to be asked for
 	written map[uint64]bool   // hashes of lines
-	seed    maphash.Seed
 }
 
 // A View is what is known of the view. See decode.View.
@@ -60,36 +56,33 @@ type View = struct {
 	Reverse, Deterministic bool
 }
 
-// A base is a directory of this machine that a path may begin with, and its plain path.
-type base struct{ dir, plain string }
-
-// A request is a line of the input.
-type request struct {
-	line  string
-	paths []string // it means the first of them that exists; if none does, the first
-	why   string   // if none does, what is wrong with the line
-}
+var seed = maphash.MakeSeed()
 
 // Copy reads plain paths from src until it ends, and writes to dst what it takes to read
 // them elsewhere, for rsync --files-from: the configuration, the IV of each directory
 // above, the file of a long name, and the path; each line once. It returns the number of
 // paths, of those that were found, and the first error of reading or writing.
 func (e *Encrypter) Copy(dst io.Writer, src io.Reader) (found, all int, err error) {
-	e.written, e.seed = map[uint64]bool{}, maphash.MakeSeed()
-	if !e.lookAtMount() {
-		return 0, 0, errors.New("the plain path of MOUNT is not known; give the root of the view")
-	}
+	e.written = map[uint64]bool{}
+	e.lookAtMount()
 	in, out := bufio.NewReaderSize(src, maxLine), bufio.NewWriter(dst)
 	if mark, _ := in.Peek(3); string(mark) == "\ufeff" {
 		in.Discard(len(mark))
 	}
 	for err == nil {
 		var batch []request
-		batch, err = e.read(in)
-		if e.Index != nil && len(e.indexed) > 0 {
+		if batch, err = e.read(in); e.Index != nil && len(batch) > 0 {
 			e.Index(e.remember)
 		}
-		found, all = found+e.write(out, batch), all+len(batch)
+		for _, r := range batch {
+			lines, why := e.answer(r)
+			if all++; why != "" {
+				e.Fail(escape.Undo([]byte(r.line)), why)
+				continue
+			}
+			found++
+			e.write(out, lines)
+		}
 		err = cmp.Or(out.Flush(), err)
 	}
 	if err == io.EOF {
@@ -98,99 +91,22 @@ func (e *Encrypter) Copy(dst io.Writer, src io.Reader) (found, all int, err erro
 	return found, all, err
 }
 
-// lookAtMount finds out where paths begin. ok is false if the plain path of MOUNT is not known.
-func (e *Encrypter) lookAtMount() (ok bool) {
-	if e.add(e.Plain, ""); e.Files == nil {
-		return true
-	}
-	e.view = e.Files.View()
-	if sub := e.view.Sub; sub != "" {
-		e.sub, _ = e.Names.Decrypt(sub)
-		if back, _ := e.Names.Encrypt(e.sub); back != sub {
-			return false
-		}
-	}
-	e.add(e.view.Plain, "")
-	if e.Files.Exists(".") { // otherwise it may take forever to look at it
-		e.noIVs = e.view.Deterministic && (e.view.Reverse || e.view.Plain != "")
-		e.add(e.Mount, e.sub)
-		if root, ok := strings.CutSuffix(e.bases[len(e.bases)-1].dir, "/"+e.view.Sub); ok {
-			e.add(root+"/"+e.sub, e.sub) // as it is printed
-		}
-	}
-	return true
-}
-
-// add adds a base, as it is spelled and as it is resolved.
-func (e *Encrypter) add(dir, plain string) {
-	if at, err := filepath.Abs(dir); dir != "" && err == nil {
-		resolved, _ := filepath.EvalSymlinks(at)
-		e.bases = append(e.bases, base{at, plain}, base{cmp.Or(resolved, at), plain})
-	}
-}
-
 // read returns the next batch. If reading fails, a line that was cut is not part of it.
 func (e *Encrypter) read(in *bufio.Reader) (batch []request, err error) {
-	e.indexed = map[string]string{}
+	e.indexed, e.ahead = map[string]string{}, nil
 	for size := 0; err == nil && len(batch) < maxPaths && size < maxBytes; {
 		var text []byte
 		text, err = in.ReadSlice('\n')
-		r := request{line: string(bytes.TrimRight(text, "\r\n"))}
-		r.paths, r.why = e.meanings(escape.Undo([]byte(r.line)))
+		r := e.request(string(bytes.TrimRight(text, "\r\n")))
 		for err == bufio.ErrBufferFull {
 			r = request{line: r.line[:80], why: "line too long"}
 			_, err = in.ReadSlice('\n')
 		}
 		if err == nil || err == io.EOF && len(text) > 0 {
-			batch, size = append(batch, r), size+len(text)
+			batch, size, e.ahead = append(batch, r), size+len(text), append(e.ahead, r.paths...)
 		}
 	}
 	return batch, err
-}
-
-// meanings returns the plain paths that a typed path may mean, and what is wrong with it if
-// none of them exists.
-func (e *Encrypter) meanings(typed string) (paths []string, why string) {
-	switch {
-	case typed == "":
-		return nil, "empty line"
-	case strings.Contains(typed, "\x00"):
-		return nil, "path contains a NUL byte"
-	case slices.Contains(strings.Split(typed, "/"), ".."):
-		return nil, "path contains `..`"
-	}
-	add := func(dir, rest string) {
-		if plain := path.Join("/", dir, rest)[1:]; !slices.Contains(paths, plain) {
-			paths, e.indexed[plain] = append(paths, plain), ""
-		}
-	}
-	at := path.Clean("/" + typed)
-	if typed[0] != '/' {
-		add(e.sub, at)
-		for _, b := range e.bases {
-			if rest, ok := below(at, "/"+path.Base(b.dir)); ok {
-				add(b.plain, rest)
-			}
-		}
-	}
-	for i, c := range at + "/" {
-		if c != '/' || paths != nil {
-			continue
-		}
-		dir, err := filepath.EvalSymlinks("/" + at[:i]) // it may be another name of a base
-		for _, b := range e.bases {
-			if rest, ok := below(path.Join(dir, at[i:]), strings.TrimSuffix(b.dir, "/")); ok && err == nil {
-				add(b.plain, rest)
-			}
-		}
-	}
-	if top, _, _ := strings.Cut(at[1:], "/"); paths == nil {
-		if _, err := os.Lstat("/" + top); err == nil && e.Files != nil {
-			why = outside // it is a path of this machine
-		}
-		add(e.sub, at)
-	}
-	return paths, why
 }
 
 // remember takes a line of the index. The newest one is the best: in forward mode, a
@@ -206,51 +122,20 @@ func (e *Encrypter) remember(cipher, plain []byte) {
 	}
 }
 
-// write writes the answers. gocryptfs is asked for several of them at the same time.
-func (e *Encrypter) write(out *bufio.Writer, batch []request) (found int) {
-	full := func(plain string) bool { return e.Names == nil || !e.Names.PrepareEncrypt(plain) }
-	ahead := batch
-	for _, r := range batch {
-		for len(ahead) > 0 && !slices.ContainsFunc(ahead[0].paths, full) {
-			ahead = ahead[1:]
-		}
-		lines, why := e.answer(r)
-		if why != "" {
-			e.Fail(escape.Undo([]byte(r.line)), why)
-			continue
-		}
-		found++
-		for _, line := range lines {
-			hash := maphash.String(e.seed, line)
-			if !e.written[hash] || e.PathsOnly {
-				out.WriteString(line + "\n")
-			}
-			if e.written[hash] = true; len(e.written) > maxLines {
-				clear(e.written)
-			}
-		}
-	}
-	return found
-}
-
 // answer returns what is to be written for a request, or why that is not known.
 func (e *Encrypter) answer(r request) (lines []string, why string) {
 	var plain, cipher string
 	exists := false
 	for i, p := range r.paths {
-		c, known := e.find(p, len(r.paths) > 1 || r.why != "")
+		c, known := e.find(p, len(r.paths) > 1 || r.why == outside)
 		if i == 0 || known && !exists {
 			plain, cipher, exists = p, c, known
 		}
 	}
 	path, inside := below(cipher, e.view.Sub)
 	switch {
-	case !exists && r.why != "":
+	case !exists && (r.why == outside || cipher == ""):
 		return nil, r.why
-	case !exists && cipher == "" && e.Files == nil:
-		return nil, "unknown to the index; without MOUNT, leave out what stands above the root of the view"
-	case !exists && cipher == "":
-		return nil, "unknown to the index and to gocryptfs"
 	case !inside: // a directory that had the same name
 		return nil, outside
 	case strings.ContainsAny(path, "\n\r"): // of -plaintextnames
@@ -260,11 +145,15 @@ func (e *Encrypter) answer(r request) (lines []string, why string) {
 }
 
 // find returns the cipher path of a plain path: that of gocryptfs if the view has it now,
-// otherwise that of the index, otherwise that of gocryptfs. exists reports whether the view or
-// the index has it; whether the view alone does is looked up only to be sure.
+// otherwise that of the index, otherwise that of gocryptfs, which is asked for several paths at
+// the same time. exists reports whether the view or the index has it; whether the view alone
+// does is looked up only to be sure.
 func (e *Encrypter) find(plain string, sure bool) (cipher string, exists bool) {
 	known := e.indexed[plain]
 	if e.Names != nil {
+		for len(e.ahead) > 0 && e.Names.PrepareEncrypt(e.ahead[0]) {
+			e.ahead = e.ahead[1:]
+		}
 		cipher, _ = e.Names.Encrypt(plain)
 	}
 	sure = sure || known != "" || plain == reverseConf
@@ -301,10 +190,15 @@ func (e *Encrypter) lines(path string, encrypted bool) (lines []string) {
 	return append(lines, cmp.Or(path, "."))
 }
 
-// below returns what a path has below the directory dir. The root is "".
-func below(path, dir string) (rest string, ok bool) {
-	if dir == "" || path == dir {
-		return path[len(dir):], true
+// write writes lines, each of them once.
+func (e *Encrypter) write(out *bufio.Writer, lines []string) {
+	for _, line := range lines {
+		hash := maphash.String(seed, line)
+		if !e.written[hash] || e.PathsOnly {
+			out.WriteString(line + "\n")
+		}
+		if e.written[hash] = true; len(e.written) > maxLines {
+			clear(e.written)
+		}
 	}
-	return strings.CutPrefix(path, dir+"/")
 }
