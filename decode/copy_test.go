@@ -202,7 +202,7 @@ func (l linkTo) Target(_, _ string, text []byte) (string, bool) {
 // TestCount checks that whatever looks encrypted and stays is counted, names and targets of
 // links alike, and nothing else. A path counts once, also with a directory that is no name.
 func TestCount(t *testing.T) {
-	const other = "m91YAV0v95v-ak-wALAQAw"
+	const other, third = "m91YAV0v95v-ak-wALAQAw", "ZkFrxDZ5DfCpwm4Myx-3TA"
 	long, target, dashed := fmt.Sprintf("%064d", 1), strings.Repeat("Q", 44), encB+"-"+strings.Repeat("Q", 50)
 	for text, want := range map[string]Stats{
 		encA + " -> " + target:                                 {Decoded: 1, Encrypted: 1, Targets: 1, First: target},
@@ -216,6 +216,7 @@ func TestCount(t *testing.T) {
 		encA + ": updating symlink: " + dashed:                 {Decoded: 2}, // not a name with a suffix
 		encA + "_" + other:                                     {Decoded: 1, Encrypted: 1, First: other},
 		other + "_" + encA:                                     {Decoded: 1, Encrypted: 1, First: other},
+		other + "_" + third + "/" + encA:                       {Decoded: 1, Encrypted: 1, First: other + "_" + third},
 		other + "/" + encA + " x":                              {Encrypted: 1, Partly: 1, First: other},
 		`list\n` + other + `\n` + encA:                         {Decoded: 1}, // other is loose
 		"x" + other + "/" + encA:                               {Decoded: 1}, // likewise
@@ -247,6 +248,30 @@ func TestLoose(t *testing.T) {
 	names := paths{encA: "a\tb", encB: "b"}
 	for in, want := range map[string]string{encA: "a\tb", "x" + encB: "xb", "x" + encA: "x" + encA} {
 		wantSame(t, in, want, copyAll(t, strings.NewReader(in), Options{Names: names, Files: existing{names: names}}))
+	}
+}
+
+// A countingSpelling is a view that spells no name, and counts how often it is asked for one.
+type countingSpelling struct {
+	noFiles
+	asked int
+}
+
+func (c *countingSpelling) Spelling(string, string) (string, int, bool) {
+	c.asked++
+	return "", 10_000, false
+}
+
+// TestSpellings bounds the spellings that are looked up: a directory is long.
+func TestSpellings(t *testing.T) {
+	var text strings.Builder
+	for i := range 1000 {
+		text.WriteString(encryptedName(i) + "\n")
+	}
+	names := namesFunc(func(cipher string) (string, bool) { return "\ufffd", true })
+	files := &countingSpelling{}
+	if copyAll(t, strings.NewReader(text.String()), Options{Names: names, Files: files}); files.asked == 0 || files.asked > 20 {
+		t.Errorf("%d spellings", files.asked)
 	}
 }
 
