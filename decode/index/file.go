@@ -15,7 +15,7 @@ import (
 
 const (
 	// maxLine bounds a line, in bytes. A path that can be opened has less than 4 KiB
-	// (PATH_MAX), as a cipher path about twice that, escaped four times that.
+	// (PATH_MAX), as a cipher path about twice that, escaped five times that.
 	maxLine   = 32 << 10
 	maxBroken = 32 << 20 // bounds a line that is skipped: a sparse file would take seconds
 )
