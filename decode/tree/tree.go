@@ -5,7 +5,7 @@
 // two looks, so that they can be unmounted. Inode numbers and change times identify a file
 // only within one file system, so nothing is proved as soon as another one is mounted.
 //
-// From the top: tree.go has the questions and runs what answers them, trail.go proves that
+// From the top: tree.go has the questions, runner.go runs what answers them, trail.go proves that
 // two paths lead to the same file, listing.go spells names that are not UTF-8, mount.go finds
 // the view, table.go has the mount table, problem.go says what is wrong, and file.go calls the
 // system. A file calls only those after it.
@@ -14,7 +14,6 @@ package tree
 import (
 	"path"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -220,49 +219,6 @@ func (t *Tree) look(v *view, f func() answer) answer {
 		lost := *v
 		lost.ids = [2]mountID{}
 		t.view.CompareAndSwap(v, &lost)
-	}
-	return a
-}
-
-// An answer is what a look has found.
-type answer struct {
-	text    string
-	listing *listing
-	read    int // directory entries
-	err     error
-}
-
-// A runner runs one function at a time. It waits for each up to a limit, and starts no other
-// one until the last has ended.
-type runner struct {
-	busy   sync.Mutex          // held while it runs, so for as long as it hangs
-	defect atomic.Pointer[any] // why the last one panicked
-}
-
-// run returns the answer of f, and panics if f did, or the last one did after its limit.
-func (r *runner) run(limit time.Duration, f func() answer) (a answer) {
-	if !r.busy.TryLock() {
-		return answer{err: errUnproved}
-	}
-	done := make(chan answer, 1)
-	go func() {
-		a := answer{err: errUnproved}
-		defer func() {
-			if defect := recover(); defect != nil {
-				r.defect.Store(&defect)
-			}
-			r.busy.Unlock() // before the answer is sent, as the next look may follow at once
-			done <- a
-		}()
-		a = f()
-	}()
-	select {
-	case a = <-done:
-	case <-time.After(limit):
-		a.err = errUnproved
-	}
-	if defect := r.defect.Swap(nil); defect != nil {
-		panic(*defect)
 	}
 	return a
 }
