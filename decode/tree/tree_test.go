@@ -688,3 +688,12 @@ func alike(t *testing.T, dirs map[string]string) {
 	}
 	t.Fatal("no two directories with the same change time")
 }
+
+// TestMountedBy: only FUSE file systems are mounted by others than root.
+func TestMountedBy(t *testing.T) {
+	for options, want := range map[string]int{"rw": 0, "rw,user_id=1000,group_id=1000": 1000, "user_id=0": 0, "user_id=x": -1} {
+		if got := mountedBy(&mountinfo.Info{VFSOptions: options}); got != want {
+			t.Errorf("%s: %d, want %d", options, got, want)
+		}
+	}
+}
