@@ -27,7 +27,7 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	if !c.indexOnly {
 		o.Mount, _ = filepath.Abs(c.mount) // without it, fewer lines are hidden
 	}
-	client := ctlsock.New(c.sock, c.timeout, m.warning)
+	client := ctlsock.New(c.sock, c.timeout, m.socket)
 	defer client.Close()
 	reached := false
 	if !c.indexOnly {
@@ -36,7 +36,7 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 		o.Names, o.Files = client, files
 	}
 	if c.mapFile != "" {
-		o.Index = index.Open(c.mapFile, !c.indexOnly, m.warning)
+		o.Index = index.Open(c.mapFile, !c.indexOnly, m.index)
 	}
 	stats, err := decode.Copy(stdout, stdin, o)
 	asked := client.Stats()
@@ -58,11 +58,9 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 // reached reports whether there is one.
 func connect(c config, client *ctlsock.Client, m messages) (files *tree.Tree, reached bool) {
 	files = tree.New(c.mount, c.plain, c.timeout, client)
-	warn := m.warning
-	if reached = client.Connect(); !reached {
-		warn = func(what, hint string) {} // one warning is enough: there is no mount either
+	if reached = client.Connect(); reached {
+		files.Check(m.files) // otherwise one warning is enough: there is no mount either
 	}
-	files.Check(warn)
 	return files, reached
 }
 
@@ -75,7 +73,7 @@ func wantsColor(stdout io.Writer) bool {
 // encryptPaths is the way back: it reads plain paths from stdin and writes cipher paths to
 // stdout. It returns the exit status.
 func encryptPaths(c config, stdin io.Reader, stdout io.Writer, m messages) int {
-	client := ctlsock.New(c.sock, c.timeout, m.warning)
+	client := ctlsock.New(c.sock, c.timeout, m.socket)
 	defer client.Close()
 	e := encrypt.Encrypter{Mount: c.mount, Plain: c.plain, PathsOnly: c.hideMeta}
 	if !c.indexOnly {
@@ -85,7 +83,7 @@ func encryptPaths(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	indexed := true
 	if c.mapFile != "" {
 		e.Index = func(visit func(cipher, plain []byte)) {
-			indexed = index.Read(c.mapFile, m.warning, visit) && indexed
+			indexed = index.Read(c.mapFile, m.index, visit) && indexed
 		}
 	}
 	e.Fail = func(path, why string) { m.error(strings.TrimPrefix(path+": "+why, ": "), "") }

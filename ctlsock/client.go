@@ -34,8 +34,8 @@ const (
 type Client struct {
 	windows windows
 	timeout time.Duration
-	warn    func(what, hint string)
-	warned  map[string]bool // hints that have been given
+	warn    func(p Problem, details ...any)
+	warned  map[Problem]bool
 
 	isDown bool
 	retry  time.Duration // retryEvery, except in tests
@@ -53,9 +53,9 @@ type Stats struct {
 
 // New returns a Client for the control socket at path, without a connection. Questions are
 // given up when nothing is answered for timeout. warn is called once for each different
-// problem, with what is wrong and what to do about it.
-func New(path string, timeout time.Duration, warn func(what, hint string)) *Client {
-	c := &Client{timeout: timeout, warn: warn, warned: map[string]bool{}, retry: retryEvery}
+// problem.
+func New(path string, timeout time.Duration, warn func(p Problem, details ...any)) *Client {
+	c := &Client{timeout: timeout, warn: warn, warned: map[Problem]bool{}, retry: retryEvery}
 	c.windows = windows{socket: socket{path: path, peer: -1}, cache: newCache(), timeout: timeout,
 		width: window, waiting: map[question]*pending{}}
 	var files unix.Rlimit
@@ -198,11 +198,11 @@ func (c *Client) fail(err error, spent time.Duration) {
 	c.windows.drop()
 }
 
-// report warns of err, once for each hint.
+// report warns of err, once for each problem.
 func (c *Client) report(err error) {
-	what, hint := explain(err, c.windows.socket.path, c.windows.timeout)
-	if !c.warned[hint] {
-		c.warned[hint] = true
-		c.warn(what, hint)
+	p, details := explain(err, c.windows.socket.path, c.windows.timeout)
+	if !c.warned[p] {
+		c.warned[p] = true
+		c.warn(p, details...)
 	}
 }

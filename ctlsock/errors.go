@@ -2,7 +2,6 @@ package ctlsock
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -10,42 +9,55 @@ import (
 	"time"
 )
 
+// A Problem is why gocryptfs cannot be asked, as a format of its details.
+type Problem string
+
+const (
+	Empty      Problem = "the path of the control socket is empty"
+	Stranger   Problem = "%v"
+	NoSocket   Problem = "%v is not a socket"
+	Missing    Problem = "no control socket at %v"
+	Refused    Problem = "connection refused at %v"
+	Denied     Problem = "no permission to use %v"
+	TooLong    Problem = "the path of the control socket is too long (%v bytes)"
+	TooFew     Problem = "too few file descriptors to connect to gocryptfs: %v"
+	Silent     Problem = "gocryptfs did not answer within %v"
+	Unexpected Problem = "unexpected replies from gocryptfs: %v"
+	HungUp     Problem = "gocryptfs closed the connection"
+	Unusable   Problem = "cannot use %v: %v"
+)
+
 var errStranger = errors.New("is the socket of another user")
 
-// explain returns, in words for the user, what an error of the socket at path means and what
-// to do about it. timeout is what was waited for if that is the error.
-func explain(err error, path string, timeout time.Duration) (what, hint string) {
+// explain returns what an error of the socket at path means. timeout is what was waited for if
+// that is the error.
+func explain(err error, path string, timeout time.Duration) (p Problem, details []any) {
 	fi, statErr := os.Stat(path) // the error of connecting to what is no socket depends on what it is
 	switch {
 	case errors.Is(err, errStranger):
-		return path + " " + err.Error(),
-			"it is not asked: run as the user who mounted it, and keep the socket where nobody else can write"
+		return Stranger, []any{path + " " + err.Error()}
 	case path == "":
-		return "CTLSOCK is empty", "is a variable of the script not set?"
+		return Empty, nil
 	case errors.Is(err, syscall.EMFILE):
-		return "too few file descriptors to connect to gocryptfs", "ulimit -n sets the limit"
+		return TooFew, []any{err}
 	case statErr == nil && fi.Mode().Type() != fs.ModeSocket:
-		return path + " is not a socket", "the operands are CTLSOCK, as given to gocryptfs -ctlsock, and MOUNT, in this order"
+		return NoSocket, []any{path}
 	case errors.Is(err, fs.ErrNotExist):
-		return "no control socket at " + path, "mount with: gocryptfs -ctlsock " + path + " ...; is it mounted?"
+		return Missing, []any{path}
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused at " + path, "it was left behind by a gocryptfs that is gone: remove it and mount again"
+		return Refused, []any{path}
 	case errors.Is(err, fs.ErrPermission):
-		return "no permission to use " + path, "run as the user who mounted it"
+		return Denied, []any{path}
 	case errors.Is(err, syscall.EINVAL): // package syscall, on all systems
-		return fmt.Sprintf("the path of the control socket is too long (%d bytes)", len(path)),
-			"at most 107 bytes on Linux and 103 elsewhere: use a shorter or a relative one"
+		return TooLong, []any{len(path)}
 	case os.IsTimeout(err):
-		return fmt.Sprintf("gocryptfs did not answer within %v", timeout),
-			"is the plain directory slow, or gocryptfs stopped? -timeout sets how long to wait"
+		return Silent, []any{timeout}
 	case errors.Is(err, errBadReply):
-		return fmt.Sprintf("%s sent unexpected replies (%v)", path, err),
-			"is it the control socket of gocryptfs, and of this mount?"
+		return Unexpected, []any{err}
 	case isHangup(err):
-		return "gocryptfs closed the connection",
-			"has it been unmounted or killed? names come back when it answers again"
+		return HungUp, nil
 	}
-	return fmt.Sprintf("cannot use %s: %v", path, err), "mount with: gocryptfs -ctlsock " + path + " ..."
+	return Unusable, []any{path, err}
 }
 
 // isFault reports whether the server had no answer to a question, and said so by closing

@@ -67,7 +67,7 @@ func (f *file) isMine() (ok bool) {
 	case mode&0o022 != 0 || owner != 0 && owner != os.Geteuid():
 		return f.refuse("another user may have written "+f.path, hint+" (chmod go-w)")
 	case mode&0o044 != 0:
-		f.warn("-map: other users can read "+f.path, "it reveals what the encryption hides (chmod go-r)")
+		f.warn("other users can read "+f.path, "it reveals what the encryption hides (chmod go-r)")
 	}
 	return true
 }
@@ -76,7 +76,7 @@ func (f *file) isMine() (ok bool) {
 func (f *file) trouble(what, hint string) {
 	if !f.failed {
 		f.failed = true
-		f.warn("-map: "+what, hint)
+		f.warn(what, hint)
 	}
 }
 

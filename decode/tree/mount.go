@@ -29,17 +29,17 @@ func (v *view) isKnown() bool { return v.ids[0] != 0 && v.ids[1] != 0 }
 // checkPlain returns a problem if plain, the value of -plain, is not the directory that the
 // view shows.
 func (s *search) checkPlain(view, mount, plain string) *problem {
-	if p := checkDir("-plain", plain, givePlain); p != nil {
+	if p := checkDir(plain, BadPlain); p != nil {
 		return p
 	}
 	fits := s.sameRoot(view, plain)
 	switch {
 	case sameDir(view, plain), !fits && isEncrypted(plain):
-		return wrong("-plain "+plain+" is the encrypted side", givePlain)
+		return wrong(EncryptedPlain, plain)
 	case !fits && !isEncrypted(view) && !isReverse(s.own):
 		return noView(mount)
 	case !fits:
-		return wrong("-plain "+plain+" is not the directory that "+mount+" shows", "give that one")
+		return wrong(OtherPlain, plain, mount)
 	}
 	return nil
 }
@@ -56,14 +56,14 @@ type search struct {
 func findView(mount, plain string, read func() (mountTable, error)) view {
 	v := view{dir: mount, owner: os.Geteuid(), deterministic: true}
 	if mount == "" {
-		v.problem = wrong("MOUNT is empty", "is a variable of the script not set?")
+		v.problem = wrong(Empty)
 		return v
 	}
 	mounts, tableErr := read()
 	s, dir := search{mounts: mounts}, resolve(mount)
 	_, s.own = mounts.locate(dir)
 	v.owner = mountedBy(s.own)
-	if v.problem = checkDir("MOUNT", mount, giveMount); v.problem != nil {
+	if v.problem = checkDir(mount, NoDir); v.problem != nil {
 		return v
 	}
 	p := s.lookUp(dir, &v)
@@ -71,12 +71,12 @@ func findView(mount, plain string, read func() (mountTable, error)) view {
 	case plain != "":
 		v.plain, p = plain, s.checkPlain(v.dir, mount, plain)
 	case tableErr != nil:
-		p = wrong("no mount table: "+tableErr.Error(), "give the plain directory with -plain")
+		p = wrong(NoTable, tableErr)
 	}
 	v.identify()
 	again, _ := read()
 	if same := func(a, b *mountinfo.Info) bool { return *a == *b }; !slices.EqualFunc(mounts, again, same) {
-		p, v.ids[0], v.deterministic = beingMounted(), 0, true
+		p, v.ids[0], v.deterministic = &problem{kind: Mounting, passing: true}, 0, true
 	}
 	if v.problem = p; p != nil {
 		p.passing = p.passing || s.passing
@@ -115,7 +115,7 @@ func (s *search) lookUp(dir string, v *view) (p *problem) {
 	var fits []view
 	switch {
 	case isForward(s.own):
-		return plainSide(dir, s.own.Source)
+		return wrong(PlainSide, dir, s.own.Source)
 	case isReverse(s.own):
 		fits, p = s.reverse(at, v)
 	default:
@@ -128,8 +128,7 @@ func (s *search) lookUp(dir string, v *view) (p *problem) {
 		*v = fits[0]
 		return nil
 	case len(fits) > 1:
-		return wrong("there are two plain directories that "+dir+" could show: "+fits[0].plain+" and "+fits[1].plain,
-			"name the right one with -plain")
+		return wrong(Ambiguous, dir, fits[0].plain, fits[1].plain)
 	case p == nil:
 		return noView(dir)
 	}
@@ -156,7 +155,7 @@ func (s *search) reverse(own location, v *view) (fits []view, p *problem) {
 				fits = append(fits, fit)
 			}
 		}
-		return fits, wrong("the plain directory of "+v.dir+" was not found", "name it with -plain")
+		return fits, wrong(NoPlain, v.dir)
 	}
 	return nil, nil
 }
@@ -174,7 +173,7 @@ func (s *search) forward(own location, dir string) (fits []view, side *problem) 
 		case isReverse(m): // its source need not be looked at
 			there, _ := s.mounts.locate(m.Source)
 			if _, ok := below(there.path, own.path); ok && there.fs == own.fs {
-				side = plainSide(dir, m.Mountpoint)
+				side = wrong(PlainSide, dir, m.Mountpoint)
 			}
 		case isForward(m):
 			for _, source := range s.directories(m.Source) {

@@ -7,62 +7,58 @@ import (
 	"path/filepath"
 )
 
-// A problem says in words what is wrong and what to do about it.
-type problem struct {
-	what, hint string
-	passing    bool // files have changed a moment ago, so it may be gone soon
-}
-
-// wrong returns a problem with a hint that adds the consequences.
-func wrong(what, hint string) *problem {
-	return &problem{what: what, hint: hint + "; names are decoded, targets of links are not"}
-}
+// A Problem is what is wrong with the view or its plain directory, as a format of its details.
+type Problem string
 
 const (
-	giveMount = "give the encrypted directory that rsync reads"
-	givePlain = "give the directory with the real names"
+	Empty          Problem = "the path of the encrypted directory is empty"
+	NoDir          Problem = "the encrypted directory cannot be used: %v"
+	Denied         Problem = "no permission to use the encrypted directory: %v"
+	Socket         Problem = "%v is a socket"
+	PlainSide      Problem = "%v is the plain side of a gocryptfs mount; the encrypted one is %v"
+	NoView         Problem = "%v is not a gocryptfs mount"
+	NotEncrypted   Problem = "%v is not a gocryptfs mount, and nothing in it is encrypted"
+	NoTable        Problem = "no mount table: %v"
+	NoPlain        Problem = "the plain directory of %v was not found"
+	Ambiguous      Problem = "there are two plain directories that %v could show: %v and %v"
+	BadPlain       Problem = "the plain directory cannot be used: %v"
+	EncryptedPlain Problem = "%v is the encrypted side, not the plain one"
+	OtherPlain     Problem = "%v is not the directory that %v shows"
+	Elsewhere      Problem = "gocryptfs runs in another namespace, where paths mean something else"
+	Silent         Problem = "%v or its plain directory does not answer"
+	Mounting       Problem = "file systems are being mounted"
 )
 
-func otherNamespace() *problem {
-	return wrong("gocryptfs runs in another namespace, where paths mean something else",
-		"name the plain directory, as it is seen here, with -plain")
+// A problem is a Problem with its details.
+type problem struct {
+	kind    Problem
+	details []any
+	passing bool // files have changed a moment ago, so it may be gone soon
 }
 
-func noAnswer(mount string) *problem {
-	return &problem{what: mount + " or its plain directory does not answer", hint: "targets of links stay encrypted until it does"}
-}
-
-func beingMounted() *problem {
-	return &problem{what: "file systems are being mounted", hint: "targets of links stay encrypted until that ends", passing: true}
-}
-
-func plainSide(dir, encrypted string) *problem {
-	return wrong(dir+" is the plain side of a gocryptfs mount", "give the encrypted one: "+encrypted)
-}
+func wrong(kind Problem, details ...any) *problem { return &problem{kind: kind, details: details} }
 
 func noView(dir string) *problem {
 	if isEncrypted(dir) {
-		return wrong(dir+" is not a gocryptfs mount", "give the directory that rsync reads, or -plain")
+		return wrong(NoView, dir)
 	}
-	return wrong(dir+" is not a gocryptfs mount, and nothing in it is encrypted",
-		"give the directory that rsync reads; in a container, mount it there, too")
+	return wrong(NotEncrypted, dir)
 }
 
-// checkDir returns a problem if dir, the value of operand, is not a directory. hint says which
-// one to give.
-func checkDir(operand, dir, hint string) *problem {
+// checkDir returns a problem of the given kind if dir is not a directory.
+func checkDir(dir string, kind Problem) *problem {
 	fi, err := os.Stat(dir)
 	switch {
 	case os.IsNotExist(err):
-		return wrong(operand+" "+dir+" does not exist", hint)
-	case errors.Is(err, fs.ErrPermission) && operand == "MOUNT":
-		return wrong("MOUNT cannot be used: "+err.Error(), "run as the user who mounted it, or mount it with -allow_other")
+		return wrong(kind, dir+" does not exist")
+	case errors.Is(err, fs.ErrPermission) && kind == NoDir:
+		return wrong(Denied, err)
 	case err != nil:
-		return wrong(operand+" cannot be used: "+err.Error(), hint)
+		return wrong(kind, err)
 	case fi.Mode().Type() == fs.ModeSocket:
-		return &problem{what: operand + " " + dir + " is a socket", hint: "the operands are CTLSOCK and MOUNT, in this order"}
+		return wrong(Socket, dir)
 	case !fi.IsDir():
-		return wrong(operand+" "+dir+" is not a directory", hint)
+		return wrong(kind, dir+" is not a directory")
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func New(mount, plain string, timeout time.Duration, server Server) *Tree {
 
 func newTree(mount, plain string, timeout time.Duration, server Server) *Tree {
 	t := &Tree{mount: mount, plainFlag: plain, timeout: timeout, server: server, peer: -1, listed: &listing{}, disk: system}
-	t.view.Store(&view{dir: mount, deterministic: true, problem: noAnswer(mount)})
+	t.view.Store(&view{dir: mount, deterministic: true, problem: wrong(Silent, mount)})
 	return t
 }
 
@@ -148,10 +148,9 @@ func (t *Tree) Spelling(cipher, plain string) (exact string, read int, ok bool) 
 	return dir + a.text, a.read, a.err == nil
 }
 
-// Check calls warn with what is wrong and what to do about it, if the view or its plain
-// directory was not found. If a root has changed a moment ago, it looks for them again, for
+// Check calls warn with what is wrong if the view or its plain directory was not found. If a root has changed a moment ago, it looks for them again, for
 // up to two seconds: the kernel may not know the change yet.
-func (t *Tree) Check(warn func(what, hint string)) {
+func (t *Tree) Check(warn func(p Problem, details ...any)) {
 	p, late := t.view.Load().problem, time.Now().Add(entryTimeout)
 	for p != nil && p.passing && time.Now().Before(late) {
 		time.Sleep(clockStep)
@@ -159,10 +158,10 @@ func (t *Tree) Check(warn func(what, hint string)) {
 		p = t.view.Load().problem
 	}
 	if p == nil && t.isElsewhere() {
-		p = otherNamespace()
+		p = wrong(Elsewhere)
 	}
 	if p != nil {
-		warn(p.what, p.hint)
+		warn(p.kind, p.details...)
 	}
 }
 

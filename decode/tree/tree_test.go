@@ -544,9 +544,9 @@ func TestTreeServer(t *testing.T) {
 			continue
 		}
 		said := ""
-		tree.Check(func(what, hint string) { said = what + hint })
+		tree.Check(func(p Problem, _ ...any) { said = string(p) })
 		v, _ := tree.ready()
-		if got := tree.View(); got != (View{"sub", tt.plain, true, true}) || (tt.plain == "") != strings.Contains(said, "-plain") {
+		if got := tree.View(); got != (View{"sub", tt.plain, true, true}) || (tt.plain == "") != strings.Contains(said, "namespace") {
 			t.Errorf("process %d: %+v, %+v, said %q", tt.pid, got, v, said)
 		}
 	}
@@ -574,21 +574,21 @@ func TestTreeCheck(t *testing.T) {
 		return table(row, dirs), nil
 	})
 	tree := New(dirs["enc"], "", time.Minute, nil)
-	tree.Check(func(what, hint string) { t.Errorf("said %q, %q", what, hint) })
+	tree.Check(func(p Problem, details ...any) { t.Errorf("said %q, %q", p, details) })
 	if v := tree.View(); v.Plain != dirs["plain"] || reads != 8 {
 		t.Errorf("%+v after %d times", v, reads)
 	}
 	file := filepath.Join(dirs["other"], "file")
 	must(os.WriteFile(file, nil, 0o600), os.WriteFile(filepath.Join(dirs["other"], "gocryptfs.conf"), nil, 0o600))
 	for _, tt := range []struct{ mount, plain, want string }{
-		{"", "", "MOUNT is empty"}, {file + "0", "", "does not exist"}, {file, "", "is not a directory"},
+		{"", "", "is empty"}, {file + "0", "", "does not exist"}, {file, "", "is not a directory"},
 		{dirs["other"], "", "is not a gocryptfs mount"}, {dirs["sub"], dirs["other"], "is the encrypted side"},
 		{dirs["other"], dirs["sub"], "is not the directory that " + dirs["other"] + " shows"},
 		{dirs["base"], "", "nothing in it is encrypted"}, {dirs["base"], dirs["other"] + "/..", "is the encrypted side"},
 		{dirs["base"], "/", "nothing in it is encrypted"}, {dirs["other"], file, "is not a directory"},
 	} {
 		said := ""
-		New(tt.mount, tt.plain, time.Minute, nil).Check(func(what, hint string) { said = what })
+		New(tt.mount, tt.plain, time.Minute, nil).Check(func(p Problem, details ...any) { said = fmt.Sprintf(string(p), details...) })
 		if !strings.Contains(said, tt.want) {
 			t.Errorf("%q, %q: said %q, want %q", tt.mount, tt.plain, said, tt.want)
 		}
