@@ -34,6 +34,9 @@ func newCache() *cache {
 // its parents.
 func (c *cache) learn(q question, a answer) {
 	for whole := true; !c.lru.Contains(q); whole = false { // if it is there, so are its parents
+		if !whole { // a part would keep the whole path in memory
+			q.path, a.path = strings.Clone(q.path), strings.Clone(a.path)
+		}
 		if size := len(q.path) + len(a.path); whole || size <= learnBytes {
 			c.bytes += size
 			c.lru.Add(q, a)
@@ -45,7 +48,6 @@ func (c *cache) learn(q question, a answer) {
 		if !a.ok || i < 0 {
 			return
 		}
-		// Without a copy, the parent would keep the whole path in memory.
-		q.path, a.path = strings.Clone(q.path[:i]), strings.Clone(a.path[:j])
+		q.path, a.path = q.path[:i], a.path[:j]
 	}
 }

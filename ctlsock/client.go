@@ -171,7 +171,11 @@ func (c *Client) find(q question) {
 		c.stats.Failed++
 		return
 	}
-	err := c.windows.ask(q)
+	times := 2
+	if c.isDown {
+		times = 1 // without a connection that may be too old
+	}
+	err := c.windows.ask(q, times)
 	if err == nil {
 		c.isDown, c.windows.timeout = false, c.timeout
 		return

@@ -151,7 +151,7 @@ func TestTry(t *testing.T) {
 		c.next = time.Time{}
 		start := time.Now()
 		want(t, c, "a", "")
-		if d := time.Since(start); d < maxTry*7/8 || d > 3*maxTry {
+		if d := time.Since(start); d < maxTry*7/8 || d > 2*maxTry {
 			t.Errorf("a try took %v", d)
 		}
 	}

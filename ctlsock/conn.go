@@ -14,7 +14,7 @@ import (
 // A conn is one connection to the control socket. The protocol allows one question
 // at a time.
 //
-// The socket is blocking instead of a net.Conn. With Go's poller, each answer would
+// The socket is a descriptor instead of a net.Conn. With Go's poller, each answer would
 // wake the polling thread as well as the reading one: a live rsync would take 1.66 times
 // as long as alone instead of 1.43 (2 cores, medians of 5 in turns).
 //
@@ -27,9 +27,6 @@ type conn struct {
 	n   int
 }
 
-// slow is how long a read waits.
-const slow = 100 * time.Millisecond
-
 // errPending is returned by receive if the answer is not complete.
 var errPending = errors.New("no answer yet")
 
@@ -39,19 +36,18 @@ func dial(path string, timeout time.Duration) (*conn, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	limit := func(option int, d time.Duration) { // every socket has these options
-		t := syscall.NsecToTimeval(max(d, time.Millisecond).Nanoseconds()) // 0 would mean no limit
-		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, option, &t)
-	}
-	limit(syscall.SO_RCVTIMEO, slow)
 	err = syscall.EINTR
 	for deadline := time.Now().Add(timeout); err == syscall.EINTR; { // as after a stop
-		limit(syscall.SO_SNDTIMEO, time.Until(deadline))
+		limit := max(time.Until(deadline), time.Millisecond) // 0 would mean none
+		t := syscall.NsecToTimeval(limit.Nanoseconds())
+		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &t) // every socket has it
 		err = syscall.Connect(fd, &syscall.SockaddrUnix{Name: path})
 	}
 	c := &conn{fd: fd, buf: make([]byte, 1024)}
 	if err != nil {
 		c.close()
+	} else {
+		syscall.SetNonblock(fd, true) // cannot fail
 	}
 	return c, os.NewSyscallError("connect", err)
 }
@@ -65,11 +61,10 @@ func (c *conn) send(q question) error {
 	return err
 }
 
-// receive reads once and waits for that at most for slow, or not at all if flags is
-// MSG_DONTWAIT. If the answer to q is complete then, it is returned; otherwise the error is
-// errPending, and receive can be called again. After another error the connection may be out
-// of step with the server and must be closed.
-func (c *conn) receive(q question, flags int) (answer, error) {
+// receive reads once, without waiting. If the answer to q is complete then, it is returned;
+// otherwise the error is errPending, and receive can be called again. After another error the
+// connection may be out of step with the server and must be closed.
+func (c *conn) receive(q question) (answer, error) {
 	if c.n == len(c.buf) {
 		if c.n >= maxReply {
 			return answer{}, fmt.Errorf("%w: longer than %d bytes", errBadReply, maxReply)
@@ -77,7 +72,7 @@ func (c *conn) receive(q question, flags int) (answer, error) {
 		c.buf = append(c.buf, make([]byte, c.n)...)
 	}
 	start := c.n
-	m, _, err := syscall.Recvfrom(c.fd, c.buf[start:], flags)
+	m, err := syscall.Read(c.fd, c.buf[start:])
 	switch {
 	case err == syscall.EAGAIN, err == syscall.EINTR:
 		return answer{}, errPending

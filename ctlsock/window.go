@@ -3,14 +3,17 @@ package ctlsock
 import (
 	"os"
 	"slices"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // window is the weight of the questions that are asked together. At most two windows are
 // under way: gocryptfs works on one while the answers to the other are used. With
 // windows of 16 or 64, a replay of 100,000 names takes a twentieth longer (2 cores).
 const window = 32
+
+const slow = 100 // milliseconds, after which an answer is late
 
 // windows are the questions under way, each over a connection of its own. The answers go
 // into the cache, and nowhere else.
@@ -25,7 +28,7 @@ type windows struct {
 	width    int                   // weight at which the queue is sent
 	sent     int                   // windows so far
 	under    []*pending            // under way, oldest first
-	heard    time.Time             // when the last question was sent or answered
+	heard    time.Time             // when questions were sent or one was answered
 	answered int                   // questions so far
 	suspects []question            // asked twice since the last answer, and not answered
 }
@@ -66,28 +69,29 @@ func (w *windows) add(q question) error {
 }
 
 // send sends the queue.
-func (w *windows) send() error {
+func (w *windows) send() (err error) {
 	w.sent++
+	w.heard = time.Now()
 	for _, p := range w.queue {
-		cn, err := w.socket.connect(w.timeout)
-		if err != nil {
+		if p.cn, err = w.socket.connect(w.timeout); err != nil {
 			return err
 		}
-		p.window, p.cn = w.sent, cn
-		w.under = append(w.under, p)
-		w.heard = time.Now()
-		if err := cn.send(p.question); err != nil {
+		p.window = w.sent
+		if err := p.cn.send(p.question); err != nil {
 			w.end(p, err) // the connection may have been idle for too long
+		} else {
+			w.under = append(w.under, p)
 		}
 	}
 	w.queue, w.weight = w.queue[:0], 0
 	return nil
 }
 
-// ask asks q, which is not waiting. The server may have closed an idle connection, after an
-// unmount or because it limits them. So a question that fails is asked again, over a new one.
-func (w *windows) ask(q question) (err error) {
-	for range 2 {
+// ask asks q, which is not waiting, up to so many times. The server may have closed an idle
+// connection, after an unmount or because it limits them. So a question that fails is asked
+// again, over a new one.
+func (w *windows) ask(q question, times int) (err error) {
+	for range times {
 		if err = w.wait(w.collect(q)); !isFault(err) {
 			return err
 		}
@@ -115,10 +119,13 @@ func (w *windows) wait(p *pending) error {
 				last = other
 			}
 		}
-		w.read(last, 0)
-		for _, other := range slices.Backward(w.under) {
-			w.read(other, syscall.MSG_DONTWAIT)
-		}
+		n, _ := unix.Poll([]unix.PollFd{{Fd: int32(last.cn.fd), Events: unix.POLLIN}}, slow)
+		w.under = slices.DeleteFunc(w.under, func(other *pending) bool {
+			if other.window <= p.window || n <= 0 { // all if the last one is late
+				w.read(other)
+			}
+			return other.cn == nil
+		})
 		if p.cn != nil && time.Since(w.heard) > w.timeout {
 			return os.ErrDeadlineExceeded
 		}
@@ -127,8 +134,8 @@ func (w *windows) wait(p *pending) error {
 }
 
 // read reads what has arrived of the answer to p.
-func (w *windows) read(p *pending, flags int) {
-	a, err := p.cn.receive(p.question, flags)
+func (w *windows) read(p *pending) {
+	a, err := p.cn.receive(p.question)
 	if err == errPending {
 		return
 	}
@@ -154,7 +161,6 @@ func (w *windows) end(p *pending, err error) {
 	}
 	p.cn, p.err = nil, err
 	delete(w.waiting, p.question)
-	w.under = slices.DeleteFunc(w.under, func(other *pending) bool { return other == p })
 }
 
 // drop gives up all questions and closes all connections.
