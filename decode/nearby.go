@@ -77,8 +77,10 @@ func (n *nearby) pass(b []byte, i, j int) {
 // isHeading reports whether the record that ends with b is a heading.
 func isHeading(b []byte) bool {
 	end := b[max(0, len(b)-maxHeading):]
-	end = end[bytes.LastIndexAny(end, "\r\n")+1:]
-	return bytes.IndexByte(end, ':') >= 0 && heading.Match(end)
+	if bytes.IndexByte(end, ':') < 0 {
+		return false // nearly always
+	}
+	return heading.Match(end[bytes.LastIndexAny(end, "\r\n")+1:])
 }
 
 // endRecord takes note of the end of a record, at the end of b.

@@ -42,7 +42,7 @@ func split(text []byte) (l line, ok bool) {
 // isDoubtful reports whether a plain path, which is escaped, may be junk. Nearly all junk has
 // a control character or bytes that are not UTF-8.
 func isDoubtful(plain []byte) bool {
-	return bytes.Contains(plain, []byte(`\#`)) || bytes.ContainsRune(plain, utf8.RuneError)
+	return bytes.Contains(plain, []byte(`\#`)) || bytes.Contains(plain, []byte("\ufffd")) || !utf8.Valid(plain)
 }
 
 // upTo returns the line of the directory, or of the file, that the first end bytes of the
