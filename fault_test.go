@@ -21,28 +21,6 @@ import (
 // all tests with a scripted server.
 const notMounted = " is not a gocryptfs mount"
 
-// Another user may not use the socket.
-func TestFaultPermission(t *testing.T) {
-	need(t, "root")
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
-	tr := fakeTranscript(1000)
-	bin, err := exec.LookPath(program)
-	check(t, err)
-	// Another user may not read the file of the program either.
-	dir := shortDir(t)
-	other := filepath.Join(dir, program)
-	check(t, os.WriteFile(other, []byte(read(t, bin)), 0o755))
-	check(t, os.Chown(dir, 65534, 65534)) // for go test -cover
-	cmd := exec.Command(other, s.Path, dir)
-	cmd.Env = append(os.Environ(), "GOCOVERDIR="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	f := startProcess(t, cmd)
-	f.send(tr.input())
-	if got := f.end("no permission to use " + s.Path); got != tr.input() {
-		t.Errorf("%d names decoded", tr.decoded(t, got))
-	}
-}
-
 // onServers runs f once for each gocryptfs, side by side, with a small tree mounted. inside
 // is its directory "dir" in the view: to be MOUNT, since names below it need the files.
 func onServers(t *testing.T, f func(t *testing.T, m *mount, inside string)) {
