@@ -3,17 +3,16 @@ package main
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -341,17 +340,23 @@ func (m *mount) target(t *testing.T, cipher string) string {
 }
 
 // fill returns text with the cipher path for each {PATH}, and the encrypted target of a link
-// for {@PATH}.
+// for {@PATH}. PATH may have escapes as in Go.
 func (m *mount) fill(t *testing.T, text string) string {
 	t.Helper()
 	return inBraces.ReplaceAllStringFunc(text, func(s string) string {
-		path := s[1 : len(s)-1]
-		if link, ok := strings.CutPrefix(path, "@"); ok {
-			return m.target(t, m.encrypt(t, link))
+		path, isLink := strings.CutPrefix(s[1:len(s)-1], "@")
+		if unquoted, err := strconv.Unquote(`"` + path + `"`); err == nil {
+			path = unquoted
+		}
+		if isLink {
+			return m.target(t, m.encrypt(t, path))
 		}
 		return m.cipherOf(t, path)
 	})
 }
+
+// inBraces matches {PATH} or {@PATH}.
+var inBraces = regexp.MustCompile(`\{@?[^{}]+\}`)
 
 // settle waits until the files are older than the clock of the file system is coarse,
 // and the kernel has forgotten what it knew of the view. Before that what is in doubt
@@ -607,40 +612,4 @@ func read(t *testing.T, path string) string {
 	b, err := os.ReadFile(path)
 	check(t, err)
 	return string(b)
-}
-
-// wordLines returns n words in lines of text: half of them have 22 characters, half 64
-// hexadecimal digits.
-func wordLines(n int) string {
-	random := rand.NewChaCha8([32]byte{})
-	var b bytes.Buffer
-	var word [32]byte
-	for i := range n {
-		random.Read(word[:]) // never fails
-		if i%2 == 0 {
-			fmt.Fprintf(&b, "Commit %s is here\n", base64.RawURLEncoding.EncodeToString(word[:16]))
-		} else {
-			fmt.Fprintf(&b, "%s  file.iso\n", hex.EncodeToString(word[:]))
-		}
-	}
-	return b.String()
-}
-
-// difference returns the lines of want that are not in got, and the reverse.
-func difference(want, got []string) (missing, extra []string) {
-	more := map[string]int{}
-	for _, line := range got {
-		more[line]++
-	}
-	for _, line := range want {
-		if more[line]--; more[line] < 0 {
-			missing = append(missing, line)
-		}
-	}
-	for _, line := range got {
-		if more[line]--; more[line] >= 0 {
-			extra = append(extra, line)
-		}
-	}
-	return missing, extra
 }

@@ -35,7 +35,8 @@ import (
 //	$SOCK $MOUNT $PLAIN           one in reverse mode
 //	$FSOCK $CIPHER $VIEW          one in forward mode
 //
-// The condition [mounts] reports whether they are there. $DEMO is the script of `make demo`.
+// The condition [mounts] reports whether they are there, [namespaces] whether a script can mount
+// more, out of sight of the others. $DEMO is the script of `make demo`.
 // After each exits, a script checks both streams.
 
 // scriptFiles are the files of the mounts.
@@ -96,32 +97,22 @@ func newScriptMounts(t *testing.T) *scriptMounts {
 }
 
 func (m *scriptMounts) setup(env *testscript.Env) error {
-	env.Setenv("LC_ALL", "C.UTF-8")
-	env.Setenv("GORACE", "atexit_sleep_ms=10") // instead of a second
-	env.Setenv("HOME", os.Getenv("HOME"))      // for the cache of Go
+	env.Vars = append(env.Vars, "LC_ALL=C.UTF-8", "GORACE=atexit_sleep_ms=10", "HOME="+os.Getenv("HOME")) // for the cache of Go
 	if m.reverse == nil {
 		return nil
 	}
 	demo, err := filepath.Abs("testdata/demo.sh")
-	env.Setenv("DEMO", demo)
-	env.Setenv("SOCK", m.reverse.Sock)
-	env.Setenv("MOUNT", m.reverse.Dir)
-	env.Setenv("PLAIN", m.reverse.Plain)
-	env.Setenv("FSOCK", m.forward.Sock)
-	env.Setenv("CIPHER", m.forward.Dir)
-	env.Setenv("VIEW", m.forward.Plain)
+	env.Vars = append(env.Vars, "DEMO="+demo, "SOCK="+m.reverse.Sock, "MOUNT="+m.reverse.Dir, "PLAIN="+m.reverse.Plain,
+		"FSOCK="+m.forward.Sock, "CIPHER="+m.forward.Dir, "VIEW="+m.forward.Plain)
 	return err
 }
 
 func (m *scriptMounts) condition(cond string) (bool, error) {
-	if cond != "mounts" {
-		return false, errors.New("unknown condition " + cond)
+	if cond == "namespaces" {
+		return missing(cond) == "", nil
 	}
 	return m.reverse != nil, nil
 }
-
-// inBraces matches {PATH} or {@PATH}.
-var inBraces = regexp.MustCompile(`\{@?[^{}]+\}`)
 
 func (m *scriptMounts) encrypt(ts *testscript.TestScript, neg bool, args []string) {
 	side := m.reverse
@@ -132,17 +123,7 @@ func (m *scriptMounts) encrypt(ts *testscript.TestScript, neg bool, args []strin
 		ts.Fatalf("usage: encrypt [-forward] FILE...")
 	}
 	for _, file := range args {
-		text := inBraces.ReplaceAllStringFunc(ts.ReadFile(file), func(s string) string {
-			link, isLink := strings.CutPrefix(s[1:len(s)-1], "@")
-			plain, err := strconv.Unquote(`"` + link + `"`)
-			ts.Check(err)
-			cipher := side.encrypt(m.t, plain)
-			if isLink {
-				return side.target(m.t, cipher)
-			}
-			return cipher
-		})
-		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o666))
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(side.fill(m.t, ts.ReadFile(file))), 0o666))
 	}
 }
 

@@ -635,3 +635,22 @@ func (o *oracle) checkLeft(t *testing.T, c comparison, shown string, lost bool) 
 		t.Errorf("%s: %d encrypted names left", c.sh, left)
 	}
 }
+
+// difference returns the lines of want that are not in got, and the reverse.
+func difference(want, got []string) (missing, extra []string) {
+	more := map[string]int{}
+	for _, line := range got {
+		more[line]++
+	}
+	for _, line := range want {
+		if more[line]--; more[line] < 0 {
+			missing = append(missing, line)
+		}
+	}
+	for _, line := range got {
+		if more[line]--; more[line] >= 0 {
+			extra = append(extra, line)
+		}
+	}
+	return missing, extra
+}
