@@ -27,6 +27,9 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	if !c.indexOnly {
 		o.Mount, _ = filepath.Abs(c.mount) // without it, fewer lines are hidden
 	}
+	if c.mapFile != "" { // before the roots are looked at: a new file may change the time of one
+		o.Index = index.Open(c.mapFile, !c.indexOnly, m.index)
+	}
 	client := ctlsock.New(c.sock, c.timeout, m.socket)
 	defer client.Close()
 	reached := false
@@ -34,9 +37,6 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 		var files *tree.Tree
 		files, reached = connect(c, client, m)
 		o.Names, o.Files = client, files
-	}
-	if c.mapFile != "" {
-		o.Index = index.Open(c.mapFile, !c.indexOnly, m.index)
 	}
 	stats, err := decode.Copy(stdout, stdin, o)
 	asked := client.Stats()
