@@ -80,6 +80,8 @@ func (c chain) decrypt(near *nearby) match {
 	return match{}
 }
 
+var root = []string{""} // the directories of most chains
+
 // bases returns the directories that the chain may be relative to, each with a trailing
 // slash. If MOUNT lies inside the view, these are MOUNT and the root. If the chain begins
 // with the last names of MOUNT's own path, as for a source without a trailing slash, the
@@ -87,7 +89,7 @@ func (c chain) decrypt(near *nearby) match {
 func (c chain) bases() []string {
 	sub := c.lookup.files.View().Sub
 	if sub == "" {
-		return []string{""}
+		return root
 	}
 	bases := []string{sub + "/", ""}
 	path := c.cipher(0, len(c.names), true)

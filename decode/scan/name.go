@@ -118,9 +118,11 @@ func padding(b []byte, i, n int) (pad, end int) {
 	end = i
 	for range -n & 3 {
 		switch rest := b[end:]; {
+		case len(rest) == 0, rest[0] != '=' && rest[0] != '%': // nearly always
+			return 0, i
 		case bytes.HasPrefix(rest, []byte("=3D")), bytes.HasPrefix(rest, []byte("%3D")), bytes.HasPrefix(rest, []byte("%3d")):
 			end += 3
-		case bytes.HasPrefix(rest, []byte("=")):
+		case rest[0] == '=':
 			end++
 		default:
 			return 0, i

@@ -51,7 +51,7 @@ func (s *Scanner) All(dst []Token, b []byte, i int) []Token {
 // next returns the first token of b[i:], of a path up to its first name. i must not lie
 // within a token.
 func (s *Scanner) next(b []byte, i int) (t Token, ok bool) {
-	if i > 0 && isWord[b[i-1]] && wordEnd(b, i)-wordStart(b, i) > maxWord {
+	if i > 0 && i < len(b) && isWord[b[i-1]] && isWord[b[i]] && wordEnd(b, i)-wordStart(b, i) > maxWord {
 		i = wordEnd(b, i)
 	}
 	for start, end := nextWord(b, i); start < len(b); start, end = nextWord(b, end) {
@@ -124,6 +124,9 @@ func targetEnd(b []byte, start, end int) (stop int, ok bool) {
 
 // afterArrow reports whether an arrow stands before start, as before TEXT in `NAME -> TEXT`.
 func afterArrow(b []byte, start int) bool {
+	if start == 0 || isPath[b[start-1]] && b[start-1] != '/' {
+		return false
+	}
 	b = bytes.TrimRight(bytes.TrimSuffix(b[:start], []byte(munged)), "\"'`")
 	return bytes.HasSuffix(b, []byte(" -> "))
 }
