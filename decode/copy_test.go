@@ -10,6 +10,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	"gocryptfs-rsync-pretty/decode/scan"
 	"gocryptfs-rsync-pretty/decode/tree"
 )
 
@@ -87,31 +88,12 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
-// An insideView is that of a MOUNT inside the view. It has no links, and counts the looks at
-// them and at the directories above. Any other look panics.
-type insideView struct {
-	Files
-	sub   string
-	looks int
-}
-
-func (v *insideView) View() View { return View{Sub: v.sub, Reverse: true} }
-
-func (v *insideView) Target(cipher, _ string, _ []byte) (string, bool) {
-	v.looks += 1 + strings.Count(cipher, "/")
-	return "", false
-}
-
-// TestDoubtAlone checks that a directory confirms junk below it only if the text places it,
-// and that a heading is a directory only if all of it decrypts.
-func TestDoubtAlone(t *testing.T) {
-	names := paths{encA: "dir", encA + "/" + encB: "dir/sub", encA + "/" + encB + "/" + encC: "dir/sub/\u00dcg\t0\r"}
-	for in, want := range map[string]string{
-		encA + "/" + encB + "/" + encC:               `dir/sub/` + "\u00dcg\t" + `0\#015`,
-		"Only in " + encA + ": " + encB + "/" + encC: "Only in dir: sub/" + encC,
-		encA + "/" + encC + ":\n" + encB:             "dir/" + encC + ":\n" + encB,
-	} {
-		wantSame(t, in, want, copyAll(t, strings.NewReader(in), Options{Names: names}))
+// TestDoubtful shows doubtful names where something confirms them.
+func TestDoubtful(t *testing.T) {
+	names := paths{encA: "dir", encA + "/" + encB: "dir/sub", encA + "/" + encB + "/" + encC: "dir/sub/\u00dcg\t0\r", encD: "a\tb"}
+	for _, f := range texts("doubtful") {
+		files := &stubView{exists: func(cipher string) bool { return cipher == encD }}
+		wantSame(t, f.line, f.want, copyAll(t, strings.NewReader(f.line), Options{Names: names, Files: files}))
 	}
 }
 
@@ -129,37 +111,24 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// TestHostileWork checks the bound on questions for hostile text: one for each token,
-// and one more for each 32 bytes; a long one counts as several, and so does a look at a
-// link. It does not depend on where MOUNT lies.
+// TestHostileWork checks the bound on questions for the texts in testdata/hostile.txt: one for
+// each token, and one more for each 32 bytes; a long one counts as several, and so does a look
+// at a file. It does not depend on where MOUNT lies.
 func TestHostileWork(t *testing.T) {
-	deep := strings.TrimSuffix(strings.Repeat(encA+"/", 100), "/")
-	for about, line := range map[string]string{
-		"a real path and junk": deep + "/" + encB + "\n",
-		"arrows":               deep + strings.Repeat(" -> "+encB+encC, 30) + "\n",
-		"names after a path":   deep + strings.Repeat(" "+encB, 30) + "\n",
-		"4 KB of names":        strings.Repeat(encB+"/", 178) + "\n",
-		"8 KB of names":        strings.Repeat(encB+"/", 356) + "\n",
-		"foreign names first":  strings.Repeat(encB+"-"+encC+"=/", 7) + deep + "\n",
-		"few names after them": strings.Repeat(encB+"/", 7) + encA + "\n",
-		"suffixes":             encA + ": " + strings.Repeat(encB+"-", 11) + "\n",
-		"words":                encB + "\n",
-	} {
-		for _, sub := range []string{"", encA, deep} {
-			asked := 0 // of a server that knows the path deep
-			names := namesFunc(func(cipher string) (string, bool) {
+	for _, g := range hostile() {
+		for _, g := range []grammar{g, append(g, "deep")} {
+			text, _, o := g.make()
+			asked, view := 0, o.Files.(*stubView)
+			o.Names = namesFunc(func(cipher string) (string, bool) {
 				asked += 1 + len(cipher)/longPath
-				if strings.HasPrefix(deep+"/", cipher+"/") {
-					return strings.Repeat("d/", strings.Count(cipher, "/")) + "d", true
-				}
-				return "", false
+				return knownNames(cipher)
 			})
-			text := strings.Repeat(line, 1<<18/len(line))
-			view := &insideView{sub: sub}
-			stats, err := Copy(io.Discard, strings.NewReader(text), Options{Names: names, Files: view})
-			most := len(strings.Fields(text)) + len(text)/price + maxCredit + maxRefund*int(stats.Decoded+stats.Partly)
+			var s scan.Scanner
+			stats, err := Copy(io.Discard, bytes.NewReader(text), o)
+			shown := int(stats.Decoded + stats.Partly)
+			most := len(s.All(nil, text, 0)) + len(text)/price + maxCredit + (maxRefund+len(view.view.Sub)/longPath)*shown
 			if asked+perLook*view.looks > most || err != nil {
-				t.Errorf("%s, MOUNT %d deep: %d questions, %d looks, want at most %d", about, strings.Count(sub, "/"), asked, view.looks, most)
+				t.Errorf("%s: %d questions, %d looks, want at most %d, %v", g, asked, view.looks, most, err)
 			}
 		}
 	}
@@ -173,7 +142,7 @@ func TestInsideWork(t *testing.T) {
 		asked++
 		return strings.Repeat("d/", strings.Count(cipher, "/")) + "d", true
 	})
-	copyAll(t, strings.NewReader(strings.Repeat(encB+"\n", 1000)), Options{Names: names, Files: &insideView{sub: encA}})
+	copyAll(t, strings.NewReader(strings.Repeat(encB+"\n", 1000)), Options{Names: names, Files: &stubView{view: View{Sub: encA, Reverse: true}}})
 	if asked > 1001 { // and whether names are the same everywhere
 		t.Errorf("%d questions", asked)
 	}
@@ -189,77 +158,19 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// A linkTo is a view whose links all have this encrypted target.
-type linkTo struct {
-	noFiles
-	text string
-}
-
-func (l linkTo) Target(_, _ string, text []byte) (string, bool) {
-	return "target", string(text) == l.text
-}
-
 // TestCount checks that whatever looks encrypted and stays is counted, names and targets of
 // links alike, and nothing else. A path counts once, also with a directory that is no name.
 func TestCount(t *testing.T) {
-	const other, third = "m91YAV0v95v-ak-wALAQAw", "ZkFrxDZ5DfCpwm4Myx-3TA"
-	long, target, dashed := fmt.Sprintf("%064d", 1), strings.Repeat("Q", 44), encB+"-"+strings.Repeat("Q", 50)
-	for text, want := range map[string]Stats{
-		encA + " -> " + target:                                 {Decoded: 1, Encrypted: 1, Targets: 1, First: target},
-		encA + " -> " + target + "=":                           {Decoded: 1, Encrypted: 1, Targets: 1, First: target + "="},
-		encA + " -> `" + target + "`":                          {Decoded: 1, Encrypted: 1, Targets: 1, First: target},
-		encA + " -> /rsyncd-munged/" + target:                  {Decoded: 1, Encrypted: 1, Targets: 1, First: target},
-		other + ` -> "` + target + `"`:                         {Encrypted: 2, Targets: 1, First: other},
-		"Renaming local dir: '" + encA + "' -> '" + long + "'": {Decoded: 1, Encrypted: 1, Targets: 1, First: long},
-		"'a' -> '" + long + "'":                                {Encrypted: 1, Targets: 1, First: long},
-		encA + " -> " + target + "Q":                           {Decoded: 1}, // no base64
-		encA + ": updating symlink: " + dashed:                 {Decoded: 2}, // not a name with a suffix
-		encA + "_" + other:                                     {Decoded: 1, Encrypted: 1, First: other},
-		other + "_" + encA:                                     {Decoded: 1, Encrypted: 1, First: other},
-		other + "_" + third + "/" + encA:                       {Decoded: 1, Encrypted: 1, First: other + "_" + third},
-		other + "/" + encA + " x":                              {Encrypted: 1, Partly: 1, First: other},
-		`list\n` + other + `\n` + encA:                         {Decoded: 1}, // other is loose
-		"x" + other + "/" + encA:                               {Decoded: 1}, // likewise
-		"2026-11-23_" + encA:                                   {Decoded: 1},
-		"link -> " + target:                                    {},
-		encA + " " + target:                                    {Decoded: 1},
-		encA + "/" + other + " " + encA + " => " + other:       {Decoded: 1, Encrypted: 2, Partly: 1, First: other},
-		encA + "/.~tmp~/" + encB:                               {Decoded: 1},
-		encA + "//" + encB:                                     {Decoded: 2},
-		encA + "~/." + encB + ".Xa81b":                         {Decoded: 1},
-		encA + "/x/" + encB:                                    {Decoded: 2},
-		encA + "/../" + encB:                                   {Decoded: 2},
-		encA + "/.a b/" + encB:                                 {Decoded: 2},
-		encA + "/.old." + encB + "/" + encB:                    {Decoded: 2},
-		encA + "/.a/b/" + encB:                                 {Decoded: 2},
-	} {
-		names := namesFunc(func(cipher string) (string, bool) {
-			return cipher, strings.Trim(strings.NewReplacer(encA, "", encB, "").Replace(cipher), "/") == ""
-		})
-		got, err := Copy(io.Discard, strings.NewReader(text), Options{Names: names, Files: linkTo{text: dashed}})
-		if err != nil || got != want {
-			t.Errorf("%s: %+v, %v, want %+v", text, got, err, want)
+	names := namesFunc(func(cipher string) (string, bool) {
+		return cipher, strings.Trim(strings.NewReplacer(encA, "", encB, "").Replace(cipher), "/") == ""
+	})
+	files := &stubView{links: func(_, _, text string) bool { return text == encB+"-"+strings.Repeat("Q", 50) }}
+	for _, f := range texts("counted") {
+		got, err := Copy(io.Discard, strings.NewReader(f.line), Options{Names: names, Files: files})
+		if err != nil || fmt.Sprint(got) != "{"+f.want+" 0 0 0 0 0 0 false}" {
+			t.Errorf("%s: %+v, %v, want %s", f.line, got, err, f.want)
 		}
 	}
-}
-
-// TestLoose does not show a doubtful name that something is glued to, even if its file exists.
-func TestLoose(t *testing.T) {
-	names := paths{encA: "a\tb", encB: "b"}
-	for in, want := range map[string]string{encA: "a\tb", "x" + encB: "xb", "x" + encA: "x" + encA} {
-		wantSame(t, in, want, copyAll(t, strings.NewReader(in), Options{Names: names, Files: existing{names: names}}))
-	}
-}
-
-// A countingSpelling is a view that spells no name, and counts how often it is asked for one.
-type countingSpelling struct {
-	noFiles
-	asked int
-}
-
-func (c *countingSpelling) Spelling(string, string) (string, int, bool) {
-	c.asked++
-	return "", 10_000, false
 }
 
 // TestSpellings bounds the spellings that are looked up: a directory is long.
@@ -269,21 +180,10 @@ func TestSpellings(t *testing.T) {
 		text.WriteString(encryptedName(i) + "\n")
 	}
 	names := namesFunc(func(cipher string) (string, bool) { return "\ufffd", true })
-	files := &countingSpelling{}
-	if copyAll(t, strings.NewReader(text.String()), Options{Names: names, Files: files}); files.asked == 0 || files.asked > 20 {
-		t.Errorf("%d spellings", files.asked)
+	files := &stubView{listed: 10_000}
+	if copyAll(t, strings.NewReader(text.String()), Options{Names: names, Files: files}); files.looks == 0 || files.looks > 20 {
+		t.Errorf("%d spellings", files.looks)
 	}
-}
-
-// countingLinks is a view whose files are all links, which counts the looks at them.
-type countingLinks struct {
-	noFiles
-	looks int
-}
-
-func (l *countingLinks) Target(string, string, []byte) (string, bool) {
-	l.looks++
-	return "target", true
 }
 
 // TestRemembered checks that a target is remembered, but not forever: memory is bounded.
@@ -294,9 +194,9 @@ func TestRemembered(t *testing.T) {
 		link := max(0, i/2-i%2) // each of them twice, with another one in between; the first again at the end
 		text.WriteString(encryptedName(link%n) + " -> " + strings.Repeat("Q", 100) + "\n")
 	}
-	var files countingLinks
+	files := &stubView{links: func(_, _, _ string) bool { return true }}
 	names := namesFunc(func(cipher string) (string, bool) { return cipher, true })
-	copyAll(t, strings.NewReader(text.String()), Options{Names: names, Files: &files})
+	copyAll(t, strings.NewReader(text.String()), Options{Names: names, Files: files})
 	if files.looks <= n || files.looks > n+10 {
 		t.Errorf("%d looks at %d links, want few more", files.looks, n)
 	}

@@ -8,42 +8,15 @@ import (
 	"testing"
 
 	"gocryptfs-rsync-pretty/decode/scan"
-
-	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// section returns a section of testdata/forms.txt.
-func section(t *testing.T, name string) string {
-	t.Helper()
-	a, err := txtar.ParseFile("testdata/forms.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	i := slices.IndexFunc(a.Files, func(f txtar.File) bool { return f.Name == name })
-	return string(a.Files[i].Data)
-}
-
 // control writes the control characters of testdata/forms.txt as themselves.
-var control = strings.NewReplacer("␊", "\n", "␍", "\r", "␉", "\t", "␛", "\x1b", "␀", "\x00", "◂", "\x9b", "▮", "\xff")
-
-// forms returns the lines of a section of testdata/forms.txt.
-func forms(t *testing.T, name string) (forms []form) {
-	t.Helper()
-	for line := range strings.Lines(section(t, name)) {
-		line = strings.TrimSuffix(line, "\n")
-		if want, ok := strings.CutPrefix(line, "\t"); ok {
-			forms[len(forms)-1].want = control.Replace(want)
-		} else if !strings.HasPrefix(line, "# ") {
-			forms = append(forms, form{line: control.Replace(line)})
-		}
-	}
-	return forms
-}
+var control = strings.NewReplacer("␊", "\n", "␍", "\r", "␉", "\t", "␛", "\x1b", "␀", "\x00", "◂", "\x9b", "▮", "\xff").Replace
 
 // TestForms decodes all lines, for several kinds of gocryptfs file systems, whole and cut.
 func TestForms(t *testing.T) {
 	var touching []form
-	for _, g := range strings.Fields(section(t, "before a name")) {
+	for _, g := range strings.Fields(section("forms", "before a name")) {
 		touching = append(touching, form{line: g + "{a}"})
 		if strings.ContainsAny(g[:1], "2cMs") {
 			touching = append(touching, form{line: "x: " + g + "{dir/a}"}) // it would be glued to a name
@@ -51,7 +24,7 @@ func TestForms(t *testing.T) {
 			touching = append(touching, form{line: "{dir/a}" + g + "{dir/b}" + g})
 		}
 	}
-	for _, s := range strings.Fields(section(t, "after a name")) {
+	for _, s := range strings.Fields(section("forms", "after a name")) {
 		touching = append(touching, form{line: "{a}" + s}, form{line: "{dir/a}" + s + " {dir/b}" + s + ` \n{dir/a}` + s})
 	}
 	for i, fs := range fileSystems {
@@ -62,14 +35,14 @@ func TestForms(t *testing.T) {
 			if fs.long {
 				w.checked = nil // to cut them takes long
 			}
-			w.check(t, forms(t, "everywhere"))
+			w.check(t, forms("forms", "everywhere", control))
 			if i == 0 {
-				w.check(t, forms(t, "usual names"))
+				w.check(t, forms("forms", "usual names", control))
 			}
 			if !fs.alike { // there, a name decodes in any place
-				w.check(t, forms(t, "not with deterministic names"))
+				w.check(t, forms("forms", "not with deterministic names", control))
 			}
-			for _, e := range strings.Fields(section(t, "for =")) {
+			for _, e := range strings.Fields(section("forms", "for =")) {
 				if spell := strings.NewReplacer("=", e).Replace; fs.padded {
 					line := spell(w.encrypted("{a}")) + " x" + spell(w.encrypted(`\n{dir/a}`)) + "%0A"
 					w.checkText(t, form{line, `a x\ndir/a%0A`})
@@ -77,7 +50,7 @@ func TestForms(t *testing.T) {
 			}
 			w.checkCut(t)
 			w.sub = w.cipherPath("dir/sub")
-			w.check(t, forms(t, "below MOUNT, which is dir/sub"))
+			w.check(t, forms("forms", "below MOUNT, which is dir/sub", control))
 			w.checkCut(t)
 		})
 	}
@@ -110,7 +83,7 @@ func TestShape(t *testing.T) {
 // TestOneQuestion checks that a path that decrypts takes one question, also if something
 // touches it, unless the word is as long as another name.
 func TestOneQuestion(t *testing.T) {
-	for _, g := range append(strings.Fields(section(t, "before a name")), "") {
+	for _, g := range append(strings.Fields(section("forms", "before a name")), "") {
 		for _, path := range []string{encA + "/" + encB, encA + "/" + encB + "/" + encC} {
 			asked := 0
 			names := namesFunc(func(cipher string) (string, bool) {

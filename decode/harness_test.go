@@ -7,12 +7,16 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"gocryptfs-rsync-pretty/decode/index"
 	"gocryptfs-rsync-pretty/decode/scan"
+
+	"github.com/rogpeppe/go-internal/txtar"
 )
 
 // A namesFunc is a server that answers as the function does.
@@ -36,13 +40,8 @@ func (p paths) Decrypt(cipher string) (string, bool) {
 	return plain, ok
 }
 
-const (
-	encA = "ikFrxDZ5DfCpwm4Myx-3TA"
-	encB = "imzeAOOgEnocI27OWHX1BQ"
-	encC = "m91YAV0v95v-ak-wALAQAg"
-)
-
-func encryptedName(i int) string { return fmt.Sprintf("%021dA", i) }
+// has reports whether a view with these files has one.
+func (p paths) has(cipher string) bool { return p[cipher] != "" }
 
 // anybody is a server that decrypts most paths to a name that identifies the question.
 var anybody = namesFunc(func(cipher string) (string, bool) {
@@ -61,6 +60,39 @@ var anybody = namesFunc(func(cipher string) (string, bool) {
 	return strings.Join(names, "/"), true
 })
 
+const (
+	encA = "ikFrxDZ5DfCpwm4Myx-3TA"
+	encB = "imzeAOOgEnocI27OWHX1BQ"
+	encC = "m91YAV0v95v-ak-wALAQAg"
+	encD = "ZkFrxDZ5DfCpwm4Myx-3TA"
+)
+
+func encryptedName(i int) string { return fmt.Sprintf("%021dA", i) }
+
+// A stubView is a view without spellings that counts the looks at files. A test that looks for
+// existing files says which there are, and for links, which of them lead to "target".
+type stubView struct {
+	view   View
+	exists func(cipher string) bool
+	links  func(cipher, plain, text string) bool
+	listed int // entries that are read for a spelling
+	looks  int // at directories above a link, too
+}
+
+func (v *stubView) View() View { return v.view }
+
+func (v *stubView) Exists(cipher string) bool { return v.exists(cipher) }
+
+func (v *stubView) Spelling(string, string) (string, int, bool) {
+	v.looks++
+	return "", v.listed, false
+}
+
+func (v *stubView) Target(cipher, plain string, text []byte) (string, bool) {
+	v.looks += 1 + strings.Count(cipher, "/")
+	return "target", v.links != nil && v.links(cipher, plain, string(text))
+}
+
 // openIndex opens an index with this text.
 func openIndex(t *testing.T, text string) *index.Index {
 	t.Helper()
@@ -71,6 +103,60 @@ func openIndex(t *testing.T, text string) *index.Index {
 	x := index.Open(path, true, func(what, hint string) { t.Error(what, hint) })
 	t.Cleanup(func() { x.Close() })
 	return x
+}
+
+// section returns a section of testdata/FILE.txt.
+func section(file, name string) string {
+	a, err := txtar.ParseFile("testdata/" + file + ".txt")
+	if err != nil {
+		panic(err)
+	}
+	i := slices.IndexFunc(a.Files, func(f txtar.File) bool { return f.Name == name })
+	return string(a.Files[i].Data)
+}
+
+// A form is a text and how it is shown; if want is empty, with all its names in plain.
+type form struct{ line, want string }
+
+// forms returns the lines of a section, each with the one after it if that begins with a tab.
+func forms(file, name string, text func(string) string) (forms []form) {
+	for line := range strings.Lines(section(file, name)) {
+		line = strings.TrimSuffix(line, "\n")
+		if want, ok := strings.CutPrefix(line, "\t"); ok {
+			forms[len(forms)-1].want = text(want)
+		} else if line != "" && !strings.HasPrefix(line, "# ") {
+			forms = append(forms, form{line: text(line)})
+		}
+	}
+	return forms
+}
+
+// texts returns a section of testdata/texts.txt.
+func texts(name string) []form {
+	names := strings.NewReplacer("{A}", encA, "{B}", encB, "{C}", encC, "{D}", encD,
+		"{L}", scan.LongPrefix+"7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI",
+		"{half}", "\r             10  50%    1.00kB/s    0:00:00  ", "{all}", "\r            100 100%    1.00kB/s    0:00:00  ")
+	return forms("texts", name, func(line string) (text string) {
+		for _, w := range words.FindAllString(line, -1) {
+			s, times := part(w)
+			text += strings.Repeat(names.Replace(s), times)
+		}
+		return text
+	})
+}
+
+// words matches a word of a text: a part of it, or an option in testdata/hostile.txt.
+var words = regexp.MustCompile(`"(\\.|[^"\\])*"(\*\d+)?|\S+`)
+
+// part returns the text of a word and how often it stands there: 0 for an option.
+func part(word string) (text string, times int) {
+	end := strings.LastIndexByte(word, '"') + 1
+	text, err := strconv.Unquote(word[:end])
+	if err == nil {
+		times = 1
+		fmt.Sscanf(word[end:], "*%d", &times)
+	}
+	return text, times
 }
 
 // cutReader returns its data in pieces of the lengths in cuts, which repeat.

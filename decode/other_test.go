@@ -26,7 +26,7 @@ func TestOtherPrograms(t *testing.T) { replay(t, "../testdata/other", 20) }
 // may change. Targets of links stay encrypted: there is no plain directory.
 func replay(t *testing.T, dir string, least int) {
 	names := readNames(t, filepath.Join(dir, "names.tsv"))
-	plain, o := words(t, names), Options{Names: names, Files: existing{names: names}}
+	plain, o := translated(t, names), Options{Names: names, Files: &stubView{view: View{Reverse: true}, exists: names.has}}
 	files, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
 	if err != nil {
 		t.Fatal(err)
@@ -73,19 +73,9 @@ func readNames(t *testing.T, file string) paths {
 	return names
 }
 
-// existing is a view that has these files.
-type existing struct {
-	noFiles
-	names paths
-}
-
-func (existing) View() View { return View{Reverse: true} }
-
-func (e existing) Exists(cipher string) bool { return e.names[cipher] != "" }
-
-// words translates each encrypted name in a text, wherever it stands. That is right
+// translated translates each encrypted name in a text, wherever it stands. That is right
 // because in reverse mode no two files have the same name.
-func words(t *testing.T, names paths) *strings.Replacer {
+func translated(t *testing.T, names paths) *strings.Replacer {
 	t.Helper()
 	seen := map[string]bool{}
 	var pairs []string

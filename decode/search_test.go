@@ -5,7 +5,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,10 +19,6 @@ func TestBenchSearch(t *testing.T) {
 	if os.Getenv("GRP_BENCH") == "" {
 		t.Skip("run by make bench")
 	}
-	file, err := os.ReadFile("testdata/hostile.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
 	cost := func(g grammar) float64 {
 		cpu, price := g.cost()
 		return cpu + price
@@ -31,10 +26,8 @@ func TestBenchSearch(t *testing.T) {
 	var words grammar
 	var pool []grammar
 	var costs []float64
-	for line := range strings.Lines(string(file)) {
-		if g := grammar(hostileWord.FindAllString(line, -1)); len(g) > 0 && line[0] != '#' {
-			pool, costs, words = append(pool, g), append(costs, cost(g)), append(words, g...)
-		}
+	for _, g := range hostile() {
+		pool, costs, words = append(pool, g), append(costs, cost(g)), append(words, g...)
 	}
 	rnd, tried := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0)), len(pool)
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); tried++ {
@@ -65,18 +58,24 @@ func TestBenchSearch(t *testing.T) {
 // A grammar makes a text: see testdata/hostile.txt.
 type grammar []string
 
-// hostileWord matches a word of a grammar: an option, or a part of the text.
-var hostileWord = regexp.MustCompile(`"(\\.|[^"\\])*"(\*\d+)?|\S+`)
-
-// part returns the text of a word and how often it stands there: 0 for an option.
-func part(word string) (text string, times int) {
-	end := strings.LastIndexByte(word, '"') + 1
-	text, err := strconv.Unquote(word[:end])
-	if err == nil {
-		times = 1
-		fmt.Sscanf(word[end:], "*%d", &times)
+// hostile returns the grammars in testdata/hostile.txt.
+func hostile() (all []grammar) {
+	file, err := os.ReadFile("testdata/hostile.txt")
+	if err != nil {
+		panic(err)
 	}
-	return text, times
+	for line := range strings.Lines(string(file)) {
+		if g := grammar(words.FindAllString(line, -1)); len(g) > 0 && line[0] != '#' {
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
+// knownNames is the server for such a text.
+func knownNames(cipher string) (plain string, ok bool) {
+	plain = strings.NewReplacer("/Known", "/plain", "/Doubt", "/plai\ufffd").Replace("/" + cipher)
+	return plain[1:], strings.Count(plain, "/") == strings.Count(plain, "/plai")
 }
 
 // changed returns a grammar with a few changes. What it adds comes from words.
@@ -119,8 +118,7 @@ func (g grammar) cost() (cpu, price float64) {
 	asked := map[string]bool{}
 	o.Names = namesFunc(func(cipher string) (string, bool) {
 		asked[cipher] = true
-		plain := strings.NewReplacer("/Known", "/plain", "/Doubt", "/plai\ufffd").Replace("/" + cipher)
-		return plain[1:], strings.Count(plain, "/") == strings.Count(plain, "/plai")
+		return knownNames(cipher)
 	})
 	var before, after syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &before)
@@ -134,7 +132,7 @@ func (g grammar) cost() (cpu, price float64) {
 // make returns the text, how it is cut, and what it is decoded with.
 func (g grammar) make() (text, cuts []byte, o Options) {
 	const size = 200_000
-	v, again := fixedView{}, ""
+	v, again := stubView{view: View{Plain: "/plain", Reverse: true}, exists: paths{}.has, listed: 100}, ""
 	for _, word := range g {
 		switch word {
 		case "color":
@@ -144,7 +142,7 @@ func (g grammar) make() (text, cuts []byte, o Options) {
 		case "count":
 			o.Report = true
 		case "deep":
-			v.sub = strings.Repeat("/KnownAAAAAAAAAAAAAAAAA", 100)[1:]
+			v.view.Sub = strings.Repeat("/KnownAAAAAAAAAAAAAAAAA", 100)[1:]
 		case "blank":
 			o.Mount = "/my view"
 		case "small":
@@ -156,18 +154,10 @@ func (g grammar) make() (text, cuts []byte, o Options) {
 			again += strings.Repeat(s, min(times, size/(len(s)+1)+1))
 		}
 	}
-	o.Files, o.Mount = v, "/mnt/view/"+v.sub+o.Mount
+	o.Files, o.Mount = &v, "/mnt/view/"+v.view.Sub+o.Mount
 	for i := 0; len(text) < size; i++ {
 		text = append(text, strings.ReplaceAll(again, "@@@@", strconv.Itoa(1000+i%9000))...)
 		text = append(text, "\n"[min(1, len(again)):]...)
 	}
 	return text, cuts, o
 }
-
-// A fixedView has no files that prove anything.
-type fixedView struct {
-	noFiles
-	sub string
-}
-
-func (v fixedView) View() View { return View{Sub: v.sub, Plain: "/plain", Reverse: true} }

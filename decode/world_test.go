@@ -46,9 +46,6 @@ type world struct {
 	checked []form            // encrypted lines
 }
 
-// A form is a line and how it is shown; if want is empty, with all its names in plain.
-type form struct{ line, want string }
-
 // placeholder is a name in a line.
 var placeholder = regexp.MustCompile(`\{[^{}"][^{}]*\}`)
 
