@@ -122,22 +122,6 @@ func TestTrustHangs(t *testing.T) {
 	f.quit()
 }
 
-// TestTrustMountGone removes MOUNT, a directory inside the view, while its plain side is
-// looked for: names below it stay what they are.
-func TestTrustMountGone(t *testing.T) {
-	m := mountNew(t, servers(t)[0], map[string]string{"dir/file": "file 1"}, "-fsname=backup")
-	dir, file, _ := strings.Cut(m.encrypt(t, "dir/file"), "/")
-	f := startFilter(t, m.Sock, filepath.Join(m.Dir, dir))
-	for range 9 {
-		if got := f.ask(file + "\n"); got != "file\n" {
-			t.Errorf("shown as %q", got)
-		}
-		os.RemoveAll(filepath.Join(m.Plain, "dir"))
-		time.Sleep(400 * time.Millisecond) // it is looked for every second
-	}
-	f.quit()
-}
-
 // bind mounts a directory once more, at another one, until the test ends or unmount is
 // called.
 func bind(t *testing.T, from, at string) (unmount func()) {
@@ -499,41 +483,6 @@ func TestTrustTwins(t *testing.T) {
 			t.Errorf("%s: %s", tw.plain, said)
 		}
 		tw.m.wantDecoded(t, 2, tw.lines, "-plain", tw.plain)
-	}
-}
-
-// TestTrustLongNames has the storage exchange the files of long names in forward mode:
-// gocryptfs answers with the wrong name.
-func TestTrustLongNames(t *testing.T) {
-	for _, s := range servers(t) {
-		t.Run(s.Name, func(t *testing.T) {
-			t.Parallel()
-			base := shortDir(t)
-			m := mountForward(t, s, filepath.Join(base, "cipher"), filepath.Join(base, "plain"))
-			var tr transcript
-			for _, start := range []string{"dir/", "b\xe4d/", "dir/\xff", "b\xe4d/\xff"} {
-				for _, name := range []string{long(start+"first ", 200), long(start+"second ", 200)} {
-					create(t, m.Plain, name+"/file", "file 1")
-					tr.add(m.cipherOf(t, name), escape.String(name))
-					tr.add(m.cipherOf(t, name+"/file"), escape.String(name+"/file"))
-				}
-			}
-			settle()
-			first := map[string]string{} // the files of first names
-			for i := 0; i < len(tr.raw); i += 4 {
-				file, second := filepath.Join(m.Dir, tr.raw[i]+".name"), filepath.Join(m.Dir, tr.raw[i+2]+".name")
-				first[file] = read(t, file)
-				check(t, errors.Join(os.Chmod(file, 0o600), os.WriteFile(file, []byte(read(t, second)), 0)))
-			}
-			index := filepath.Join(base, "index")
-			// The second name is right. Those that are not UTF-8 cannot be encrypted to compare.
-			m.wantDecoded(t, 2, tr, "-map", index)
-			for file, content := range first {
-				check(t, os.WriteFile(file, []byte(content), 0))
-			}
-			settle()
-			m.wantDecoded(t, 4, tr, "-map", index)
-		})
 	}
 }
 

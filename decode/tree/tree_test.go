@@ -524,7 +524,7 @@ func with(t *testing.T, mounts func() (mountTable, error)) {
 }
 
 // TestTreeServer trusts whoever mounted what MOUNT lies in, and believes the table only of a
-// server that is known to see the same mounts.
+// server that is known to see the same mounts. The path of MOUNT stays what it was.
 func TestTreeServer(t *testing.T) {
 	dirs := twins(t)
 	with(t, func() (mountTable, error) {
@@ -554,6 +554,12 @@ func TestTreeServer(t *testing.T) {
 	tree = New(dirs["enc"], dirs["plain"], time.Minute, s)
 	if v := tree.View(); v.Plain != dirs["plain"] {
 		t.Errorf("with -plain: %+v", v)
+	}
+	tree = New(dirs["sub"], "", time.Minute, nil)
+	must(os.Remove(dirs["sub"]))
+	tree.search(time.Minute)
+	if v := tree.View(); v.Sub != "sub" {
+		t.Errorf("MOUNT is gone: %+v", v)
 	}
 }
 
