@@ -4,9 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	_ "embed"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,9 +34,8 @@ const (
 	benchLines  = 10_000_000
 )
 
-// A bench is what is measured on: a mounted file system and what rsync prints of it. The
-// working directory has the built program, called filter, the encrypted view, its socket ctl,
-// the log of rsync -ain, and dst, the destination of rsync.
+// A bench is what is measured on: a mounted file system and what rsync prints of it. What the
+// working directory has stands in testdata/bench.txt.
 type bench struct {
 	mount *mount
 	paths []string // in the log
@@ -49,12 +48,11 @@ func TestBench(t *testing.T) {
 		runtime.NumCPU(), output(t, "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1"))
 	b.table = newTable()
 	defer b.table.Flush()
-	b.names(t)
-	b.rsync(t)
+	for paragraph := range strings.SplitSeq(comparisons, "\n\n") {
+		b.comparison(t, paragraph)
+	}
 	b.passThrough(t)
-	b.latency(t)
 	b.memory(t)
-	b.million(t)
 	b.hostile(t)
 }
 
@@ -87,7 +85,22 @@ func newBench(t *testing.T) *bench {
 	if n := benchDirs * benchFiles; len(b.paths) < n {
 		t.Fatalf("rsync has named %d paths, want more than %d", len(b.paths), n)
 	}
+	writeMillion(t)
 	return b
+}
+
+// writeMillion writes an index of a million lines, and what its names are looked up for.
+func writeMillion(t *testing.T) {
+	t.Helper()
+	plain := func(i int) string { return fmt.Sprintf("dir %d/IMG_%04d at the sea.jpg\n", i/1000, i%1000) }
+	for name, text := range map[string]string{
+		"million": each(1_000_000, func(i int) string { return fakeName(i/1000) + "/" + fakeName(i) + "\t" + plain(i) }),
+		"one":     fakeName(0) + "\n",
+		"lone":    each(100_000, func(i int) string { return fakeName(7919*i%1_000_000) + "\n" }),
+		"back":    each(100_000, plain),
+	} {
+		check(t, os.WriteFile(name, []byte(text), 0o600))
+	}
 }
 
 // output returns what a script prints, without the newline at its end.
@@ -128,70 +141,60 @@ func (t table) row(figure, measured, must string, values ...float64) {
 	fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", figure, measured, must, note)
 }
 
-// ratio adds a line about two durations.
-func (t table) ratio(figure string, one, other time.Duration, must string) {
-	ratio := one.Seconds() / other.Seconds()
-	t.row(figure, fmt.Sprintf("%.2f (%.3g s : %.3g s)", ratio, one.Seconds(), other.Seconds()), must, ratio)
-}
+//go:embed testdata/bench.txt
+var comparisons string
 
-// A cost is what one run takes.
-type cost struct{ wall, cpu time.Duration }
-
-// A contender is a way to do the work: a script or, if that is empty, the wire client.
-type contender struct{ name, sh string }
-
-// compare runs all contenders in turns, and returns the medians of their costs.
-func (b *bench) compare(t *testing.T, contenders ...contender) map[string]cost {
+// comparison runs the contenders in a paragraph of comparisons, and adds its rows.
+func (b *bench) comparison(t *testing.T, paragraph string) {
 	t.Helper()
-	walls, cpus, medians := map[string][]time.Duration{}, map[string][]time.Duration{}, map[string]cost{}
-	for range benchRounds {
-		for _, c := range contenders {
-			runtime.GC() // garbage of the last contender in this process
-			time.Sleep(100 * time.Millisecond)
-			var cpu time.Duration
-			start := time.Now()
-			if c.sh == "" {
-				b.wireClient(t)
+	var names, scripts []string
+	var medians map[string]time.Duration
+	for line := range strings.Lines(paragraph) {
+		name, rest, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		figure, isRow := strings.CutPrefix(name, "= ")
+		switch {
+		case strings.HasPrefix(line, "#"):
+		case !isRow:
+			names, scripts = append(names, name), append(scripts, rest)
+		case medians == nil:
+			medians = b.compare(t, names, scripts)
+			fallthrough
+		default:
+			what, must, _ := strings.Cut(rest, "\t")
+			over, under, _ := strings.Cut(what, " / ")
+			one, other := medians[over].Seconds(), medians[under].Seconds()
+			if under == "" {
+				b.table.row(figure, fmt.Sprintf("%.0f names/s", float64(len(b.paths))/one), "")
 			} else {
-				cmd := exec.Command("sh", "-c", c.sh)
-				cmd.Stderr = new(bytes.Buffer)
-				if err := cmd.Run(); err != nil {
-					t.Fatalf("%s: %v\n%s", c.sh, err, cmd.Stderr)
-				}
-				cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+				b.table.row(figure, fmt.Sprintf("%.2f (%.3g s : %.3g s)", one/other, one, other), must, one/other)
 			}
-			walls[c.name], cpus[c.name] = append(walls[c.name], time.Since(start)), append(cpus[c.name], cpu)
 		}
 	}
-	for name := range walls {
-		medians[name] = cost{quantile(walls[name], 0.5), quantile(cpus[name], 0.5)}
+}
+
+// compare runs all scripts in turns, the wire client if one is empty, and returns the medians of
+// the times that they take, by their names.
+func (b *bench) compare(t *testing.T, names, scripts []string) map[string]time.Duration {
+	t.Helper()
+	times, medians := map[string][]time.Duration{}, map[string]time.Duration{}
+	for range benchRounds {
+		for i, name := range names {
+			runtime.GC() // garbage of the last contender in this process
+			time.Sleep(100 * time.Millisecond)
+			start := time.Now()
+			if scripts[i] == "" {
+				b.wireClient(t)
+			} else {
+				output(t, scripts[i]+" >/dev/null")
+			}
+			times[name] = append(times[name], time.Since(start))
+		}
+	}
+	for name, all := range times {
+		slices.Sort(all)
+		medians[name] = all[len(all)/2]
 	}
 	return medians
-}
-
-// quantile sorts ds.
-func quantile(ds []time.Duration, q float64) time.Duration {
-	slices.Sort(ds)
-	return ds[int(q*float64(len(ds)-1))]
-}
-
-// names compares the replay of the log with clients that have no text around the names.
-func (b *bench) names(t *testing.T) {
-	output(t, "filter -map index ctl view <log >/dev/null")
-	const filter, indexed, xray = "replay of the log", "replay with a full index", "gocryptfs-xray -decrypt-paths"
-	const wire = "wire client"
-	m := b.compare(t,
-		contender{name: filter, sh: "exec filter ctl view <log"},
-		contender{name: wire},
-		contender{name: indexed, sh: "exec filter -map index ctl view <log"},
-		contender{name: xray, sh: "exec gocryptfs-xray -decrypt-paths ctl <paths"})
-	for _, name := range []string{xray, filter, wire, indexed} {
-		b.table.row(name, fmt.Sprintf("%.0f names/s", float64(len(b.paths))/m[name].wall.Seconds()), "")
-	}
-	b.table.ratio("replay : wire client", m[wire].wall, m[filter].wall, "≥ 0.70")
-	b.table.ratio("replay with a full index : wire client", m[wire].wall, m[indexed].wall, "≥ 3")
-	b.table.ratio("replay : gocryptfs-xray", m[xray].wall, m[filter].wall, "≥ 1.7")
-	b.table.row("CPU of the filter per 100 k names", fmt.Sprintf("%.2f s", m[filter].cpu.Seconds()*1e5/float64(len(b.paths))), "")
 }
 
 // wireClient asks for every path over blocking sockets. It writes a window of requests
@@ -220,16 +223,6 @@ func (b *bench) wireClient(t *testing.T) {
 	}
 }
 
-// rsync compares rsync with and without the filter after it.
-func (b *bench) rsync(t *testing.T) {
-	m := b.compare(t,
-		contender{name: "alone", sh: "exec rsync -ain view/ dst/"},
-		contender{name: "filtered", sh: "rsync -ain view/ dst/ | filter ctl view"},
-		contender{name: "indexed", sh: "rsync -ain view/ dst/ | filter -map index ctl view"})
-	b.table.ratio("rsync -ain | filter : rsync -ain", m["filtered"].wall, m["alone"].wall, "≤ 1.5")
-	b.table.ratio("rsync -ain | filter -map : rsync -ain", m["indexed"].wall, m["alone"].wall, "≤ 1.12")
-}
-
 // passThrough compares the filter with sed for text without names. With -u, sed reads
 // byte by byte, so it gets only a part of the text. Then it measures the start.
 func (b *bench) passThrough(t *testing.T) {
@@ -237,10 +230,8 @@ func (b *bench) passThrough(t *testing.T) {
 	whole := plainText(benchBytes)
 	check(t, os.WriteFile("text", whole, 0o644))
 	check(t, os.WriteFile("part", whole[:len(whole)/share], 0o644))
-	m := b.compare(t,
-		contender{name: "filter", sh: "exec filter ctl view <text"},
-		contender{name: "sed", sh: "exec sed -u s/a/b/ <part"})
-	speed := func(n int, c cost) float64 { return float64(n) / 1e6 / c.wall.Seconds() }
+	m := b.compare(t, []string{"filter", "sed"}, []string{"exec filter ctl view <text", "exec sed -u s/a/b/ <part"})
+	speed := func(n int, d time.Duration) float64 { return float64(n) / 1e6 / d.Seconds() }
 	fast, slow := speed(len(whole), m["filter"]), speed(len(whole)/share, m["sed"])
 	b.table.row("pass-through : sed -u s/a/b/", fmt.Sprintf("%.0f (%.0f MB/s : %.1f MB/s)", fast/slow, fast, slow), "≥ 3", fast/slow)
 	records := bytes.Count(whole, []byte("\n")) + bytes.Count(whole, []byte("\r"))
@@ -250,10 +241,6 @@ func (b *bench) passThrough(t *testing.T) {
 		}
 	}) / float64(records)
 	b.table.row("allocations a record of it", fmt.Sprintf("%.4f", allocs), "< 0.001", allocs)
-	m = b.compare(t,
-		contender{name: "filter", sh: "exec filter ctl view </dev/null"},
-		contender{name: "other", sh: "exec gocryptfs-xray -decrypt-paths ctl </dev/null"})
-	b.table.ratio("start to end, empty input : gocryptfs-xray", m["filter"].wall, m["other"].wall, "≤ 2")
 }
 
 // plainText returns n bytes of lines and progress updates, without a name.
@@ -264,44 +251,6 @@ func plainText(n int) []byte {
 		b = fmt.Appendf(b, "docs/2026/report number %d.txt\n%s%[2]s(xfr#%[1]d, to-chk=%[3]d/%[4]d)\n", i, progress, i%300, i+300)
 	}
 	return b[:n]
-}
-
-// latency compares the time from writing one line with an unknown name to reading it decoded,
-// on an idle system.
-func (b *bench) latency(t *testing.T) {
-	order := rand.New(rand.NewPCG(1, 2)).Perm(len(b.paths))[:2000]
-	other := b.echoTimes(t, order, "gocryptfs-xray", "-decrypt-paths", "ctl")
-	times := b.echoTimes(t, order, "filter", "ctl", "view")
-	for _, q := range []float64{0.5, 0.99} {
-		b.table.ratio(fmt.Sprintf("latency of a line, p%.0f : gocryptfs-xray", q*100),
-			quantile(times, q), quantile(other, q), "≤ 2")
-	}
-}
-
-// echoTimes sends paths one by one, with pauses, and waits for each to come back.
-func (b *bench) echoTimes(t *testing.T, order []int, name string, args ...string) (times []time.Duration) {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	in, out := pipes(t, cmd)
-	r := bufio.NewReader(out)
-	pause := time.NewTicker(3 * time.Millisecond)
-	defer pause.Stop()
-	for _, i := range order {
-		line := b.paths[i] + "\n"
-		start := time.Now()
-		io.WriteString(in, line)
-		got, err := r.ReadString('\n')
-		times = append(times, time.Since(start))
-		if err != nil || !strings.HasPrefix(got, "Projects ") {
-			t.Fatalf("%q came back as %q, %v", line, got, err)
-		}
-		<-pause.C
-	}
-	in.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("%s: %v\n%s", cmd, err, cmd.Stderr)
-	}
-	return times
 }
 
 // pipes starts a command, and returns its input and its output. What it says on stderr is kept
@@ -321,6 +270,7 @@ func pipes(t *testing.T, cmd *exec.Cmd) (in io.WriteCloser, out io.Reader) {
 func (b *bench) memory(t *testing.T) {
 	b.memoryRow(t, "100 k lines", "< 32 MiB", writes(read(t, "log")), "ctl", "view")
 	b.memoryRow(t, "10 M lines", "< 32 MiB", b.writeLines, "ctl", "view")
+	b.memoryRow(t, "an index of a million lines", "≤ 40 MiB", writes(fakeName(0)+"\n"), "-map", "million")
 	b.memoryRow(t, "a line of 200 MB", "< 32 MiB", func(w io.Writer) {
 		part := strings.Repeat("plain words ", 1000) + b.paths[len(b.paths)-1] + " "
 		for n := 0; n < benchBytes; n += len(part) {
@@ -339,36 +289,6 @@ func (b *bench) memoryRow(t *testing.T, what, must string, write func(io.Writer)
 // writes returns a function that writes a text.
 func writes(text string) func(io.Writer) {
 	return func(w io.Writer) { io.WriteString(w, text) }
-}
-
-// million measures a text of one line, a log of lone names, and the way back, with an
-// index of a million lines.
-func (b *bench) million(t *testing.T) {
-	plain := func(i int) string { return fmt.Sprintf("dir %d/IMG_%04d at the sea.jpg\n", i/1000, i%1000) }
-	for name, text := range map[string]string{
-		"million": each(1_000_000, func(i int) string { return fakeName(i/1000) + "/" + fakeName(i) + "\t" + plain(i) }),
-		"one":     fakeName(0) + "\n",
-		"lone":    each(100_000, func(i int) string { return fakeName(7919*i%1_000_000) + "\n" }),
-		"back":    each(100_000, plain),
-	} {
-		check(t, os.WriteFile(name, []byte(text), 0o600))
-	}
-	m := b.compare(t,
-		contender{name: "load", sh: "exec filter -map million <one"},
-		contender{name: "lone", sh: "exec filter -map million <lone"},
-		contender{name: "back", sh: "exec filter -encrypt-paths -map million <back"},
-		contender{name: "ask", sh: "exec filter -encrypt-paths ctl view <back"},
-		contender{name: "sort", sh: "LC_ALL=C exec sort --parallel=1 -o /dev/null million"},
-		contender{name: "xray", sh: "exec gocryptfs-xray -encrypt-paths ctl <back"})
-	for _, row := range [][4]string{
-		{"loading an index of a million lines : sort", "load", "sort", "≤ 4"},
-		{"100,000 lone names with it : sort", "lone", "sort", "≤ 6"},
-		{"-encrypt-paths of 100,000 paths from it : sort", "back", "sort", "≤ 6"},
-		{"-encrypt-paths of them from gocryptfs : gocryptfs-xray", "ask", "xray", "≤ 1"},
-	} {
-		b.table.ratio(row[0], m[row[1]].wall, m[row[2]].wall, row[3])
-	}
-	b.memoryRow(t, "with it", "≤ 40 MiB", writes(fakeName(0)+"\n"), "-map", "million")
 }
 
 // hostile takes the processor time and the memory for text, and trees, that are made to

@@ -613,26 +613,23 @@ func TestSoak(t *testing.T) {
 	var group sync.WaitGroup
 	group.Go(func() { // the trees change
 		random := rand.New(rand.NewPCG(1, 1))
-		some := func() (path, target string) {
-			path, target, _ = strings.Cut(files[random.IntN(len(files))], " -> ")
-			return filepath.Join(plains[random.IntN(2)], path), target
-		}
 		for n := 0; time.Now().Before(end); n++ {
-			path, target := some()
-			other, _ := some()
+			file, target, _ := strings.Cut(files[random.IntN(len(files))], " -> ")
+			other, _, _ := strings.Cut(files[random.IntN(len(files))], " -> ")
+			file, other = filepath.Join(plains[random.IntN(2)], file), filepath.Join(plains[random.IntN(2)], other)
 			switch random.IntN(5) {
 			case 0:
-				os.RemoveAll(path)
+				os.RemoveAll(file)
 			case 1:
-				os.Rename(path, other)
+				os.Rename(file, other)
 			case 2:
-				unix.Renameat2(unix.AT_FDCWD, path, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE)
+				unix.Renameat2(unix.AT_FDCWD, file, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE)
 			default:
-				os.MkdirAll(filepath.Dir(path), 0o755)
+				os.MkdirAll(filepath.Dir(file), 0o755)
 				if target == "" {
-					os.WriteFile(path, nil, 0o644)
+					os.WriteFile(file, nil, 0o644)
 				} else {
-					os.Symlink(target, path)
+					os.Symlink(target, file)
 				}
 			}
 			time.Sleep(time.Millisecond)
@@ -652,23 +649,20 @@ func TestSoak(t *testing.T) {
 						tr.add(all.raw[n], all.plain[n])
 					}
 				}
-				args := []string{"-timeout", "500ms", sock, view}
-				if i%2 == 0 {
-					args = append(args, "-map", index)
-				}
-				cmd := exec.Command(program, args...)
-				rest := strings.NewReader(tr.input())
-				cmd.Stdin = readFunc(func(b []byte) (int, error) {
+				args := []string{"-timeout", "500ms", sock, view, "-map", index}
+				f := startProcess(t, exec.Command(program, args[:4+i%2*2]...))
+				for rest := []byte(tr.input()); len(rest) > 0; {
+					n := min(len(rest), 1+random.IntN(8000))
+					f.send(string(rest[:n]))
+					rest = rest[n:]
 					time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
-					return rest.Read(b[:min(len(b), 1+random.IntN(8000))])
-				})
-				out, err := cmd.Output()
-				if err != nil {
-					t.Errorf("%s: %v", cmd, err)
+				}
+				if status := f.quit(); status != exitOK {
+					t.Errorf("status %d: %s", status, &f.errs)
 				}
 				lines.Add(int64(len(tr.raw)))
-				decoded.Add(int64(tr.decoded(t, string(out))))
-				targets.Add(int64(bytes.Count(out, []byte(" -> file "))))
+				decoded.Add(int64(tr.decoded(t, f.out.String())))
+				targets.Add(int64(strings.Count(f.out.String(), " -> file ")))
 			}
 		})
 	}
@@ -698,8 +692,3 @@ func TestSoak(t *testing.T) {
 		t.Error("too few lines were decoded to tell anything")
 	}
 }
-
-// readFunc is a reader.
-type readFunc func(b []byte) (int, error)
-
-func (f readFunc) Read(b []byte) (int, error) { return f(b) }
