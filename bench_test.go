@@ -294,9 +294,10 @@ func writes(text string) func(io.Writer) {
 // hostile takes the processor time and the memory for text, and trees, that are made to
 // cost much.
 func (b *bench) hostile(t *testing.T) {
-	for _, h := range hostileTexts(t) {
+	m := hostileTree(t)
+	for _, h := range hostileTexts(t, m) {
 		text := strings.Repeat(h.text, max(1, (1<<20)/len(h.text)))
-		peak, used := b.peak(t, writes(text), h.args...)
+		peak, used := b.peak(t, writes(text), m.Sock, m.Dir)
 		cpu := used.Seconds() / (float64(len(text)) / 1e6)
 		b.table.row("CPU a MB: "+h.name, fmt.Sprintf("%.2f s, %.1f MiB", cpu, peak), "≤ 1 s, < 32 MiB", cpu, peak)
 	}
@@ -364,41 +365,25 @@ func inTurn(t *testing.T, m *mount, n int, dirs ...string) string {
 }
 
 // A hostileText is repeated to a megabyte.
-type hostileText struct {
-	name string
-	args []string
-	text string
-}
+type hostileText struct{ name, text string }
 
-// hostileTexts returns texts about a tree, mounted for them.
-func hostileTexts(t *testing.T) []hostileText {
+// hostileTexts returns texts about the tree. Those that need none are in decode/testdata/hostile.txt.
+func hostileTexts(t *testing.T, m *mount) []hostileText {
 	t.Helper()
-	m, alike := hostileTree(t), mountReverse(t, servers(t)[0], "alike", "alike view", "-deterministic-names")
-	create(t, alike.Plain, "d", "dir")
-	in := []string{m.Sock, m.Dir}
 	line := func(plain string) string {
 		link := m.encrypt(t, plain)
 		return "cL+++++++++ " + link + " -> " + m.target(t, link) + "\n"
 	}
 	link := m.encrypt(t, deep(100)+"/link")
 	arrows := strings.Repeat(" -> "+strings.Repeat("A", 48), 30) + "\n"
-	// Eight long lines of an index for one path, full of escapes, and others like them.
-	dirs, escapes := strings.Repeat(fakeName(1)+"/", 110), strings.Repeat(strings.Repeat(`\#012`, 45)+"/", 110)
-	check(t, os.WriteFile("odd", []byte(each(8, func(i int) string {
-		return fmt.Sprintf("%s%s\t%s%0300d\n%[1]s%[5]s\t%[3]sgood\n", dirs, fakeName(2), escapes, 0, fakeName(10+i))
-	})), 0o600))
 	defer settle()
 	return []hostileText{
-		{"arrows after a link 100 deep", in, link + arrows},
-		{"its target with suffixes", in, link + " -> " + strings.Repeat(m.target(t, link)+"-1 ", 30) + "\n"},
-		{"3,000 links 10 deep", in, each(hostileLinks, func(i int) string { return line(fmt.Sprint(deep(10), "/link ", i)) })},
-		{"names that are not UTF-8, in turn", in, inTurn(t, m, hostileFiles, "one", "two")},
-		{"the same in four huge directories", in, inTurn(t, m, 6000, "huge 0", "huge 1", "huge 2", "huge 3")},
-		{"below six of such directories", in, inTurn(t, m, 3000, nested)},
-		{"words, with an odd index", []string{"-map", "odd"},
-			strings.Repeat(fakeName(1)+" "+fakeName(2)+" "+fakeName(1)+"/"+fakeName(2)+"\n", 10)},
-		{"names alike everywhere, MOUNT inside", []string{alike.Sock, filepath.Join(alike.Dir, alike.encrypt(t, "d"))},
-			each(hostileFiles, func(i int) string { return alike.encrypt(t, fmt.Sprint("file ", i)) + "\n" })},
+		{"arrows after a link 100 deep", link + arrows},
+		{"its target with suffixes", link + " -> " + strings.Repeat(m.target(t, link)+"-1 ", 30) + "\n"},
+		{"3,000 links 10 deep", each(hostileLinks, func(i int) string { return line(fmt.Sprint(deep(10), "/link ", i)) })},
+		{"names that are not UTF-8, in turn", inTurn(t, m, hostileFiles, "one", "two")},
+		{"the same in four huge directories", inTurn(t, m, 6000, "huge 0", "huge 1", "huge 2", "huge 3")},
+		{"below six of such directories", inTurn(t, m, 3000, nested)},
 	}
 }
 

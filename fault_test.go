@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -114,43 +115,19 @@ func TestFaultUnanswered(t *testing.T) {
 func TestStreamsAtOnce(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
 	name, plain := fakeName(1), fakePlain(fakeName(1))
-	const progress = "\r          3,276 100%    3.12MB/s    0:00:00  "
-	for flag, steps := range map[string][]struct{ in, out string }{
-		"-color=never": {
-			{"root@host's password: ", "root@host's password: "},
-			{"\n      1,234  56%    1.00MB/s    0:00:01 ", "\n      1,234  56%    1.00MB/s    0:00:01 "},
-			{"\n" + name + "\r", "\n" + plain + "\r"},
-			{"deleting " + name[:5], "deleting "}, // the rest could become a token
-			{name[5:], ""},
-			{"\n", plain + "\n"},
-			{"<" + name + ">", "<" + plain + ">"},
-			{"(" + name + "/", "("},
-			{fakeName(2) + ")", fakePlain(name+"/"+fakeName(2)) + ")"},
-			{strings.Repeat("x", 1000), strings.Repeat("x", 1000)}, // too long for a name
-		},
-		"-hide-meta": {
-			{name + "\ngocryptfs.conf\n", plain + "\n"},
-			{progress, ""},
-			{name + "\r\n", plain + "\r\n"},
-			{progress, progress},
-		},
-		"-color=always": {
-			{">f+++++++++ " + name + "\n", "\x1b[32m>f+++++++++ " + plain + "\x1b[0m\n"},
-			{progress, progress},
-			{"\n*dele", "\n"},
-			{"ting   ", "\x1b[31m*deleting   "},
-			{name + "\n", plain + "\x1b[0m\n"},
-			{"Password: ", "Password: "},
-		},
-	} {
+	words := strings.NewReplacer("NAME", name, "PLAIN", plain, "HEAD", name[:5], "REST", name[5:], "LONG", strings.Repeat("x", 1000))
+	for _, table := range strings.Split(read(t, "testdata/at-once.txt"), "\n\n")[1:] {
+		flag, steps, _ := strings.Cut(words.Replace(table), "\n")
 		t.Run(flag, func(t *testing.T) {
-			f := startFilter(t, flag, s.Path, t.TempDir())
-			shown := ""
-			for _, step := range steps {
-				f.send(step.in)
-				shown += step.out
+			f, shown := startFilter(t, flag, s.Path, t.TempDir()), ""
+			for step := range strings.Lines(steps) {
+				var in, out string
+				_, err := fmt.Sscanf(step, "%q %q", &in, &out)
+				check(t, err)
+				f.send(in)
+				shown += out
 				if got := f.until(func(got string) bool { return len(got) >= len(shown) }); got != shown {
-					t.Fatalf("after %q the output is %q, want %q", step.in, got, shown)
+					t.Fatalf("after %q the output is %q, want %q", in, got, shown)
 				}
 			}
 			f.send("\n" + name)
