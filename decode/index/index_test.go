@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"gocryptfs-rsync-pretty/decode/scan"
+
+	"github.com/rogpeppe/go-internal/txtar"
 )
 
 const (
@@ -56,41 +58,34 @@ func expect(t *testing.T, x *Index, about string, pairs ...string) {
 	}
 }
 
-// TestFind asks for paths, also from inside the view, and for names alone, before they are
-// written, after that, and when they have been read again.
+// TestFind asks for the rows of testdata/find.txt before what is added is written, after that,
+// and when it has been read again.
 func TestFind(t *testing.T) {
 	odd := "a/b/\\t\n\\#011\xff\u202e\t" + strings.Repeat("x", 240)
-	x := openIndex(t, write(t, encA+"/"+encB+"\ta/b\n"+encC+"/"+encB+"/"+encA+"\tc/b/a\n"), true)
+	a, err := txtar.ParseFile("testdata/find.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.NewReplacer("{A}", encA, "{B}", encB, "{C}", encC, "{L}", long, "{odd}", odd, "{1}", encryptedName(1),
+		"{2}", encryptedName(2), "{3}", encryptedName(3), "{A-}", encA[:21], "{B-}", encB[:21], "␁", "\x01")
+	x := openIndex(t, write(t, names.Replace(string(a.Files[0].Data))), true)
 	x.Add(encC+"/"+encC, "c/c")
 	x.Add(encA+"/"+encB+"/"+long, odd)
 	x.Add(encB, "x\x00")
 	x.Add(encB+"/"+encB, "one name")
 	x.Add(encB+strings.Repeat("/"+encB, 200), "b"+strings.Repeat("/"+strings.Repeat("b", 200), 200))
 	for _, when := range []string{"before it is written", "written", "read again"} {
-		for _, tt := range []struct{ dir, names, cipher, plain string }{
-			{"", encB, encA + "/" + encB, "a/b"},
-			{encC + "/", encB, encC + "/" + encB, "c/b"},
-			{encB + "/", encB, encA + "/" + encB, "a/b"},
-			{"", encB + "/" + encA, encC + "/" + encB + "/" + encA, "c/b/a"},
-			{"", encA, encA, "a"},
-			{encB + "/", encA, encA, "a"},
-			{"", encC + "/" + encC, encC + "/" + encC, "c/c"},
-			{"", encC, encC, "c"},
-			{encC + "/", encC, encC + "/" + encC, "c/c"},
-			{encA + "/" + encB + "/", long, encA + "/" + encB + "/" + long, odd},
-			{"", long, "", ""},              // doubtful
-			{"", encB + "/" + encC, "", ""}, // the end of no path
-			{"", encA + "/" + encC, "", ""}, // names of different lines
-			{"", encA[:21], "", ""},         // parts of a name
-			{"", encB + "/", "", ""},
-			{"", encB[:21] + "/" + encA, "", ""},
-		} {
-			cipher, plain, _ := x.Find(tt.dir, tt.names, 100)
-			if cipher != tt.cipher || plain != tt.plain {
-				t.Errorf("%s: %q in %q is %q, %q; want %q, %q", when, tt.names, tt.dir, cipher, plain, tt.cipher, tt.plain)
+		for row := range strings.Lines(string(a.Files[1].Data)) {
+			want := strings.Split(strings.TrimSuffix(row, "\n"), "\t")
+			for i := range want {
+				want[i] = names.Replace(want[i])
 			}
-			if when == "read again" && tt.cipher != "" && !x.Has(tt.dir+tt.names) {
-				t.Errorf("%q is not there", tt.names)
+			cipher, plain, _ := x.Find(want[0], want[1], 100)
+			if cipher != want[2] || plain != want[3] {
+				t.Errorf("%s: %s is %q, %q", when, row, cipher, plain)
+			}
+			if when == "read again" && want[2] != "" && !x.Has(want[0]+want[1]) {
+				t.Errorf("%s: it is not there", row)
 			}
 		}
 		x.Flush()
@@ -99,22 +94,8 @@ func TestFind(t *testing.T) {
 			x.Add(encA+"/"+encC, "nowhere")
 		}
 	}
-	if x.Has(encryptedName(1)) {
+	if x.Has(encryptedName(4)) {
 		t.Error("an unknown name is there")
-	}
-}
-
-// TestDoubtful checks that a doubtful line answers for its whole path alone, and hides no other.
-func TestDoubtful(t *testing.T) {
-	const good, bad = encA + "/" + encC + "\ta/c\n", encB + "/" + encC + "\tb/J\\#001\n"
-	for lines, alone := range map[string]string{bad: "", good + bad: "a/c", bad + good: "a/c"} {
-		x := openIndex(t, write(t, lines), false)
-		expect(t, x, lines, encB+"/"+encC, "b/J\x01")
-		_, plain, _ := x.Find(encA+"/"+encB+"/", encC, 100)
-		_, dir, _ := x.Find(encC+"/", encB, 100)
-		if plain != alone || dir != "b" || !x.Has(encB+"/"+encC) {
-			t.Errorf("%q: %q, want %q; %q", lines, plain, alone, dir)
-		}
 	}
 }
 

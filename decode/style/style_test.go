@@ -44,8 +44,8 @@ func TestKinds(t *testing.T) {
 			if kind == style.Progress || strings.Contains(line, "openrsync(") || strings.Contains(line, "timemachine: ") {
 				continue
 			}
-			for _, prefix := range prefixes {
-				checkKind(t, kind, strings.Replace(prefix, "RECORD", line, 1), i == 0)
+			for _, prefixed := range filled("RECORD", []string{line}, prefixes) {
+				checkKind(t, kind, prefixed, i == 0)
 			}
 		}
 	}
@@ -109,32 +109,23 @@ func TestHousekeeping(t *testing.T) {
 	checkHidden(t, false, "", section(t, "not housekeeping"))
 	checkHidden(t, false, mount, section(t, "failures there"))
 
-	var failures []string
-	for _, form := range section(t, "failures with FILE") {
-		for _, file := range []string{
-			"gocryptfs.conf", "ikFrxDZ5DfCpwm4Myx-3TA/gocryptfs.diriv",
-			mount + "/gocryptfs.longname.7Bpjnp1viZys3tc_huw953ZVVLqXr86N33m00i2o2lI.name",
-		} {
-			failures = append(failures, strings.ReplaceAll(form, "FILE", file))
-		}
-	}
+	verdicts := filled("VERDICT", section(t, "verdicts"), section(t, "places of a VERDICT and FILE"))
+	checkHidden(t, false, mount, filled("FILE", section(t, "files"), verdicts))
+	failures := filled("FILE", section(t, "files"), section(t, "failures with FILE"))
 	checkHidden(t, false, mount, failures)
-	for _, verdict := range section(t, "verdicts") {
-		var lines []string
-		for _, place := range section(t, "places of a VERDICT and FILE") {
-			for _, file := range []string{"gocryptfs.conf", "/mnt/enc/gocryptfs.diriv", mount + "/gocryptfs.conf"} {
-				lines = append(lines, strings.NewReplacer("VERDICT", verdict, "FILE", file).Replace(place))
-			}
-		}
-		checkHidden(t, false, mount, lines)
-	}
 	for _, prefix := range slices.Concat(section(t, "prefixes"), section(t, "what others write before a failure")) {
-		var lines []string
-		for _, failure := range failures {
-			lines = append(lines, strings.Replace(prefix, "RECORD", failure, 1))
-		}
-		checkHidden(t, false, mount, lines)
+		checkHidden(t, false, mount, filled("RECORD", failures, []string{prefix}))
 	}
+}
+
+// filled returns the lines with each of the texts in place of a word.
+func filled(word string, texts, lines []string) (all []string) {
+	for _, line := range lines {
+		for _, text := range texts {
+			all = append(all, strings.ReplaceAll(line, word, text))
+		}
+	}
+	return all
 }
 
 // checkHidden checks that all lines are hidden, or that none is.
