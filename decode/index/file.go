@@ -38,19 +38,18 @@ func (f *file) open() (ok bool) {
 	if f.writable {
 		flag |= os.O_RDWR | os.O_CREATE | os.O_APPEND
 	}
-	var err, denied error
+	var err error
 	f.data, err = os.OpenFile(f.path, flag, 0o600)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-		if data, again := os.OpenFile(f.path, syscall.O_NONBLOCK, 0); again == nil {
-			f.data, f.writable, denied, err = data, false, err, nil
-		}
+		f.data, _ = os.OpenFile(f.path, syscall.O_NONBLOCK, 0)
+		f.writable = false
 	}
-	if err != nil {
+	if f.data == nil {
 		return f.refuse(err.Error(), "give a file that can be read and written; names are shown without it")
 	}
 	f.reader = bufio.NewReaderSize(nil, maxLine)
-	if ok = f.isMine(); ok && denied != nil {
-		f.trouble(denied.Error(), "names are looked up there, but new ones are not added")
+	if ok = f.isMine(); ok && err != nil {
+		f.trouble(err.Error(), "names are looked up there, but new ones are not added")
 	}
 	return ok
 }
@@ -88,8 +87,8 @@ func (f *file) refuse(what, hint string) (ok bool) {
 	return false
 }
 
-// close closes the file. ok is false if there has been trouble.
-func (f *file) close() (ok bool) {
+// finish closes the file. ok is false if there has been trouble.
+func (f *file) finish() (ok bool) {
 	opened, _ := f.data.Stat()
 	if named, _ := os.Stat(f.path); f.writable && !os.SameFile(opened, named) {
 		f.trouble(f.path+" was deleted or replaced meanwhile", "names of this run are not in it")
@@ -98,18 +97,16 @@ func (f *file) close() (ok bool) {
 	return !f.failed
 }
 
-// append appends lines in one write, so that those of several processes do not mix. A tab and
-// a newline first make no line of what a full disk has left of one. ok is false if lines that
-// were read are gone; then the file is read from the beginning.
-func (f *file) append(lines []byte) (ok bool) {
-	size, last := f.end, []byte("\n")
-	if fi, err := f.data.Stat(); err == nil {
-		size = fi.Size()
-	}
-	if ok = size >= f.end; !ok {
+// write appends lines at once, so that those of several processes do not mix. What a full disk
+// has left of a line is ended with a tab and a newline, so it is no line. ok is false if lines
+// that were read are gone; then the file is read from the beginning.
+func (f *file) write(lines []byte) (ok bool) {
+	size, err := f.data.Seek(0, io.SeekEnd)
+	if ok = err != nil || size >= f.end; !ok {
 		f.trouble(f.path+" was truncated while in use", "names of this run may be missing in it")
 		f.end = 0
 	}
+	last := []byte("\n")
 	if f.data.ReadAt(last, max(0, size-1)); last[0] != '\n' {
 		lines = append([]byte("\t\n"), lines...)
 	}
@@ -126,14 +123,10 @@ func (f *file) each(visit func(l line, at int64)) {
 	f.reader.Reset(io.NewSectionReader(f.data, f.end, math.MaxInt64))
 	for long := 0; ; { // bytes that have been read of a line that is too long
 		text, err := f.reader.ReadSlice('\n')
-		if !f.isIndex && len(bytes.TrimSpace(text)) > 0 {
-			cipher, _, tab := bytes.Cut(text, []byte("\t"))
-			name, _, _ := bytes.Cut(cipher, []byte("/"))
-			if f.isIndex = tab && scan.IsEncrypted(name); !f.isIndex {
-				long = maxBroken
-			}
-		}
-		if long >= maxBroken {
+		cipher, _, tab := bytes.Cut(text, []byte("\t"))
+		name, _, _ := bytes.Cut(cipher, []byte("/"))
+		f.isIndex = f.isIndex || tab && scan.IsEncrypted(name)
+		if !f.isIndex && len(bytes.TrimSpace(text)) > 0 || long >= maxBroken {
 			f.refuse(f.path+" is not an index: it has other lines than CIPHERPATH<tab>PLAINPATH", "it is not used and not changed; give another file")
 			return
 		}

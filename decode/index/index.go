@@ -15,9 +15,7 @@ package index
 
 import (
 	"bytes"
-	"fmt"
 	"hash/maphash"
-	"iter"
 	"strings"
 
 	"gocryptfs-rsync-pretty/decode/escape"
@@ -28,8 +26,8 @@ import (
 type Index struct {
 	file   file
 	search search
-	path   []byte // scratch
 	text   []byte // lines to be appended
+	path   []byte // scratch
 }
 
 // Open loads the index at path. If add is set, it creates a missing file, with mode 0600, and
@@ -37,7 +35,7 @@ type Index struct {
 // can have written. The first problem is reported to warn; the Index does what it still can.
 func Open(path string, add bool, warn func(what, hint string)) *Index {
 	seed := maphash.MakeSeed()
-	x := &Index{file: file{path: path, warn: warn, writable: add}, search: search{buf: make([]byte, maxLine+1),
+	x := &Index{file: file{path: path, warn: warn, writable: add}, search: search{block: make([]byte, 0, maxLine+1),
 		hash: func(key []byte) uint64 { return maphash.Bytes(seed, key) }}}
 	if x.file.open() {
 		x.search.data = x.file.data
@@ -52,7 +50,7 @@ func (x *Index) Close() (ok bool) {
 		return true
 	}
 	x.Flush()
-	return x.file.close()
+	return x.file.finish()
 }
 
 // Add adds the plain path of a cipher path that Find does not find. Flush writes it.
@@ -60,7 +58,7 @@ func (x *Index) Add(cipher, plain string) {
 	if x == nil || !x.file.writable {
 		return
 	}
-	text := fmt.Appendf(nil, "%s\t%s", cipher, strings.ReplaceAll(escape.String(plain), "\t", `\#011`))
+	text := []byte(cipher + "\t" + strings.ReplaceAll(escape.String(plain), "\t", `\#011`))
 	if _, ok := parse(text); ok && len(text) < maxLine { // otherwise, it could not be read back
 		x.text = append(append(x.text, text...), '\n')
 	}
@@ -71,8 +69,8 @@ func (x *Index) Flush() {
 	if x == nil || len(x.text) == 0 {
 		return
 	}
-	if !x.file.append(x.text) {
-		x.search.tables, x.search.last, x.search.block = [3]table{}, nil, nil
+	if !x.file.write(x.text) {
+		x.search.tables, x.search.last, x.search.block = [3]table{}, nil, x.search.block[:0]
 	}
 	x.text = x.text[:0]
 	x.file.each(x.search.insert)
@@ -80,57 +78,44 @@ func (x *Index) Flush() {
 
 // Has reports, without reading the file, whether Find probably finds the path or its last name.
 func (x *Index) Has(cipher string) bool {
-	if x == nil {
-		return false
-	}
-	for range x.search.offsets([]byte("/" + cipher)) {
-		return true
+	if x != nil {
+		for range x.search.offsets([]byte("/" + cipher)) {
+			return true
+		}
 	}
 	return false
 }
 
 // Find returns the cipher path dir+names and its plain path or, failing that, any path that
 // ends in names and is not doubtful. dir is empty or ends in a slash; cipher is empty if there
-// is none. It reads about most lines, and returns how many; a long one counts as several.
-func (x *Index) Find(dir, names string, most int) (cipher, plain string, read int) {
+// is none. It stops after maxRead lines, and returns how many it has read; a long one counts
+// as several.
+func (x *Index) Find(dir, names string, maxRead int) (cipher, plain string, read int) {
 	if x == nil {
 		return "", "", 0
 	}
 	x.path = append(append(append(x.path[:0], '/'), dir...), names...)
 	last := x.path[1+len(dir):]
-	before := x.search.read
-	for l := range x.lines() {
+	if bytes.Contains(x.text, keys(x.path)[0]) {
+		x.Flush()
+	}
+	x.search.read = 0
+	for at := range x.search.offsets(x.path) {
+		l := x.search.lineAt(at)
 		whole := endOf(l.cipher, x.path)
 		if end := max(whole, endOf(l.cipher, last)); whole > 0 || end > 0 && cipher == "" {
-			if l = l.upTo(end); whole > 0 || !isDoubtful(l.plain) {
-				cipher, plain = string(l.cipher), escape.Undo(l.plain)
+			for range bytes.Count(l.cipher[end:], []byte("/")) {
+				l.plain = l.plain[:bytes.LastIndexByte(l.plain, '/')]
+			}
+			if whole > 0 || !isDoubtful(l.plain) {
+				cipher, plain = string(l.cipher[:end]), escape.Undo(l.plain)
 			}
 		}
-		if whole > 0 || x.search.read-before >= most {
+		if whole > 0 || x.search.read >= maxRead {
 			break
 		}
 	}
-	return cipher, plain, x.search.read - before
-}
-
-// lines returns the lines that may be for x.path. Those that wait come last, as in a table:
-// what is found does not depend on Flush.
-func (x *Index) lines() iter.Seq[line] {
-	return func(yield func(line) bool) {
-		for at := range x.search.offsets(x.path) {
-			if l, ok := x.search.lineAt(at); ok && !yield(l) {
-				return
-			}
-		}
-		if !bytes.Contains(x.text, keys(x.path)[0]) {
-			return // as nearly always
-		}
-		for text := range bytes.SplitSeq(x.text, []byte("\n")) {
-			if l, ok := split(text); ok && !yield(l) {
-				return
-			}
-		}
-	}
+	return cipher, plain, x.search.read
 }
 
 // Read calls visit with the paths of each line of the index at path, the newest last. The
@@ -140,5 +125,5 @@ func Read(path string, warn func(what, hint string), visit func(cipher, plain []
 	if f.open() {
 		f.each(func(l line, _ int64) { visit(l.cipher, l.plain) })
 	}
-	return f.close()
+	return f.finish()
 }

@@ -9,16 +9,15 @@ import (
 const blockSize = 4 << 10 // read for a line, because the next lines may be asked for, too
 
 // A search finds the lines of a file by hashes. The key of a path is its last name or, if
-// another path has that key, its last two names or, if that is taken, too, or the path is
-// doubtful, the whole path after a slash. A line is read back and compared when a hash leads
-// to it, also before another is inserted: so no path is lost because hashes are equal.
+// another path has that key, its last two names or, if a third has these or the path is doubtful,
+// the whole path after a slash. A line is read back and compared when a hash leads to it, also
+// before another is inserted: so no path is lost because hashes are equal.
 type search struct {
 	data   io.ReaderAt
 	hash   func(key []byte) uint64
 	tables [3]table // each is complete in itself; the newest lines are in the first one
 	last   []byte   // the cipher path of the line that was inserted last
-	buf    []byte
-	block  []byte // the beginning of buf: the file's bytes from start on
+	block  []byte   // the file's bytes from start on, up to maxLine and the newline before
 	start  int64
 	read   int    // lines that were read back, a long one counts as several
 	path   []byte // scratch
@@ -45,15 +44,15 @@ func (s *search) offsets(path []byte) iter.Seq[int64] {
 	}
 }
 
-// lineAt returns the line at offset at, if there is one. It is valid until the next call.
-func (s *search) lineAt(at int64) (l line, ok bool) {
+// lineAt returns the line at an offset, or an empty one. It is valid until the next call.
+func (s *search) lineAt(at int64) line {
 	before := min(at, 1) // length of the newline before it
 	start := at - before
 	s.read++
-	for _, size := range []int{0, blockSize, len(s.buf)} {
+	for _, size := range []int{0, blockSize, cap(s.block)} {
 		if size > 0 {
-			n, _ := s.data.ReadAt(s.buf[:size], start)
-			s.block, s.start = s.buf[:n], start
+			n, _ := s.data.ReadAt(s.block[:size], start)
+			s.block, s.start = s.block[:n], start
 			s.read += size / blockSize / 2
 		}
 		if skip := start - s.start; skip >= 0 && skip <= int64(len(s.block)) {
@@ -64,7 +63,7 @@ func (s *search) lineAt(at int64) (l line, ok bool) {
 			}
 		}
 	}
-	return line{}, false
+	return line{}
 }
 
 // insert takes note that the line l, at offset at, gives the names of a file and of the
@@ -75,29 +74,28 @@ func (s *search) insert(l line, at int64) {
 		s.tables[0], s.last = table{}, nil
 	}
 	s.path = append(append(s.path[:0], '/'), l.cipher...)
-	plain := l.plain
-	for path := s.path; len(path) > 0; path = path[:bytes.LastIndexByte(path, '/')] {
+	for path, plain := s.path, l.plain; len(path) > 0; path = path[:bytes.LastIndexByte(path, '/')] {
 		if endOf(s.last, path) > 0 || s.insertPath(path, l, at, isDoubtful(plain)) {
-			break // it is known, and so are the directories above
+			break // another line gives it, and so the directories above
 		}
 		plain = plain[:max(0, bytes.LastIndexByte(plain, '/'))]
 	}
 	s.last = append(s.last[:0], l.cipher...)
 }
 
-// insertPath inserts l for path, a part of its own. known is set if another line gives that.
-func (s *search) insertPath(path []byte, l line, at int64, doubtful bool) (known bool) {
+// insertPath inserts l for path, a part of its own. found is set if another line gives that.
+func (s *search) insertPath(path []byte, l line, at int64, doubtful bool) (found bool) {
 	for i, key := range keys(path) {
-		taken := doubtful && i < 2
-		for other := range s.tables[0].offsets(s.hash(key)) {
-			o, ok := s.lineAt(other)
-			if ok && endOf(o.cipher, path) > 0 {
-				return !bytes.Equal(o.cipher, l.cipher)
+		hash, free := s.hash(key), i == 2 || !doubtful
+		for other := range s.tables[0].offsets(hash) {
+			cipher := s.lineAt(other).cipher
+			if endOf(cipher, path) > 0 {
+				return !bytes.Equal(cipher, l.cipher)
 			}
-			taken = taken || ok && endOf(o.cipher, key) > 0
+			free = free && endOf(cipher, key) == 0
 		}
-		if !taken && at < maxOffset {
-			s.tables[0].insert(s.hash(key), at)
+		if free && at < maxOffset {
+			s.tables[0].insert(hash, at)
 			break
 		}
 	}
