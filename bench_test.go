@@ -39,15 +39,16 @@ const (
 type bench struct {
 	mount *mount
 	paths []string // in the log
-	table table
+	table *tabwriter.Writer
 }
 
 func TestBench(t *testing.T) {
 	b := newBench(t)
 	fmt.Printf("%d names, medians of %d rounds, %s, %d CPUs: %s\n\n", len(b.paths), benchRounds, runtime.Version(),
 		runtime.NumCPU(), output(t, "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1"))
-	b.table = newTable()
+	b.table = tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	defer b.table.Flush()
+	fmt.Fprintln(b.table, "figure\tmeasured\tmust reach\t")
 	for paragraph := range strings.SplitSeq(comparisons, "\n\n") {
 		b.comparison(t, paragraph)
 	}
@@ -113,17 +114,8 @@ func output(t *testing.T, script string) string {
 	return strings.TrimSuffix(string(out), "\n")
 }
 
-// A table is what the benchmark prints.
-type table struct{ *tabwriter.Writer }
-
-func newTable() table {
-	t := table{tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)}
-	fmt.Fprintln(t, "figure\tmeasured\tmust reach\t")
-	return t
-}
-
 // row adds a line to the table. must has a bound for each of values, such as "≥ 3, < 10 ms".
-func (t table) row(figure, measured, must string, values ...float64) {
+func (b *bench) row(figure, measured, must string, values ...float64) {
 	note := ""
 	for i, bound := range strings.Split(must, ", ") {
 		var op string
@@ -138,7 +130,7 @@ func (t table) row(figure, measured, must string, values ...float64) {
 			note = "NO"
 		}
 	}
-	fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", figure, measured, must, note)
+	fmt.Fprintf(b.table, "%s\t%s\t%s\t%s\n", figure, measured, must, note)
 }
 
 //go:embed testdata/bench.txt
@@ -164,9 +156,9 @@ func (b *bench) comparison(t *testing.T, paragraph string) {
 			over, under, _ := strings.Cut(what, " / ")
 			one, other := medians[over].Seconds(), medians[under].Seconds()
 			if under == "" {
-				b.table.row(figure, fmt.Sprintf("%.0f names/s", float64(len(b.paths))/one), "")
+				b.row(figure, fmt.Sprintf("%.0f names/s", float64(len(b.paths))/one), "")
 			} else {
-				b.table.row(figure, fmt.Sprintf("%.2f (%.3g s : %.3g s)", one/other, one, other), must, one/other)
+				b.row(figure, fmt.Sprintf("%.2f (%.3g s : %.3g s)", one/other, one, other), must, one/other)
 			}
 		}
 	}
@@ -233,14 +225,14 @@ func (b *bench) passThrough(t *testing.T) {
 	m := b.compare(t, []string{"filter", "sed"}, []string{"exec filter ctl view <text", "exec sed -u s/a/b/ <part"})
 	speed := func(n int, d time.Duration) float64 { return float64(n) / 1e6 / d.Seconds() }
 	fast, slow := speed(len(whole), m["filter"]), speed(len(whole)/share, m["sed"])
-	b.table.row("pass-through : sed -u s/a/b/", fmt.Sprintf("%.0f (%.0f MB/s : %.1f MB/s)", fast/slow, fast, slow), "≥ 3", fast/slow)
+	b.row("pass-through : sed -u s/a/b/", fmt.Sprintf("%.0f (%.0f MB/s : %.1f MB/s)", fast/slow, fast, slow), "≥ 3", fast/slow)
 	records := bytes.Count(whole, []byte("\n")) + bytes.Count(whole, []byte("\r"))
 	allocs := testing.AllocsPerRun(1, func() {
 		if _, err := decode.Copy(io.Discard, bytes.NewReader(whole), decode.Options{}); err != nil {
 			t.Error(err)
 		}
 	}) / float64(records)
-	b.table.row("allocations a record of it", fmt.Sprintf("%.4f", allocs), "< 0.001", allocs)
+	b.row("allocations a record of it", fmt.Sprintf("%.4f", allocs), "< 0.001", allocs)
 }
 
 // plainText returns n bytes of lines and progress updates, without a name.
@@ -251,19 +243,6 @@ func plainText(n int) []byte {
 		b = fmt.Appendf(b, "docs/2026/report number %d.txt\n%s%[2]s(xfr#%[1]d, to-chk=%[3]d/%[4]d)\n", i, progress, i%300, i+300)
 	}
 	return b[:n]
-}
-
-// pipes starts a command, and returns its input and its output. What it says on stderr is kept
-// for an error.
-func pipes(t *testing.T, cmd *exec.Cmd) (in io.WriteCloser, out io.Reader) {
-	t.Helper()
-	in, err := cmd.StdinPipe()
-	check(t, err)
-	out, err = cmd.StdoutPipe()
-	check(t, err)
-	cmd.Stderr = new(bytes.Buffer)
-	check(t, cmd.Start())
-	return in, out
 }
 
 // memory measures the peak use of memory as the system reports it.
@@ -283,7 +262,7 @@ func (b *bench) memory(t *testing.T) {
 func (b *bench) memoryRow(t *testing.T, what, must string, write func(io.Writer), args ...string) {
 	t.Helper()
 	peak, _ := b.peak(t, write, args...)
-	b.table.row("memory at most, "+what, fmt.Sprintf("%.1f MiB", peak), must, peak)
+	b.row("memory at most, "+what, fmt.Sprintf("%.1f MiB", peak), must, peak)
 }
 
 // writes returns a function that writes a text.
@@ -299,7 +278,7 @@ func (b *bench) hostile(t *testing.T) {
 		text := strings.Repeat(h.text, max(1, (1<<20)/len(h.text)))
 		peak, used := b.peak(t, writes(text), m.Sock, m.Dir)
 		cpu := used.Seconds() / (float64(len(text)) / 1e6)
-		b.table.row("CPU a MB: "+h.name, fmt.Sprintf("%.2f s, %.1f MiB", cpu, peak), "≤ 1 s, < 32 MiB", cpu, peak)
+		b.row("CPU a MB: "+h.name, fmt.Sprintf("%.2f s, %.1f MiB", cpu, peak), "≤ 1 s, < 32 MiB", cpu, peak)
 	}
 	long := "{\"Result\":\"" + strings.Repeat("x", 60_000) + "\",\"ErrNo\":0}\n"
 	peer := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Replies(func(string) string { return long }))
@@ -407,7 +386,12 @@ func (b *bench) writeLines(w io.Writer) {
 func (b *bench) peak(t *testing.T, write func(io.Writer), args ...string) (peak float64, cpu time.Duration) {
 	t.Helper()
 	cmd := exec.Command("filter", args...)
-	in, out := pipes(t, cmd)
+	in, err := cmd.StdinPipe()
+	check(t, err)
+	out, err := cmd.StdoutPipe()
+	check(t, err)
+	cmd.Stderr = new(bytes.Buffer)
+	check(t, cmd.Start())
 	const end = "that is all\n"
 	done := make(chan struct{})
 	go func() {
