@@ -345,8 +345,10 @@ func (m *mount) fill(t *testing.T, text string) string {
 	t.Helper()
 	return inBraces.ReplaceAllStringFunc(text, func(s string) string {
 		path, isLink := strings.CutPrefix(s[1:len(s)-1], "@")
-		if unquoted, err := strconv.Unquote(`"` + path + `"`); err == nil {
-			path = unquoted
+		if strings.Contains(path, `\`) { // Unquote replaces what is not UTF-8
+			var err error
+			path, err = strconv.Unquote(`"` + path + `"`)
+			check(t, err)
 		}
 		if isLink {
 			return m.target(t, m.encrypt(t, path))
