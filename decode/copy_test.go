@@ -90,9 +90,11 @@ func TestDoubt(t *testing.T) {
 
 // TestDoubtful shows doubtful names where something confirms them.
 func TestDoubtful(t *testing.T) {
-	names := paths{encA: "dir", encA + "/" + encB: "dir/sub", encA + "/" + encB + "/" + encC: "dir/sub/\u00dcg\t0\r", encD: "a\tb"}
+	const mount, below = "m91YAV0v95v-ak-wALAQAw", "m91YAV0v95v-ak-wALAQAw/TheQuickBrownFoxJumpsg"
+	names := paths{encA: "dir", encA + "/" + encB: "dir/sub", encA + "/" + encB + "/" + encC: "dir/sub/\u00dcg\t0\r", encD: "a\tb",
+		mount: "m", below: "m/dir", below + "/" + encD: "m/dir/a\tb"}
 	for _, f := range texts("doubtful") {
-		files := &stubView{exists: func(cipher string) bool { return cipher == encD }}
+		files := &stubView{view: View{Sub: mount, Reverse: true}, exists: func(cipher string) bool { return cipher == encD }}
 		wantSame(t, f.line, f.want, copyAll(t, strings.NewReader(f.line), Options{Names: names, Files: files}))
 	}
 }

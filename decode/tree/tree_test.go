@@ -678,4 +678,7 @@ func TestMountedBy(t *testing.T) {
 			t.Errorf("%s: %d, want %d", options, got, want)
 		}
 	}
+	if mountedBy(nil) != 0 {
+		t.Error("without a table, another user is trusted")
+	}
 }
