@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"gocryptfs-rsync-pretty/decode/scan"
-	"gocryptfs-rsync-pretty/decode/tree"
 )
 
 // TestPanic checks that the rest of the text passes unchanged after a panic.
@@ -81,8 +80,7 @@ func TestDoubt(t *testing.T) {
 	junk := namesFunc(func(cipher string) (string, bool) {
 		return strings.Repeat("O\u00dcg\t0\r/", strings.Count(cipher, "/")) + "O\u00dcg\t0\r", true
 	})
-	files := tree.New(t.TempDir(), t.TempDir(), time.Minute, nil)
-	for _, files := range []Files{nil, files} {
+	for _, files := range []Files{nil, &stubView{exists: paths{}.has}} {
 		got := copyAll(t, strings.NewReader(text.String()), Options{Names: junk, Files: files})
 		wantSame(t, "junk", text.String(), got)
 	}
@@ -136,20 +134,6 @@ func TestHostileWork(t *testing.T) {
 	}
 }
 
-// TestInsideWork checks that names below MOUNT cost one question each, and no look at
-// files, even if they decrypt in every directory.
-func TestInsideWork(t *testing.T) {
-	asked := 0
-	names := namesFunc(func(cipher string) (string, bool) {
-		asked++
-		return strings.Repeat("d/", strings.Count(cipher, "/")) + "d", true
-	})
-	copyAll(t, strings.NewReader(strings.Repeat(encB+"\n", 1000)), Options{Names: names, Files: &stubView{view: View{Sub: encA, Reverse: true}}})
-	if asked > 1001 { // and whether names are the same everywhere
-		t.Errorf("%d questions", asked)
-	}
-}
-
 // TestErrors checks that the text before an error of reading comes out, and the error.
 func TestErrors(t *testing.T) {
 	broken := errors.New("broken")
@@ -172,19 +156,6 @@ func TestCount(t *testing.T) {
 		if err != nil || fmt.Sprint(got) != "{"+f.want+" 0 0 0 0 0 0 false}" {
 			t.Errorf("%s: %+v, %v, want %s", f.line, got, err, f.want)
 		}
-	}
-}
-
-// TestSpellings bounds the spellings that are looked up: a directory is long.
-func TestSpellings(t *testing.T) {
-	var text strings.Builder
-	for i := range 1000 {
-		text.WriteString(encryptedName(i) + "\n")
-	}
-	names := namesFunc(func(cipher string) (string, bool) { return "\ufffd", true })
-	files := &stubView{listed: 10_000}
-	if copyAll(t, strings.NewReader(text.String()), Options{Names: names, Files: files}); files.looks == 0 || files.looks > 20 {
-		t.Errorf("%d spellings", files.looks)
 	}
 }
 

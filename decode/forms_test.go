@@ -1,13 +1,9 @@
 package decode
 
 import (
-	"encoding/base64"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
-
-	"gocryptfs-rsync-pretty/decode/scan"
 )
 
 // control writes the control characters of testdata/forms.txt as themselves.
@@ -80,58 +76,21 @@ func TestShape(t *testing.T) {
 	}
 }
 
-// TestOneQuestion checks that a path that decrypts takes one question, also if something
-// touches it, unless the word is as long as another name.
+// TestOneQuestion checks that a path that decrypts takes one question and no look at files, also
+// if something touches it, unless the word is as long as another name, and below MOUNT.
 func TestOneQuestion(t *testing.T) {
 	for _, g := range append(strings.Fields(section("forms", "before a name")), "") {
 		for _, path := range []string{encA + "/" + encB, encA + "/" + encB + "/" + encC} {
-			asked := 0
-			names := namesFunc(func(cipher string) (string, bool) {
-				asked++
-				return strings.Repeat("d/", strings.Count(cipher, "/")) + "d", cipher == path
-			})
-			if copyAll(t, strings.NewReader("x "+g+path+"/ y"), Options{Names: names}); asked != 1 {
-				t.Errorf("%s before a name: %d questions", g, asked)
+			for _, sub := range []string{"", encD + "/"} {
+				asked, view := 0, &stubView{view: View{Sub: strings.TrimSuffix(sub, "/"), Reverse: true}}
+				names := namesFunc(func(cipher string) (string, bool) {
+					asked++
+					return strings.Repeat("d/", strings.Count(cipher, "/")) + "d", cipher == sub+path
+				})
+				if copyAll(t, strings.NewReader("x "+g+path+"/ y"), Options{Names: names, Files: view}); asked != 1 {
+					t.Errorf("%s before a name below %q: %d questions", g, sub, asked)
+				}
 			}
 		}
-	}
-}
-
-// TestTwoNames decodes names joined by `-` or `_`, of all pairs of lengths. Some of the
-// words hold what has the shape of a third one.
-func TestTwoNames(t *testing.T) {
-	names := paths{}
-	var text, want strings.Builder
-	for i := range 3000 {
-		for j, n := range []int{16 * (1 + i%4), 16 * (1 + i/4%4), 16} {
-			cipher, plain := base64.RawURLEncoding.EncodeToString(random(fmt.Sprint(i, j), n)), fmt.Sprintf("<%d, %d>", i, j)
-			names[cipher] = plain
-			text.WriteString(cipher + "_-\n"[j:j+1])
-			want.WriteString(plain + "_-\n"[j:j+1])
-		}
-	}
-	wantSame(t, "joined", want.String(), copyAll(t, strings.NewReader(text.String()), Options{Names: names}))
-}
-
-// TestBoundsCut checks that text at the bounds of a word, of a suffix and of a heading is
-// decoded in the same way wherever it is cut.
-func TestBoundsCut(t *testing.T) {
-	meta := scan.LongPrefix + strings.Repeat("x", 42) + "A"
-	var texts []string
-	for n := range 10 {
-		word := encA + "-" + strings.Repeat("x", 482+n) + "_" // of 506 bytes and more
-		texts = append(texts, word+"g", word+"gzzz", word+"gocryptfs", word+scan.LongPrefix+"z")
-		for _, suffix := range []string{"-", "_", "x"} {
-			for _, most := range []int{240, 460, 500} {
-				texts = append(texts, meta+".name"+suffix+strings.Repeat("y", most+n)+":\n")
-			}
-		}
-	}
-	for _, n := range []int{1, 120, 200} {
-		texts = append(texts, encA+":\nx\nfoo:"+strings.Repeat(" ", n)+"\n"+encB+"\n", encA+":"+strings.Repeat(" ", n)+"\n"+encB+"\n")
-	}
-	for _, text := range texts {
-		o := Options{Names: paths{encA: "dir", encA + "/" + encB: "dir/file", meta: "long"}}
-		checkCuts(t, text, copyAll(t, strings.NewReader(text), o), o)
 	}
 }

@@ -312,7 +312,13 @@ func TestTrees(t *testing.T) {
 			}
 			for range 2 {
 				for i := 0; i < len(lines); i += tt.step {
-					checkPath(t, x, lines[i])
+					for path := lines[i]; path != "."; path = filepath.Dir(path) {
+						expect(t, x, lines[i], path, path)
+						_, rest, more := strings.Cut(path, "/")
+						if cipher, plain, _ := x.Find("", rest, 1_000_000); more && (!strings.HasSuffix("/"+cipher, "/"+rest) || plain != cipher) {
+							t.Fatalf("%s is %q, %q", rest, cipher, plain)
+						}
+					}
 				}
 				x.Flush()
 			}
@@ -321,19 +327,6 @@ func TestTrees(t *testing.T) {
 			}
 			if _, _, read := x.Find("", encryptedName(1), 100); tt.size > 30 && read > 6 {
 				t.Errorf("%s: %d lines read for a name alone", kind, read)
-			}
-		}
-	}
-}
-
-// checkPath looks for path and for each directory above it.
-func checkPath(t *testing.T, x *Index, path string) {
-	t.Helper()
-	for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '/') {
-		expect(t, x, path, path[:end], path[:end])
-		if _, rest, more := strings.Cut(path[:end], "/"); more {
-			if cipher, plain, _ := x.Find("", rest, 1_000_000); !strings.HasSuffix("/"+cipher, "/"+rest) || plain != cipher {
-				t.Fatalf("%s is %q, %q", rest, cipher, plain)
 			}
 		}
 	}
