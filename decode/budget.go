@@ -17,6 +17,12 @@ const (
 	// takes gocryptfs time.
 	longPath = 256
 
+	// Random text is full of loose names, so questions about them have a credit of their own.
+	// A loose name that decrypts pays for looseGain questions about others that do not.
+	loosePrice = 1 << 10 // bytes of text for a question
+	maxLoose   = 64 * loosePrice
+	looseGain  = 4
+
 	// perLook is the price of a look at a file, and of one at each directory above it, in
 	// questions.
 	perLook = 5
@@ -30,12 +36,15 @@ const (
 type budget struct {
 	timeout time.Duration // for a token; none if 0
 	credit  int           // in bytes of text; negative after a long listing
+	loose   int           // credit for loose names, in bytes of text
 	spent   int           // questions, on this token
 	start   time.Time     // when the first question was charged
 }
 
 // earn adds the credit for n more bytes of text.
-func (b *budget) earn(n int) { b.credit = min(b.credit+n, maxCredit*price) }
+func (b *budget) earn(n int) {
+	b.credit, b.loose = min(b.credit+n, maxCredit*price), min(b.loose+n, maxLoose)
+}
 
 // begin starts a new token.
 func (b *budget) begin() { b.spent, b.start = 0, time.Time{} }

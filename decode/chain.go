@@ -11,13 +11,6 @@ import (
 // root. The names before it may be foreign directories that look encrypted.
 const maxStarts = 8
 
-// Random text is full of loose names. A question about one that stays costs loosePrice
-// questions, since in such text none is asked for ahead, and leaves looseReserve for others.
-const (
-	loosePrice   = 4
-	looseReserve = maxCredit / 8
-)
-
 // A match is the names[first:last] of a chain, decrypted. The zero value is none.
 type match struct {
 	names         []scan.Name // of the chain; one may have been replaced by what else its word holds
@@ -140,7 +133,7 @@ func (c chain) grow(base string, first int, free, unplaced bool) (best match) {
 func (c chain) replace(base string, first, last int, unplaced bool) match {
 	c.names = slices.Clone(c.names)
 	for other := range scan.Others(c.b, c.names[last-1]) {
-		if !c.lookup.budget.has(2) || other.Loose && !c.lookup.budget.has(looseReserve) {
+		if !c.lookup.budget.has(2) || other.Loose && c.lookup.budget.loose <= 0 {
 			break
 		}
 		c.names[last-1] = other
@@ -156,7 +149,7 @@ func (c chain) replace(base string, first, last int, unplaced bool) match {
 // is any, and then without.
 func (c chain) try(base string, first, last int, unplaced bool) match {
 	loose := slices.ContainsFunc(c.names[first:last], func(n scan.Name) bool { return n.Loose })
-	if loose && !c.lookup.budget.has(looseReserve) {
+	if loose && c.lookup.budget.loose <= 0 {
 		return match{}
 	}
 	implied := strings.Count(base, "/") // components that do not stand in the text
@@ -172,6 +165,9 @@ func (c chain) try(base string, first, last int, unplaced bool) match {
 		if cipher, plain, fromIndex := c.lookup.decrypt(base, names, implied); cipher != "" {
 			if loose && isDoubtful(plain) {
 				break
+			}
+			if loose {
+				c.lookup.budget.loose += looseGain * loosePrice
 			}
 			return match{names: c.names, first: first, last: last, padded: pad,
 				base: strings.TrimSuffix(cipher, names), cipher: cipher, plain: plain, fromIndex: fromIndex}

@@ -97,6 +97,18 @@ func TestDoubtful(t *testing.T) {
 	}
 }
 
+// TestLoose has names that something is glued to, each of them after a few that do not decrypt:
+// these are not asked for if they are many, but as long as some of them decrypt.
+func TestLoose(t *testing.T) {
+	asked, words := 0, strings.Repeat(strings.Repeat("2026"+encC+"\n", 3)+"2026"+encB+"\n", 1000)
+	names := namesFunc(func(cipher string) (string, bool) { asked++; return "b", cipher == encB })
+	wantSame(t, "glued", strings.ReplaceAll(words, encB, "b"), copyAll(t, strings.NewReader(words), Options{Names: names}))
+	asked = 0
+	if copyAll(t, strings.NewReader(strings.Repeat("2026"+encC+"\n", 4000)), Options{Names: names}); asked > 200 {
+		t.Errorf("%d questions", asked)
+	}
+}
+
 // TestTimeout checks that slow answers to questions about one token end with its time.
 func TestTimeout(t *testing.T) {
 	asked := 0

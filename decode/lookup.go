@@ -32,7 +32,7 @@ func newLookup(names Names, files Files, x *index.Index, timeout time.Duration) 
 		files = noFiles{}
 	}
 	return lookup{names: names, files: files, index: x, exact: newMemory(),
-		budget: budget{timeout: timeout, credit: maxCredit * price}}
+		budget: budget{timeout: timeout, credit: maxCredit * price, loose: maxLoose}}
 }
 
 // prepare asks ahead for a path, unless its last name is in the index. It returns false if

@@ -38,7 +38,7 @@ func (w *rewriter) begin(text []byte, from int) {
 func (w *rewriter) prefetch() {
 	for ; w.prefetched < len(w.tokens); w.prefetched++ {
 		t := w.tokens[w.prefetched]
-		if len(t.Names) == 0 || t.Arrow && t.Target || t.Names[0].Loose && !w.lookup.budget.has(maxCredit/2) {
+		if len(t.Names) == 0 || t.Arrow && t.Target || t.Names[0].Loose && w.lookup.budget.loose < maxLoose*3/4 {
 			continue
 		}
 		c := chain{&w.lookup, w.text, t.Names}
@@ -106,7 +106,7 @@ func (w *rewriter) appendStaying(dst, b []byte, t scan.Token) []byte {
 	start := t.Start
 	if len(t.Names) > 0 && t.Names[0].Loose {
 		t.Names = t.Names[1:] // ordinary text
-		w.lookup.budget.charge(w.lookup.budget.spent * (loosePrice - 1))
+		w.lookup.budget.loose -= w.lookup.budget.spent * loosePrice
 	}
 	if len(t.Names) > 0 {
 		start, w.near.named = t.Names[0].Start, true
