@@ -6,7 +6,7 @@ import "time"
 // text full of names that do not decrypt costs little: without credit, each of them is
 // asked about once.
 const (
-	price     = 32   // bytes of text that earn the credit for a question
+	textPrice = 32   // bytes of text that earn the credit for a question
 	maxCredit = 4096 // questions
 
 	// maxRefund is the most that a token gets back when it decrypts in the end, as one does
@@ -23,9 +23,9 @@ const (
 	maxLoose   = 64 * loosePrice
 	looseGain  = 4
 
-	// perLook is the price of a look at a file, and of one at each directory above it, in
+	// perLevel is the price of reading a link, for it and for each directory above it, in
 	// questions.
-	perLook = 5
+	perLevel = 5
 
 	// perQuestion is the number of directory entries, and of lines of the index, that are
 	// read for the price of a question.
@@ -43,8 +43,11 @@ type budget struct {
 
 // earn adds the credit for n more bytes of text.
 func (b *budget) earn(n int) {
-	b.credit, b.loose = min(b.credit+n, maxCredit*price), min(b.loose+n, maxLoose)
+	b.credit, b.loose = min(b.credit+n, maxCredit*textPrice), min(b.loose+n, maxLoose)
 }
+
+// questions returns the number of questions that there is credit for.
+func (b *budget) questions() int { return max(0, b.credit/textPrice) }
 
 // begin starts a new token.
 func (b *budget) begin() { b.spent, b.start = 0, time.Time{} }
@@ -52,7 +55,7 @@ func (b *budget) begin() { b.spent, b.start = 0, time.Time{} }
 // has reports whether there are credit and time for n more questions about this token.
 func (b *budget) has(n int) bool {
 	inTime := b.timeout == 0 || b.start.IsZero() || time.Since(b.start) < b.timeout
-	return n == 0 || b.credit >= n*price && inTime
+	return n == 0 || b.questions() >= n && inTime
 }
 
 // charge takes the price of n questions. The credit may become negative.
@@ -60,15 +63,15 @@ func (b *budget) charge(n int) {
 	if b.start.IsZero() {
 		b.start = time.Now()
 	}
-	b.credit -= n * price
+	b.credit -= n * textPrice
 	b.spent += n
 }
 
-// read takes the price of n entries or lines that were read. No refund returns it.
-func (b *budget) read(n int) { b.credit -= n / perQuestion * price }
+// chargeReads takes the price of n entries or lines that were read. No refund returns it.
+func (b *budget) chargeReads(n int) { b.credit -= n / perQuestion * textPrice }
 
 // refund returns what was spent on this token, because it decrypts.
 func (b *budget) refund() {
-	b.credit += min(b.spent, maxRefund) * price
+	b.credit += min(b.spent, maxRefund) * textPrice
 	b.spent = 0
 }

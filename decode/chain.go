@@ -45,9 +45,10 @@ func (m match) encrypted(b []byte, t scan.Token) []byte {
 
 // A chain is the names of b that are to be decrypted.
 type chain struct {
-	lookup *lookup
-	b      []byte
-	names  []scan.Name
+	lookup   *lookup
+	b        []byte
+	names    []scan.Name
+	unplaced bool // the text does not say in which directory they lie
 }
 
 // decrypt returns the part of the chain that decrypts: the longest one from the first name
@@ -58,14 +59,15 @@ func (c chain) decrypt(near *nearby) match {
 	bases := c.bases()
 	for first := range min(len(c.names), maxStarts) {
 		for i, base := range bases {
-			if m := c.grow(base, first, first+i == 0, false); m.found() {
+			if m := c.grow(base, first, first+i == 0); m.found() {
 				return m
 			}
 		}
 	}
+	c.unplaced = true
 	for first := 0; first == 0 || first < len(c.names) && c.names[first-1].Loose; first++ {
 		for _, dir := range near.dirs() {
-			if m := c.grow(dir+"/", first, false, true); m.found() {
+			if m := c.grow(dir+"/", first, false); m.found() {
 				return m
 			}
 		}
@@ -94,16 +96,21 @@ func (c chain) bases() []string {
 	return bases
 }
 
-// grow decrypts the longest part from first on that lies in the directory base. It
-// tries all names, then one, and then halves. Where a name ends the part, it tries the
-// others that its word may hold. The first question is asked for any price if free is set.
-// unplaced means that the text does not place the names in base.
-func (c chain) grow(base string, first int, free, unplaced bool) (best match) {
+// grow decrypts the longest part from first on that lies in the directory base. The first
+// question is asked for any price if free is set.
+//
+//	decrypts  does not    tried next, of a/b/c/d/e
+//	-         -           a/b/c/d/e   all names, mostly the last try
+//	-         a/b/c/d/e   a           one
+//	a         a/b/c/d/e   a/b/c       half of the rest
+//	a/b       a/b/c       a/b/C       another name that the word of c may hold
+//	a/b/C     -           a/b/C/d/e   all names again
+func (c chain) grow(base string, first int, free bool) (best match) {
 	n := len(c.names)
-	// names[first:good] is known to decrypt, and names[first:bad] not to.
+	// names[first:good] decrypts, and names[first:bad] does not.
 	for good, bad := first, n+1; good < n && (free || c.lookup.budget.has(1)); free = false {
 		if good+1 == bad {
-			m := c.replace(base, first, bad, unplaced)
+			m := c.replace(base, first, bad)
 			if !m.found() {
 				break
 			}
@@ -117,7 +124,7 @@ func (c chain) grow(base string, first int, free, unplaced bool) (best match) {
 		case good == first:
 			last = first + 1
 		}
-		if m := c.try(base, first, last, unplaced); m.found() {
+		if m := c.try(base, first, last); m.found() {
 			best, good = m, last
 			if m.base != base {
 				base, bad = m.base, n+1 // the index knows the directory
@@ -130,7 +137,7 @@ func (c chain) grow(base string, first int, free, unplaced bool) (best match) {
 }
 
 // replace tries names[first:last] with other names in place of the last one.
-func (c chain) replace(base string, first, last int, unplaced bool) match {
+func (c chain) replace(base string, first, last int) match {
 	c.names = slices.Clone(c.names)
 	for other := range scan.Others(c.b, c.names[last-1]) {
 		if !c.lookup.budget.has(2) || other.Loose && c.lookup.budget.loose <= 0 {
@@ -138,7 +145,7 @@ func (c chain) replace(base string, first, last int, unplaced bool) match {
 		}
 		c.names[last-1] = other
 		c.lookup.budget.charge(1) // not asked ahead, it takes twice the time of another question
-		if m := c.try(base, first, last, unplaced); m.found() {
+		if m := c.try(base, first, last); m.found() {
 			return m
 		}
 	}
@@ -147,29 +154,27 @@ func (c chain) replace(base string, first, last int, unplaced bool) match {
 
 // try decrypts names[first:last] in the directory base: with their padding, if there
 // is any, and then without.
-func (c chain) try(base string, first, last int, unplaced bool) match {
+func (c chain) try(base string, first, last int) match {
 	loose := slices.ContainsFunc(c.names[first:last], func(n scan.Name) bool { return n.Loose })
 	if loose && c.lookup.budget.loose <= 0 {
 		return match{}
 	}
 	implied := strings.Count(base, "/") // components that do not stand in the text
-	if unplaced {
+	if c.unplaced {
 		implied += last - first
 	}
 	padded := slices.ContainsFunc(c.names[first:last], func(n scan.Name) bool { return n.Pad > 0 })
-	for _, pad := range []bool{true, false} {
-		if pad && !padded || !pad && padded && !c.lookup.budget.has(1) {
-			continue
+	for more := true; more; more, padded = padded && c.lookup.budget.has(1), false {
+		names := c.cipher(first, last, padded)
+		cipher, plain, fromIndex := c.lookup.decrypt(base, names, implied)
+		if cipher != "" && loose && isDoubtful(plain) {
+			break
 		}
-		names := c.cipher(first, last, pad)
-		if cipher, plain, fromIndex := c.lookup.decrypt(base, names, implied); cipher != "" {
-			if loose && isDoubtful(plain) {
-				break
-			}
+		if cipher != "" {
 			if loose {
 				c.lookup.budget.loose += looseGain * loosePrice
 			}
-			return match{names: c.names, first: first, last: last, padded: pad,
+			return match{names: c.names, first: first, last: last, padded: padded,
 				base: strings.TrimSuffix(cipher, names), cipher: cipher, plain: plain, fromIndex: fromIndex}
 		}
 	}
@@ -178,13 +183,12 @@ func (c chain) try(base string, first, last int, unplaced bool) match {
 
 // cipher returns the path of names[first:last], with their padding if pad is set.
 func (c chain) cipher(first, last int, pad bool) string {
-	dst := c.lookup.path[:0]
+	dst := make([]byte, 0, 512) // on the stack, for most paths
 	for i, n := range c.names[first:last] {
 		if i > 0 {
 			dst = append(dst, '/')
 		}
 		dst = n.Append(dst, c.b, pad)
 	}
-	c.lookup.path = dst
 	return string(dst)
 }

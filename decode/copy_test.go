@@ -138,8 +138,8 @@ func TestHostileWork(t *testing.T) {
 			var s scan.Scanner
 			stats, err := Copy(io.Discard, bytes.NewReader(text), o)
 			shown := int(stats.Decoded + stats.Partly)
-			most := len(s.All(nil, text, 0)) + len(text)/price + maxCredit + (maxRefund+len(view.view.Sub)/longPath)*shown
-			if asked+perLook*view.looks > most || err != nil {
+			most := len(s.All(nil, text, 0)) + len(text)/textPrice + maxCredit + (maxRefund+len(view.view.Sub)/longPath)*shown
+			if asked+perLevel*view.looks > most || err != nil {
 				t.Errorf("%s: %d questions, %d looks, want at most %d, %v", g, asked, view.looks, most, err)
 			}
 		}

@@ -9,8 +9,13 @@ import (
 
 	"gocryptfs-rsync-pretty/decode/index"
 	"gocryptfs-rsync-pretty/decode/scan"
+)
 
-	lru "github.com/hashicorp/golang-lru/v2/simplelru"
+// exactBytes bounds the memory for what has been confirmed; an entry takes entryBytes besides
+// its strings.
+const (
+	exactBytes = 1 << 20
+	entryBytes = 100
 )
 
 // A lookup finds the exact plain path of a cipher path: in the index or, failing
@@ -21,60 +26,52 @@ type lookup struct {
 	files  Files
 	budget budget
 
-	indexed int64   // answers from the index
-	exact   *memory // confirmed names, and link targets
-
-	path []byte // scratch
+	indexed   int64             // answers from the index
+	exact     map[string]string // confirmed paths, and link targets
+	exactSize int               // in bytes, about
 }
 
 func newLookup(names Names, files Files, x *index.Index, timeout time.Duration) lookup {
 	if files == nil {
 		files = noFiles{}
 	}
-	return lookup{names: names, files: files, index: x, exact: newMemory(),
-		budget: budget{timeout: timeout, credit: maxCredit * price, loose: maxLoose}}
+	return lookup{names: names, files: files, index: x, exact: map[string]string{},
+		budget: budget{timeout: timeout, credit: maxCredit * textPrice, loose: maxLoose}}
 }
 
 // prepare asks ahead for a path, unless its last name is in the index. It returns false if
 // it has to be called again later.
 func (l *lookup) prepare(cipher string) bool {
-	return l.names == nil || !l.budget.has(extra(cipher)) || l.index.Has(cipher) || l.names.Prepare(cipher)
+	return l.names == nil || !l.budget.has(len(cipher)/longPath) || l.index.Has(cipher) || l.names.Prepare(cipher)
 }
-
-// extra returns how many questions more than one a question about a path costs.
-func extra(cipher string) int { return len(cipher) / longPath }
 
 // decrypt returns the cipher path of names in the directory dir, and its exact plain path.
 // dir is empty or ends in a slash. If only the index has these names, and in another
 // directory, it returns their paths there. The first components of dir/names, as many as
 // implied, do not stand in the text.
 func (l *lookup) decrypt(dir, names string, implied int) (cipher, plain string, fromIndex bool) {
+	asked := dir + names
 	cipher, plain = l.find(dir, names)
-	// If names do not tell their directory, gocryptfs may know them in this one.
-	fromIndex = cipher != "" && (cipher == dir+names || !l.files.View().Deterministic)
-	if !fromIndex {
-		if asked, ok := l.ask(dir+names, implied); ok {
-			cipher, plain = dir+names, asked
-		} else {
-			fromIndex = cipher != ""
+	// If names may be the same in every directory, gocryptfs may know them in this one.
+	if cipher == "" || cipher != asked && l.files.View().Deterministic {
+		if answer, ok := l.ask(asked, implied); ok {
+			l.budget.refund()
+			return asked, answer, false
 		}
 	}
 	if cipher == "" {
-		l.budget.charge(min(1+extra(dir+names), max(0, l.budget.credit/price))) // as far as there is credit
+		l.budget.charge(min(1+len(asked)/longPath, l.budget.questions()))
 		return "", "", false
 	}
-	if fromIndex {
-		l.indexed++
-	}
+	l.indexed++
 	l.budget.refund()
-	return cipher, plain, fromIndex
+	return cipher, plain, true
 }
 
 // find returns the paths that Index.Find finds, as far as there is credit to search.
 func (l *lookup) find(dir, names string) (cipher, plain string) {
-	most := max(perQuestion-1, l.budget.credit/price*perQuestion)
-	cipher, plain, read := l.index.Find(dir, names, most)
-	l.budget.read(read)
+	cipher, plain, read := l.index.Find(dir, names, max(perQuestion-1, l.budget.questions()*perQuestion))
+	l.budget.chargeReads(read)
 	return cipher, plain
 }
 
@@ -88,7 +85,7 @@ func (l *lookup) learn(cipher, plain string) {
 
 // ask returns the exact plain path that gocryptfs has for a cipher path.
 func (l *lookup) ask(cipher string, implied int) (plain string, ok bool) {
-	if l.names == nil || !l.budget.has(extra(cipher)) {
+	if l.names == nil || !l.budget.has(len(cipher)/longPath) {
 		return "", false
 	}
 	if plain, ok = l.names.Decrypt(cipher); ok && isDoubtful(plain) {
@@ -140,78 +137,51 @@ func (l *lookup) confirm(cipher, plain string, implied int) (exact string, ok bo
 // if that is confirmed: by the index, or by an existing file. If it has no U+FFFD, its
 // place in the text below a directory that decrypts without doubt confirms it, too.
 func (l *lookup) exactPath(cipher, plain string, below bool) (exact string, ok bool) {
-	if exact, ok = l.exact.get(cipher); ok {
+	if exact, ok = l.exact[cipher]; ok {
 		return exact, true
 	}
-	if at, known := l.find("", cipher); at == cipher {
-		return known, true
+	if found, indexed := l.find("", cipher); found == cipher {
+		return indexed, true
 	}
-	if strings.ContainsRune(path.Base(plain), utf8.RuneError) {
-		exact, ok = l.spelling(cipher, plain)
-	} else {
+	if !strings.ContainsRune(path.Base(plain), utf8.RuneError) {
 		exact, ok = plain, below || l.files.Exists(cipher)
+	} else if l.budget.has(1) {
+		var read int // it is charged when it is known, so the credit may become negative
+		exact, read, ok = l.files.Spelling(cipher, plain)
+		l.budget.chargeReads(read + perQuestion - 1)
 	}
 	if ok {
-		l.exact.add(cipher, exact)
+		l.remember(cipher, exact)
 	}
-	return exact, ok
-}
-
-// spelling returns the exact plain path of one that has U+FFFD in its last name. A listing
-// is charged when its length is known, so the credit may become negative.
-func (l *lookup) spelling(cipher, plain string) (exact string, ok bool) {
-	if !l.budget.has(1) {
-		return "", false
-	}
-	exact, read, ok := l.files.Spelling(cipher, plain)
-	l.budget.read(read + perQuestion - 1)
 	return exact, ok
 }
 
 // linkTarget returns the plain target of a symbolic link if text is the encrypted one. The
-// plain target of an encrypted one never changes, so it is remembered. A look at files costs
-// more than a question, and more the deeper they lie.
+// plain target of an encrypted one never changes, so it is remembered. To read it costs more
+// than a question, and more the deeper the link lies.
 func (l *lookup) linkTarget(cipher, plain string, text []byte) (target string, ok bool) {
 	key := cipher + "\x00" + string(text)
-	if target, ok = l.exact.get(key); ok {
+	if target, ok = l.exact[key]; ok {
 		return target, true
 	}
-	price := perLook * (1 + strings.Count(cipher, "/"))
+	price := perLevel * (1 + strings.Count(cipher, "/"))
 	if !l.budget.has(price) {
 		return "", false
 	}
 	if target, ok = l.files.Target(cipher, plain, text); ok {
-		l.exact.add(key, target)
+		l.remember(key, target)
 	} else {
 		l.budget.charge(price)
 	}
 	return target, ok
 }
 
-// exactBytes bounds a memory; an entry takes entryBytes besides its strings.
-const (
-	exactBytes = 1 << 20
-	entryBytes = 100
-)
-
-// A memory holds the exact bytes of names and targets, those that were used last.
-type memory struct {
-	lru  *lru.LRU[string, string]
-	size int // in bytes, about
-}
-
-func newMemory() *memory {
-	m := &memory{}
-	m.lru, _ = lru.NewLRU(exactBytes/entryBytes, func(key, exact string) { m.size -= entryBytes + len(key) + len(exact) })
-	return m
-}
-
-func (m *memory) get(key string) (exact string, ok bool) { return m.lru.Get(key) }
-
-// add adds an entry for a new key.
-func (m *memory) add(key, exact string) {
-	m.lru.Add(strings.Clone(key), exact)
-	for m.size += entryBytes + len(key) + len(exact); m.size > exactBytes; {
-		m.lru.RemoveOldest()
+// remember keeps what has been confirmed for a key. When there is too much, it starts anew.
+func (l *lookup) remember(key, exact string) {
+	size := entryBytes + len(key) + len(exact)
+	if l.exactSize += size; l.exactSize > exactBytes {
+		clear(l.exact)
+		l.exactSize = size
 	}
+	l.exact[strings.Clone(key)] = exact
 }

@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -35,62 +36,41 @@ type nearby struct {
 	// The last path of this record, as far as it decrypts; empty if there is none.
 	cipher, plain string
 	whole         bool // it decrypts to its end
-	named         bool // this record has a path, decrypted or not
-	gap           int  // bytes of this record after the last path that decrypts
+	gap           int  // bytes of this record after it
 
-	header string // the cipher path of the last heading
+	named   bool   // this record has a path, decrypted or not
+	heading string // the cipher path of the last heading
 }
 
 // dirs returns the cipher paths of the directories to try for a name, most likely first.
-func (n *nearby) dirs() (dirs []string) {
-	if n.cipher != "" {
-		dirs = append(dirs, n.cipher)
-		if i := strings.LastIndexByte(n.cipher, '/'); i >= 0 {
-			dirs = append(dirs, n.cipher[:i])
-		}
-	}
-	if n.header != "" {
-		dirs = append(dirs, n.header)
-	}
-	return dirs
+func (n *nearby) dirs() []string {
+	parent := n.cipher[:max(0, strings.LastIndexByte(n.cipher, '/'))]
+	return slices.DeleteFunc([]string{n.cipher, parent, n.heading}, func(dir string) bool { return dir == "" })
 }
 
-// pass takes note of b[i:j], which holds no path.
+// pass takes note of b[i:j], which holds no path. Without a path or a heading before it, there
+// is nothing to note.
 func (n *nearby) pass(b []byte, i, j int) {
-	end := bytes.IndexAny(b[i:j], "\r\n")
-	if end < 0 {
-		n.gap += j - i
-		return
-	}
-	n.gap += end
-	n.endRecord(b[:i+end])
-	for at := i + end + 1; n.header != ""; at += end + 1 {
-		if end = bytes.IndexAny(b[at:j], "\r\n"); end < 0 {
+	for n.named || n.heading != "" {
+		length := bytes.IndexAny(b[i:j], "\r\n")
+		if length < 0 {
+			n.gap += j - i
 			return
 		}
-		if isHeading(b[:at+end]) {
-			n.header = "" // this may be a directory outside the view
-		}
+		n.gap += length
+		n.endRecord(b[:i+length])
+		i += length + 1
 	}
-}
-
-// isHeading reports whether the record that ends with b is a heading.
-func isHeading(b []byte) bool {
-	end := b[max(0, len(b)-maxHeading):]
-	if bytes.IndexByte(end, ':') < 0 {
-		return false // nearly always
-	}
-	return heading.Match(end[bytes.LastIndexAny(end, "\r\n")+1:])
 }
 
 // endRecord takes note of the end of a record, at the end of b.
 func (n *nearby) endRecord(b []byte) {
-	next := nearby{header: n.header}
-	if isHeading(b) {
-		next.header = ""
+	dir, last := n.heading, b[max(0, len(b)-maxHeading):]
+	if bytes.IndexByte(last, ':') >= 0 && heading.Match(last[bytes.LastIndexAny(last, "\r\n")+1:]) {
+		dir = "" // it may lie outside the view
 		if n.whole && n.gap <= maxHeading && afterDir.Match(b[len(b)-n.gap:]) {
-			next.header = n.cipher
+			dir = n.cipher
 		}
 	}
-	*n = next
+	*n = nearby{heading: dir}
 }

@@ -41,7 +41,7 @@ func (w *rewriter) prefetch() {
 		if len(t.Names) == 0 || t.Arrow && t.Target || t.Names[0].Loose && w.lookup.budget.loose < maxLoose*3/4 {
 			continue
 		}
-		c := chain{&w.lookup, w.text, t.Names}
+		c := chain{lookup: &w.lookup, b: w.text, names: t.Names}
 		if !w.lookup.prepare(c.bases()[0] + c.cipher(0, len(c.names), true)) {
 			return
 		}
@@ -78,7 +78,7 @@ func (w *rewriter) appendToken(dst, b []byte, t scan.Token) ([]byte, int) {
 				return escape.Append(dst, target), t.End
 			}
 		} else if len(t.Names) > 0 {
-			if m := (chain{&w.lookup, b, t.Names}).decrypt(&w.near); m.found() {
+			if m := (chain{lookup: &w.lookup, b: b, names: t.Names}).decrypt(&w.near); m.found() {
 				return w.appendPath(dst, b, t, m)
 			}
 		}
@@ -146,7 +146,7 @@ func (w *rewriter) appendPath(dst, b []byte, t scan.Token, m match) ([]byte, int
 	if !m.whole() || scan.IsEncrypted(encrypted) {
 		w.countEncrypted(encrypted)
 	}
-	w.near = nearby{cipher: m.cipher, plain: m.plain, whole: m.toEnd(), named: true, header: w.near.header}
+	w.near = nearby{cipher: m.cipher, plain: m.plain, whole: m.toEnd(), named: true, heading: w.near.heading}
 	if !m.fromIndex {
 		w.lookup.learn(m.cipher, m.plain)
 	}
