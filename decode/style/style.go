@@ -1,5 +1,5 @@
 // Package style decides on the color of records, and on which of them are left out, and
-// counts what they report. It writes nothing. style.go uses kind.go and sequence.go.
+// counts what they report. It writes nothing. style.go uses kind.go.
 package style
 
 import (
@@ -32,11 +32,11 @@ type Piece struct {
 
 // A record is a line, or progress, which other text may follow in the same line.
 type record struct {
-	start, end   int // as far as it has been read
-	kind         Kind
-	figures, run bool // it is progress with figures; they are of the whole run
-	ended        bool // no more text belongs to it
-	long         bool // more than scan.MaxToken: start is not valid, and its beginning decides
+	start, end int // as far as it has been read; with more than scan.MaxToken, its beginning decides
+	kind       Kind
+	run        bool // it is progress of the whole run
+	ended      bool // no more text belongs to it
+	wait       bool // more text may show what it is
 }
 
 // A Style decides on the color of records and on which of them are left out, and counts
@@ -83,12 +83,8 @@ func (s *Style) Judge(b []byte, from, end int, final bool) []Piece {
 	}
 	for from < end || final && s.past > 0 {
 		r := s.next(b, from, final)
-		wait := s.hideMeta || color && !r.ended && !r.long && mayGrow(b[r.start:r.end])
-		if r.figures {
-			wait = s.hiding && !s.run // their end may show that they are not to be hidden
-		}
 		stop := min(r.end, end)
-		if !r.ended && (stop == from || wait && !r.long) {
+		if !r.ended && (stop == from || r.wait) {
 			break
 		}
 		s.release(b, r, from, stop)
@@ -99,28 +95,27 @@ func (s *Style) Judge(b []byte, from, end int, final bool) []Piece {
 
 // next returns the record at from, or of which b[from:] is the rest.
 func (s *Style) next(b []byte, from int, final bool) record {
-	r := record{start: from - s.past, kind: s.kind}
+	r := record{start: from - s.past, end: len(b), kind: s.kind, ended: final}
 	if s.past <= maxHead {
 		figures := 0
 		r.kind, figures, r.run = judge(b[r.start:], final)
-		r.figures, r.end = figures > 0, r.start+figures
-		if r.figures && (r.end == len(b) || b[r.end] != '\r' && b[r.end] != '\n') {
-			r.ended = final || !mayGrow(b[r.start:])
+		if end := r.start + figures; figures > 0 && (end == len(b) || b[end] != '\r' && b[end] != '\n') {
+			r.end, r.ended = end, final || !mayGrow(b[r.start:])
+			r.wait = s.hiding && !s.run // they may yet be of the whole run
 			return r
 		}
 	}
-	r.end, r.ended = len(b), final
 	if i := bytes.IndexAny(b[from:], "\r\n"); i >= 0 {
 		r.end, r.ended = from+i+1, true
 	}
-	r.long = r.end-r.start > scan.MaxToken
+	r.wait = !r.ended && r.end-r.start <= scan.MaxToken && (s.hideMeta || s.Palette.Reset != "" && mayGrow(b[r.start:r.end]))
 	return r
 }
 
 // release adds the piece b[from:stop] of r to the pieces, or to the last of them.
 func (s *Style) release(b []byte, r record, from, stop int) {
-	housekeeping := r.ended && !r.long && (s.hideMeta || s.report) && bytes.Contains(b[r.start:r.end], []byte("gocryptfs.")) &&
-		s.form().Match(bytes.TrimRight(b[r.start:r.end], "\r\n"))
+	housekeeping := r.ended && r.end-r.start <= scan.MaxToken && (s.hideMeta || s.report) &&
+		bytes.Contains(b[r.start:r.end], []byte("gocryptfs.")) && s.form().Match(bytes.TrimRight(b[r.start:r.end], "\r\n"))
 	s.kind, s.run = r.kind, s.run || r.run
 	first, last := s.past == 0, r.ended && stop == r.end
 	if first && s.hideMeta && !(s.cr && b[from] == '\n') {
@@ -145,4 +140,28 @@ func (s *Style) release(b []byte, r record, from, stop int) {
 		}
 		s.cr, s.past = s.past > 1 && b[stop-1] == '\r', 0
 	}
+}
+
+// openForm matches a control sequence without its last byte, and the beginning of a control
+// string, such as a title or the target of a hyperlink (ECMA-48, 5.4 and 5.6).
+var openForm = regexp.MustCompile(`^(?:(?:\x1b[ -/]*|(?:\x1b\[|\x{9b})[ -?]*|\x{fffd})$|\x1b[]PX^_]|[\x{90}\x{98}\x{9d}-\x{9f}])`)
+
+// maxSequence bounds what is searched for one, in bytes, so that hostile text costs little.
+const maxSequence = 2 << 10
+
+// OpenSequence returns the control sequence or string at the end of b that is not complete:
+// no other one may be put into it.
+func OpenSequence(b []byte) []byte {
+	b = b[max(0, len(b)-maxSequence):]
+	start := len(b)
+	for i := start - 1; i >= 0 && b[i] != '\a' && b[i] != '\r' && b[i] != '\n'; i-- {
+		// ESC, or U+0080 to U+009F, of which only one byte may be there.
+		if b[i] == 0x1b || b[i] == 0xc2 && (i+1 == len(b) || b[i+1] < 0xa0) {
+			if !openForm.Match(b[i:start]) {
+				break
+			}
+			start = i
+		}
+	}
+	return b[start:]
 }
