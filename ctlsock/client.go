@@ -65,10 +65,9 @@ func New(path string, timeout time.Duration, warn func(p Problem, details ...any
 	return c
 }
 
-// Trust adds a user whose socket may be asked, besides those of root and of the user who
-// runs the program. It replaces the user added before. A Client that has found a socket
-// of that user before tries it again within a second. Any goroutine may call Trust.
-func (c *Client) Trust(uid uint32) { c.windows.socket.trusted.Store(uid) }
+// Trust names a user whose socket may be asked, besides root and the user who runs the
+// program, in place of the one named before.
+func (c *Client) Trust(uid uint32) { c.windows.socket.trusted = uid }
 
 // Peer returns the process number of the gocryptfs that the last connection was made to. It
 // is 0 if that is in another PID namespace, and on other systems than Linux. ok is false before
@@ -80,10 +79,10 @@ func (c *Client) Connect() (ok bool) {
 	cn, err := c.windows.socket.connect(c.windows.timeout)
 	if err != nil {
 		c.fail(err, 0)
-	} else {
-		c.windows.socket.idle = append(c.windows.socket.idle, cn)
+		return false
 	}
-	return err == nil
+	c.windows.socket.idle = append(c.windows.socket.idle, cn)
+	return true
 }
 
 // Close closes all connections.
@@ -96,24 +95,20 @@ func (c *Client) Stats() Stats {
 	return s
 }
 
-// Decrypt returns the plain path of a cipher path. The cipher path must be relative
-// to the root of the encrypted view and in canonical form. ok is false if it does
-// not decrypt or gocryptfs could not be asked. The plain path has as many
-// components as the cipher path, each of at most 255 bytes and none of them empty,
-// `.` or `..`. It may hold any other bytes, with U+FFFD in place of each byte that
-// is not valid UTF-8.
+// Decrypt returns the plain path of a cipher path, which must be relative to the root of
+// the encrypted view and canonical. ok is false if it does not decrypt or gocryptfs could
+// not be asked. The plain path has as many components, each of at most 255 bytes and none
+// of them empty, `.` or `..`, and U+FFFD in place of each byte that is not valid UTF-8.
 //
-// Answers are cached, including failures. A plain path also gives the answers for
-// the parents of the cipher path.
+// Answers are cached, failures too. A plain path gives the answers for its parents as well.
 func (c *Client) Decrypt(cipher string) (plain string, ok bool) {
 	return c.answer(question{path: cipher})
 }
 
-// Encrypt is the reverse of Decrypt: it returns the cipher path of a plain path. In
-// reverse mode gocryptfs answers for any path, in forward mode only if the parents exist.
-// ok is false, too, if the plain path is not canonical or not valid UTF-8, which JSON
-// cannot hold. The cipher path meets the same conditions as the plain path of Decrypt;
-// whether its components look like encrypted names is not checked.
+// Encrypt returns the cipher path of a plain path. In reverse mode gocryptfs answers for any
+// path, in forward mode only if the parents exist. ok is false, too, if the plain path is not
+// canonical or not valid UTF-8, which JSON cannot hold. The cipher path meets the conditions
+// of Decrypt; whether its components look encrypted is not checked.
 func (c *Client) Encrypt(plain string) (cipher string, ok bool) {
 	return c.answer(question{path: plain, encrypt: true})
 }
@@ -132,8 +127,12 @@ func (c *Client) prepare(q question) bool {
 	if c.windows.areFull() {
 		return false
 	}
-	if _, known := c.windows.cache.lru.Get(q); !known && !c.isDown && q.isAskable() {
-		if err := c.windows.add(q); err != nil {
+	if _, known := c.windows.cache.lru.Get(q); known || c.isDown || c.windows.waiting[q] != nil || !q.isAskable() {
+		return true
+	}
+	// Sending each one as it comes would wake up gocryptfs every time.
+	if c.windows.collect(q); c.windows.weight >= c.windows.width {
+		if err := c.windows.send(); err != nil {
 			c.fail(err, 0)
 		}
 	}
@@ -156,7 +155,7 @@ func (c *Client) answer(q question) (path string, ok bool) {
 }
 
 // find waits for the answer to q if it has been prepared. Otherwise, or if that has failed, it
-// asks. Whatever the fate of q, the answer is in the cache or there is none.
+// asks. The answer is in the cache then, or there is none.
 func (c *Client) find(q question) {
 	if p := c.windows.waiting[q]; p != nil {
 		if err := c.windows.wait(p); err != nil && !isFault(err) {
@@ -171,11 +170,7 @@ func (c *Client) find(q question) {
 		c.stats.Failed++
 		return
 	}
-	times := 2
-	if c.isDown {
-		times = 1 // without a connection that may be too old
-	}
-	err := c.windows.ask(q, times)
+	err := c.windows.ask(q, c.isDown)
 	if err == nil {
 		c.isDown, c.windows.timeout = false, c.timeout
 		return

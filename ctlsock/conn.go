@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -18,9 +17,8 @@ import (
 // wake the polling thread as well as the reading one: a live rsync would take 1.66 times
 // as long as alone instead of 1.43 (2 cores, medians of 5 in turns).
 //
-// gocryptfs's own client, ctlsock.CtlSock.Query, reads once, into 5000 bytes, and drops the
-// JSON error. So it returns a long or split reply as an empty name without an error, and the
-// rest of it as the answer to the next question.
+// gocryptfs's own client, ctlsock.CtlSock.Query, reads once and drops the JSON error. So it
+// returns a long or split reply as an empty name, and the rest as the next answer.
 type conn struct {
 	fd  int
 	buf []byte // buf[:n] has arrived of a reply
@@ -96,8 +94,8 @@ func (c *conn) receive(q question) (answer, error) {
 // A socket makes connections, and keeps those that are idle.
 type socket struct {
 	path    string
-	trusted atomic.Uint32 // a user to be trusted besides root and the own one
-	peer    int           // process at the other end of the last connection, -1 before
+	trusted uint32 // a user to be trusted besides root and the own one
+	peer    int    // process at the other end of the last connection, -1 before
 	idle    []*conn
 }
 
@@ -114,7 +112,7 @@ func (s *socket) connect(timeout time.Duration) (*conn, error) {
 		return nil, err
 	}
 	uid, pid, err := peer(cn.fd)
-	if err == nil && uid != 0 && int(uid) != os.Geteuid() && uid != s.trusted.Load() {
+	if err == nil && uid != 0 && int(uid) != os.Geteuid() && uid != s.trusted {
 		err = fmt.Errorf("%w (uid %d)", errStranger, uid)
 	}
 	if err != nil {

@@ -56,18 +56,6 @@ func (w *windows) collect(q question) *pending {
 	return p
 }
 
-// add collects a question, and sends all that have been collected if they are a window.
-// Sending each one as it comes would wake up gocryptfs every time.
-func (w *windows) add(q question) error {
-	if w.waiting[q] == nil {
-		w.collect(q)
-	}
-	if w.weight < w.width {
-		return nil
-	}
-	return w.send()
-}
-
 // send sends the queue.
 func (w *windows) send() (err error) {
 	w.sent++
@@ -87,16 +75,17 @@ func (w *windows) send() (err error) {
 	return nil
 }
 
-// ask asks q, which is not waiting, up to so many times. The server may have closed an idle
-// connection, after an unmount or because it limits them. So a question that fails is asked
+// ask asks q, which is not waiting. The server may have closed an idle connection, after an
+// unmount or because it limits them. So unless once is set, a question that fails is asked
 // again, over a new one.
-func (w *windows) ask(q question, times int) (err error) {
-	for range times {
-		if err = w.wait(w.collect(q)); !isFault(err) {
-			return err
-		}
+func (w *windows) ask(q question, once bool) error {
+	err := w.wait(w.collect(q))
+	if isFault(err) && !once {
+		err = w.wait(w.collect(q))
 	}
-	w.suspects = append(w.suspects, q)
+	if isFault(err) {
+		w.suspects = append(w.suspects, q)
+	}
 	return err
 }
 

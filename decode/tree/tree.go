@@ -23,8 +23,7 @@ const lookAgain = time.Second
 
 // A Server is the gocryptfs that answers at CTLSOCK.
 type Server interface {
-	// Trust tells it who has mounted the file system that MOUNT lies in. It may be called
-	// from another goroutine.
+	// Trust tells it who has mounted the file system that MOUNT lies in.
 	Trust(uid uint32)
 	// Peer returns the number of its process, 0 if that has none here. ok is false until
 	// there was a connection.
@@ -58,6 +57,7 @@ type Tree struct {
 func New(mount, plain string, timeout time.Duration, server Server) *Tree {
 	t := newTree(mount, plain, timeout, server)
 	t.search(timeout)
+	t.current()
 	return t
 }
 
@@ -170,12 +170,9 @@ func (t *Tree) search(limit time.Duration) {
 	t.searched = time.Now()
 	t.searches.run(limit, func() answer {
 		v, old := findView(t.mount, t.plainFlag, t.disk.mounts), t.view.Load()
-		if t.server != nil {
-			t.server.Trust(uint32(v.owner))
-		}
 		if v.problem != nil && v.sub == "" && old.sub != "" { // MOUNT is gone; its path is still the same
 			kept := *old
-			kept.problem = v.problem
+			kept.problem, kept.owner = v.problem, v.owner
 			v = kept
 		}
 		t.view.Store(&v)
@@ -189,7 +186,11 @@ func (t *Tree) current() *view {
 	if !t.view.Load().isKnown() && time.Since(t.searched) > lookAgain {
 		t.search(0)
 	}
-	return t.view.Load()
+	v := t.view.Load()
+	if t.server != nil {
+		t.server.Trust(uint32(v.owner))
+	}
+	return v
 }
 
 // ready returns the view. ok is false unless both of its directories are known.
