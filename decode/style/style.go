@@ -124,10 +124,7 @@ func (s *Style) release(b []byte, r record, from, stop int) {
 		}
 		s.hidden = s.hiding && (s.kind != Progress || !s.run)
 	}
-	p := Piece{Start: from, End: stop, First: first, Last: last, Hidden: s.hidden}
-	if !s.hidden {
-		p.SGR = s.Palette.Kinds[s.kind]
-	}
+	p := Piece{Start: from, End: stop, SGR: s.Palette.Kinds[s.kind], First: first, Last: last, Hidden: s.hidden}
 	if n := len(s.pieces) - 1; n >= 0 && p.SGR == "" && s.pieces[n].SGR == "" && s.pieces[n].Hidden == p.Hidden {
 		s.pieces[n].End = stop
 	} else {
@@ -146,13 +143,11 @@ func (s *Style) release(b []byte, r record, from, stop int) {
 // string, such as a title or the target of a hyperlink (ECMA-48, 5.4 and 5.6).
 var openForm = regexp.MustCompile(`^(?:(?:\x1b[ -/]*|(?:\x1b\[|\x{9b})[ -?]*|\x{fffd})$|\x1b[]PX^_]|[\x{90}\x{98}\x{9d}-\x{9f}])`)
 
-// maxSequence bounds what is searched for one, in bytes, so that hostile text costs little.
-const maxSequence = 2 << 10
-
 // OpenSequence returns the control sequence or string at the end of b that is not complete:
 // no other one may be put into it.
 func OpenSequence(b []byte) []byte {
-	b = b[max(0, len(b)-maxSequence):]
+	const bound = 2 << 10 // bytes, so that hostile text costs little
+	b = b[max(0, len(b)-bound):]
 	start := len(b)
 	for i := start - 1; i >= 0 && b[i] != '\a' && b[i] != '\r' && b[i] != '\n'; i-- {
 		// ESC, or U+0080 to U+009F, of which only one byte may be there.
