@@ -51,17 +51,16 @@ func (c *copier) run(src io.Reader) (defect any, err error) {
 		if err := c.write(c.style.Judge(c.buf, c.from, c.settled, err != nil)); err != nil {
 			return nil, err
 		}
-		start := max(0, c.from-maxContext) // what follows may depend on that record
-		if i := lastRecord(c.buf[written:c.from]); i > 0 {
-			start = max(start, written+i)
+		start := max(0, c.from-maxContext) // what follows may depend on the record so far
+		if i := bytes.LastIndexAny(c.buf[written:c.from], "\r\n"); i >= 0 {
+			start = max(start, written+i+1)
 		}
 		c.buf = c.buf[:copy(c.buf, c.buf[start:])]
 		c.from, c.settled = c.from-start, c.settled-start
-		switch err {
-		case nil:
-		case io.EOF:
+		if err == io.EOF {
 			return nil, nil
-		default:
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -121,6 +120,3 @@ func (c *copier) paint(dst, b []byte, p style.Piece) []byte {
 	}
 	return w.rewrite(dst, b, p.Start)
 }
-
-// lastRecord returns the offset in b of the record that has not ended yet.
-func lastRecord(b []byte) int { return bytes.LastIndexAny(b, "\r\n") + 1 }

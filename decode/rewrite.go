@@ -69,15 +69,19 @@ func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
 
 // appendToken appends the token t of b, decoded, and returns the offset after it. What stands
 // after an arrow, or has no shape but that of a target, is first tried as the target of the
-// link before it.
+// link before it in the same record. The target is read from that link: gocryptfs encrypts
+// targets like the content of files and cannot be asked for them.
 func (w *rewriter) appendToken(dst, b []byte, t scan.Token) ([]byte, int) {
+	w.near.gap += t.End - t.Start
 	linkFirst := t.Arrow || len(t.Names) == 0 || t.Names[0].Loose
 	for _, link := range []bool{linkFirst, !linkFirst} {
-		if link {
-			if target, ok := w.readLink(b, t); ok {
+		if link && t.Target && w.near.whole {
+			if target, ok := w.lookup.linkTarget(w.near.cipher, w.near.plain, b[t.Start:t.End]); ok {
+				w.count.Decoded++
 				return escape.Append(dst, target), t.End
 			}
-		} else if len(t.Names) > 0 {
+		}
+		if !link && len(t.Names) > 0 {
 			if m := (chain{lookup: &w.lookup, b: b, names: t.Names}).decrypt(&w.near); m.found() {
 				return w.appendPath(dst, b, t, m)
 			}
@@ -86,23 +90,8 @@ func (w *rewriter) appendToken(dst, b []byte, t scan.Token) ([]byte, int) {
 	return w.appendStaying(dst, b, t), t.End
 }
 
-// readLink returns the plain target of the link whose path stands before t in the same
-// record, if t is the encrypted one. The target is read from the link because gocryptfs
-// encrypts targets like the content of files and cannot be asked for them.
-func (w *rewriter) readLink(b []byte, t scan.Token) (target string, ok bool) {
-	if t.Target && w.near.whole {
-		target, ok = w.lookup.linkTarget(w.near.cipher, w.near.plain, b[t.Start:t.End])
-	}
-	if ok {
-		w.count.Decoded++
-		w.near.gap += t.End - t.Start
-	}
-	return target, ok
-}
-
 // appendStaying appends the token t of b, which stays as it is.
 func (w *rewriter) appendStaying(dst, b []byte, t scan.Token) []byte {
-	w.near.gap += t.End - t.Start
 	start := t.Start
 	if len(t.Names) > 0 && t.Names[0].Loose {
 		t.Names = t.Names[1:] // ordinary text
