@@ -467,7 +467,7 @@ func TestSlow(t *testing.T) {
 	}
 }
 
-// An answer that is there does not wait for the slow ones of its window.
+// An answer that is there waits for the last one of its window, but not for each slow one.
 func TestStragglers(t *testing.T) {
 	release := make(chan bool)
 	_, c, _ := serve(t, limit, ctlsocktest.Answer(func(path string) string {
@@ -479,7 +479,7 @@ func TestStragglers(t *testing.T) {
 	prepare(c, "name", window)
 	start := time.Now()
 	want(t, c, "name0", "NAME0")
-	if d := time.Since(start); d > window*slow*time.Millisecond/2 {
+	if d := time.Since(start); d < slow*time.Millisecond*7/8 || d > window*slow*time.Millisecond/2 {
 		t.Errorf("it took %v", d)
 	}
 	close(release)
