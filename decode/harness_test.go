@@ -22,18 +22,15 @@ import (
 // A namesFunc is a server that answers as the function does.
 type namesFunc func(cipher string) (plain string, ok bool)
 
-func (namesFunc) Encrypt(string) (string, bool) { return "", false }
-
-func (namesFunc) Prepare(string) bool { return true }
-
+func (namesFunc) Encrypt(string) (string, bool)          { return "", false }
+func (namesFunc) Prepare(string) bool                    { return true }
 func (f namesFunc) Decrypt(cipher string) (string, bool) { return f(cipher) }
 
 // paths is a server that knows these plain paths by cipher path.
 type paths map[string]string
 
 func (paths) Encrypt(string) (string, bool) { return "", false }
-
-func (paths) Prepare(string) bool { return true }
+func (paths) Prepare(string) bool           { return true }
 
 func (p paths) Decrypt(cipher string) (string, bool) {
 	plain, ok := p[cipher]
@@ -79,8 +76,7 @@ type stubView struct {
 	looks  int // at directories above a link, too
 }
 
-func (v *stubView) View() View { return v.view }
-
+func (v *stubView) View() View                { return v.view }
 func (v *stubView) Exists(cipher string) bool { return v.exists(cipher) }
 
 func (v *stubView) Spelling(string, string) (string, int, bool) {

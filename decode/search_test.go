@@ -75,7 +75,10 @@ func hostile() (all []grammar) {
 // knownNames is the server for such a text.
 func knownNames(cipher string) (plain string, ok bool) {
 	plain = strings.NewReplacer("/Known", "/plain", "/Doubt", "/plai\ufffd").Replace("/" + cipher)
-	return plain[1:], strings.Count(plain, "/") == strings.Count(plain, "/plai")
+	if strings.Count(plain, "/") != strings.Count(plain, "/plai") {
+		return "", false
+	}
+	return plain[1:], true
 }
 
 // changed returns a grammar with a few changes. What it adds comes from words.
@@ -115,10 +118,14 @@ func (g grammar) changed(rnd *rand.Rand, words grammar) grammar {
 // it, both in seconds a MB. An answer is remembered; a question takes 8 µs, as in replays.
 func (g grammar) cost() (cpu, price float64) {
 	text, cuts, o := g.make()
-	asked := map[string]bool{}
+	asked := paths{}
 	o.Names = namesFunc(func(cipher string) (string, bool) {
-		asked[cipher] = true
-		return knownNames(cipher)
+		plain, known := asked[cipher]
+		if !known {
+			plain, _ = knownNames(cipher)
+			asked[cipher] = plain
+		}
+		return plain, plain != ""
 	})
 	var before, after syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &before)

@@ -123,8 +123,7 @@ func (w *world) decrypt(cipher string) (plain string, ok bool) {
 	return plain[1:], true
 }
 
-func (w *world) View() View { return View{Sub: w.sub, Reverse: true, Deterministic: w.alike} }
-
+func (w *world) View() View                { return View{Sub: w.sub, Reverse: true, Deterministic: w.alike} }
 func (w *world) Exists(cipher string) bool { return w.names[cipher] != "" }
 
 // Target takes any path for a link.
