@@ -70,8 +70,8 @@ func New(path string, timeout time.Duration, warn func(p Problem, details ...any
 func (c *Client) Trust(uid uint32) { c.windows.socket.trusted = uid }
 
 // Peer returns the process number of the gocryptfs that the last connection was made to. It
-// is 0 if that is in another PID namespace, and on other systems than Linux. ok is false before
-// the first connection.
+// is 0 if that is in another PID namespace. ok is false before the first connection, and on
+// other systems than Linux.
 func (c *Client) Peer() (pid int, ok bool) { return c.windows.socket.peer, c.windows.socket.peer >= 0 }
 
 // Connect makes a first connection and reports whether it could. If not, the server is down.

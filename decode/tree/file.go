@@ -1,38 +1,36 @@
 package tree
 
 import (
+	"fmt"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// here is the directory that paths of the user are relative to.
-const here = unix.AT_FDCWD
+const (
+	here      = unix.AT_FDCWD // the directory that paths of the user are relative to
+	inodeMask = 1<<48 - 1     // without the tag of gocryptfs for files on another device than the root's (internal/inomap)
+)
 
-// A mountID tells a mount from others. 0 means that it is not known.
-type mountID uint64
-
-// A file is what identifies an entry of a directory, and tells its changes. Inode numbers are
-// without the tag that gocryptfs adds in the upper 16 bits if the file is not on the device of
-// the root (gocryptfs internal/inomap).
+// A file is what identifies an entry of a directory, and tells its changes.
 type file struct {
-	mount   mountID
+	mount   uint64 // the mount that it lies in, 0 if that is not known
 	inode   uint64
 	changed time.Time
 }
 
-// inodeMask leaves out that tag.
-const inodeMask = 1<<48 - 1
-
-// openToRead opens a directory that is open once more, to be read.
-func openToRead(dir int) (*os.File, error) {
-	fd, err := open(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC)
-	return os.NewFile(uintptr(fd), "."), err
+// mountOf returns the mount that a file lies in. A FUSE server is not asked.
+func mountOf(in int, name string) uint64 {
+	f, _ := statWith(in, name, noSync)
+	return f.mount
 }
 
+// stat describes an entry of a directory.
+func stat(in int, name string) (file, error) { return statWith(in, name, 0) }
+
 func open(in int, name string, flags int) (fd int, err error) {
-	return retry(func() (int, error) { return unix.Openat(in, name, flags, 0) })
+	return retry(func() (int, error) { return unix.Openat(in, name, flags|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) })
 }
 
 // readlink returns the target of a link.
@@ -47,4 +45,12 @@ func retry[A any](f func() (A, error)) (a A, err error) {
 	for a, err = f(); err == unix.EINTR; a, err = f() {
 	}
 	return a, err
+}
+
+// livesElsewhere reports whether a process can be seen to live in another mount namespace. One
+// without a number lives in another PID namespace.
+func livesElsewhere(pid int) bool {
+	there, err := os.Readlink(fmt.Sprint("/proc/", pid, "/ns/mnt"))
+	self, err2 := os.Readlink("/proc/self/ns/mnt")
+	return pid == 0 || err == nil && err2 == nil && self != there
 }

@@ -4,14 +4,14 @@ import (
 	"errors"
 	"hash/maphash"
 	"io"
+	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
-)
 
-// entriesPerFile is the number of directory entries that are read in the time of a look at a
-// file.
-const entriesPerFile = 8
+	"golang.org/x/sys/unix"
+)
 
 var (
 	maxListed     = 8 << 20 // bytes in a listing, about
@@ -22,7 +22,6 @@ var (
 // A listing holds the names of a plain directory that are not UTF-8, and others that look
 // the same in JSON. It is empty if the directory is too big or not to be read.
 type listing struct {
-	view      *view
 	dir       string              // the plain path, empty or with a slash at the end
 	file      file                // what the directory was
 	spellings map[string][]string // by their form in JSON
@@ -44,26 +43,21 @@ func (l *listing) unique(cipher, leaf string) string {
 // that are gone, but not in a listing.
 func (l *listing) has(cipher string) bool { return l.hashes[maphash.String(seed, cipher)] }
 
-// list returns the listing of a directory, with what l has of it.
-func list(l *listing, cipher, plain trail) *listing {
-	l = &listing{view: l.view, dir: l.dir, file: plain.files[0], spellings: map[string][]string{}, hashes: map[uint64]bool{}}
+// list returns the listing of the plain directory with this path.
+func list(dir string, c, p trail) *listing {
+	l := &listing{dir: dir, file: p.files[len(p.files)-1], spellings: map[string][]string{}, hashes: map[uint64]bool{}}
 	size := 0
-	add := func(bytes int) bool {
-		l.read++
-		size += bytes
-		return size <= maxListed
-	}
-	ok := each(plain.in, func(s string) bool {
+	ok := l.each(p, func(s string) bool {
 		// JSON replaces every byte that is not UTF-8 by U+FFFD, as []rune does.
-		r := string([]rune(s))
-		if !strings.ContainsRune(r, utf8.RuneError) {
-			return add(0)
+		if r := string([]rune(s)); strings.ContainsRune(r, utf8.RuneError) {
+			l.spellings[r] = append(l.spellings[r], s)
+			size += 120 + len(r) + len(s) // two strings and their place in the map
 		}
-		l.spellings[r] = append(l.spellings[r], s)
-		return add(120 + len(r) + len(s)) // two strings and their place in the map
-	}) && each(cipher.in, func(s string) bool {
+		return size <= maxListed
+	}) && l.each(c, func(s string) bool {
 		l.hashes[maphash.String(seed, s)] = true
-		return add(24)
+		size += 24
+		return size <= maxListed
 	})
 	if !ok {
 		l.spellings, l.hashes = nil, nil
@@ -71,44 +65,19 @@ func list(l *listing, cipher, plain trail) *listing {
 	return l
 }
 
-// spell returns the spelling of leaf that a cipher name has in a directory.
-func (d disk) spell(l *listing, c, p trail, cipher, leaf string) (found string, err error) {
-	spellings := l.spellings[leaf]
-	if found = l.unique(cipher, leaf); found != "" {
-		return found, nil
-	}
-	if !l.has(cipher) || len(spellings) > 1 && time.Since(l.file.changed) < entryTimeout {
-		return "", errNoSpelling
-	}
-	file, err := d.stat(c.in, cipher)
-	for _, s := range spellings {
-		plain, plainErr := d.stat(p.in, s)
-		if err != nil || plainErr != nil || !d.same(file, plain) {
-			continue
-		}
-		if found != "" {
-			return "", errNoSpelling // either may be the one
-		}
-		found = s
-	}
-	if found == "" {
-		return "", errNoSpelling
-	}
-	return found, nil
-}
-
-// each calls f with the names in an open directory until f returns false. It returns false
-// if f did or the directory cannot be read.
-func each(dir int, f func(name string) bool) bool {
-	d, err := openToRead(dir)
+// each calls f with the names in the last directory of a trail until f returns false. It
+// returns false if f did or the directory cannot be read.
+func (l *listing) each(t trail, f func(name string) bool) bool {
+	fd, err := open(t.in, ".", unix.O_RDONLY)
 	if err != nil {
 		return false
 	}
-	defer d.Close()
+	dir := os.NewFile(uintptr(fd), ".")
+	defer dir.Close()
 	for {
-		names, err := d.Readdirnames(1024)
+		names, err := dir.Readdirnames(1024)
 		for _, name := range names {
-			if !f(name) {
+			if l.read++; !f(name) {
 				return false
 			}
 		}
@@ -116,4 +85,27 @@ func each(dir int, f func(name string) bool) bool {
 			return err == io.EOF
 		}
 	}
+}
+
+// spell returns the spelling of the name of p, as JSON has it, that the file of c has. It makes
+// a new listing if l is not that of the directory as it is.
+func (d disk) spell(l *listing, c, p trail) answer {
+	a := answer{listing: l, err: errNoSpelling}
+	if l.file != p.files[len(p.files)-1] {
+		a.listing = list(l.dir, c, p)
+		a.read = a.listing.read
+	}
+	l = a.listing
+	found := slices.Clone(l.spellings[p.name])
+	a.read += entriesPerFile * len(found)
+	switch {
+	case !l.has(c.name), len(found) > 1 && time.Since(l.file.changed) < entryTimeout:
+		return a
+	case l.unique(c.name, p.name) == "":
+		found = slices.DeleteFunc(found, func(s string) bool { return !d.isPair(c, p, s) })
+	}
+	if len(found) == 1 { // otherwise either may be the one
+		a.text, a.err = found[0], nil
+	}
+	return a
 }

@@ -4,97 +4,68 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/moby/sys/mountinfo"
 )
 
-// A view is an encrypted directory and the plain directory that belongs to it. It does not
-// change: another one takes its place.
+// A view is an encrypted directory and the plain directory that belongs to it.
 type view struct {
-	dir   string     // its root, or MOUNT if that is not known
-	plain string     // the plain directory, empty if it is not known
-	sub   string     // MOUNT's own cipher path, empty if MOUNT is the root
-	ids   [2]mountID // of dir and plain, 0 if they are not what was found
+	dir   string    // its root, or MOUNT if that is not known
+	plain string    // the plain directory, empty if it is not known
+	sub   string    // MOUNT's own cipher path, empty if MOUNT is the root
+	ids   [2]uint64 // the mounts of dir and plain, 0 if they are not what was found
 
 	reverse       bool // gocryptfs makes the names, since what is stored is plain
 	deterministic bool // names may be the same in every directory: those have no gocryptfs.diriv
 	owner         int  // who mounted what MOUNT lies in
 	problem       *problem
+	passing       bool // a root has changed a moment ago, so that may be gone soon
 }
 
 // isKnown reports whether both directories are what was found.
 func (v *view) isKnown() bool { return v.ids[0] != 0 && v.ids[1] != 0 }
 
-// checkPlain returns a problem if plain, the value of -plain, is not the directory that the
-// view shows.
-func (s *search) checkPlain(view, mount, plain string) *problem {
-	if p := checkDir(plain, BadPlain); p != nil {
-		return p
-	}
-	fits := s.sameRoot(view, plain)
-	switch {
-	case sameDir(view, plain), !fits && isEncrypted(plain):
-		return wrong(EncryptedPlain, plain)
-	case !fits && !isEncrypted(view) && !isReverse(s.own):
-		return noView(mount)
-	case !fits:
-		return wrong(OtherPlain, plain, mount)
-	}
-	return nil
-}
-
 // A search looks for the view that MOUNT lies in.
 type search struct {
 	mounts  mountTable
-	own     *mountinfo.Info // the mount that MOUNT lies in
+	at      location        // of MOUNT
+	own     *mountinfo.Info // the mount that it lies in
 	passing bool            // a root has changed a moment ago
 }
 
 // findView returns the view that mount lies in, and what is wrong with it. plain is
 // the value of -plain. The mount table must not change meanwhile.
-func findView(mount, plain string, read func() (mountTable, error)) view {
-	v := view{dir: mount, owner: os.Geteuid(), deterministic: true}
+func findView(mount, plain string, read func() (mountTable, error)) *view {
+	v := &view{dir: mount, owner: os.Geteuid(), deterministic: true, problem: wrong(Empty)}
 	if mount == "" {
-		v.problem = wrong(Empty)
 		return v
 	}
 	mounts, tableErr := read()
 	s, dir := search{mounts: mounts}, resolve(mount)
-	_, s.own = mounts.locate(dir)
+	s.at, s.own = mounts.locate(dir)
 	v.owner = mountedBy(s.own)
 	if v.problem = checkDir(mount, NoDir); v.problem != nil {
 		return v
 	}
-	p := s.lookUp(dir, &v)
+	p := s.lookUp(dir, v)
 	switch {
 	case plain != "":
-		v.plain, p = plain, s.checkPlain(v.dir, mount, plain)
+		v.plain = plain
+		p = s.checkPlain(v, mount, p)
 	case tableErr != nil:
 		p = wrong(NoTable, tableErr)
 	}
 	v.identify()
 	again, _ := read()
 	if same := func(a, b *mountinfo.Info) bool { return *a == *b }; !slices.EqualFunc(mounts, again, same) {
-		p, v.ids[0], v.deterministic = &problem{kind: Mounting, passing: true}, 0, true
+		p, s.passing, v.ids[0], v.deterministic = wrong(Mounting), true, 0, true
 	}
 	if v.problem = p; p != nil {
-		p.passing = p.passing || s.passing
-		v.plain, v.ids[1] = "", 0
+		v.plain, v.ids[1], v.passing = "", 0, s.passing
 	}
 	return v
-}
-
-// identify notes what the two directories are.
-func (v *view) identify() {
-	v.ids[0] = mountOf(here, v.dir+"/.")
-	if v.plain != "" {
-		v.ids[1] = mountOf(here, v.plain+"/.")
-	}
-	_, err := os.Lstat(filepath.Join(v.dir, "gocryptfs.diriv"))
-	if v.deterministic = err != nil; err != nil && !os.IsNotExist(err) {
-		v.ids[0] = 0
-	}
 }
 
 // resolve returns the absolute path of a directory. It may be one that may not be looked at.
@@ -111,88 +82,91 @@ func resolve(dir string) string {
 // not a proof: a plain directory is accepted only if it has the change time of the view's root,
 // which gocryptfs hands through, and if it is the only one.
 func (s *search) lookUp(dir string, v *view) (p *problem) {
-	at, _ := s.mounts.locate(dir)
 	var fits []view
-	switch {
-	case isForward(s.own):
-		return wrong(PlainSide, dir, s.own.Source)
-	case isReverse(s.own):
-		fits, p = s.reverse(at, v)
-	default:
-		fits, p = s.forward(at, dir)
+	seen := map[string]bool{}
+	for _, m := range slices.Backward(s.mounts) {
+		at, top := s.mounts.locate(m.Mountpoint)
+		isWhole := top == m && at.path == "/" // nothing else is mounted there
+		if !isGocryptfs(m) || !s.trusts(m) || !isWhole || seen[at.fs] || isGocryptfs(s.own) && at.fs != s.at.fs {
+			continue // where MOUNT lies in a gocryptfs mount, it is that one, and no other one's source
+		}
+		seen[at.fs] = true
+		encrypted, plain := sides(m, m.Source)
+		if _, ok := s.leadsTo(plain); ok {
+			p = wrong(PlainSide, dir, encrypted)
+			continue
+		}
+		if sub, ok := s.leadsTo(m.Mountpoint); ok {
+			v.dir, v.sub, v.reverse, p = m.Mountpoint, sub, true, wrong(NoPlain, m.Mountpoint)
+		} else if m.FSType == reverse {
+			continue // its source need not be looked at
+		}
+		sources := slices.Sorted(slices.Values(s.follow("/", strings.Trim(m.Source, "/"))))
+		for _, source := range slices.Compact(sources) { // several may be links to one
+			fit, ok := *v, false
+			fit.dir, fit.plain = sides(m, source)
+			if fit.sub, ok = s.leadsTo(fit.dir); ok && s.sameRoot(fit.dir, fit.plain) {
+				fits = append(fits, fit)
+			}
+		}
 	}
-	fits = slices.CompactFunc(fits, func(a, b view) bool { return sameDir(a.plain, b.plain) && sameDir(a.dir, b.dir) })
 	switch {
 	case len(fits) == 1:
-		fits[0].owner = v.owner
 		*v = fits[0]
 		return nil
 	case len(fits) > 1:
 		return wrong(Ambiguous, dir, fits[0].plain, fits[1].plain)
+	case p == nil && isEncrypted(dir):
+		return wrong(NoView, dir)
 	case p == nil:
-		return noView(dir)
+		return wrong(NotEncrypted, dir)
 	}
 	return p
 }
 
-// reverse sets v to the view in reverse mode that a location lies in, and returns it once more
-// with each plain directory that fits.
-func (s *search) reverse(own location, v *view) (fits []view, p *problem) {
-	for _, m := range slices.Backward(s.mounts) {
-		if !isReverse(m) {
-			continue
-		}
-		at, _ := s.mounts.locate(m.Mountpoint)
-		sub, ok := below(at.path, own.path)
-		if !ok || at.fs != own.fs || at.path != "/" {
-			continue
-		}
-		v.dir, v.sub, v.reverse = m.Mountpoint, sub, true
-		for _, source := range s.directories(m.Source) {
-			if s.sameRoot(v.dir, source) {
-				fit := *v
-				fit.plain = source
-				fits = append(fits, fit)
-			}
-		}
-		return fits, wrong(NoPlain, v.dir)
-	}
-	return nil, nil
+// leadsTo returns the path of MOUNT below a directory. It returns false if it is not there.
+func (s *search) leadsTo(dir string) (sub string, ok bool) {
+	at, _ := s.mounts.locate(dir)
+	sub, ok = below(at.path, s.at.path)
+	return sub, ok && at.fs == s.at.fs
 }
 
-// forward returns the views in forward mode that a directory lies in, and the problem that it
-// is the plain side of another one.
-func (s *search) forward(own location, dir string) (fits []view, side *problem) {
-	for _, m := range slices.Backward(s.mounts) {
-		if !isReverse(m) && !isForward(m) || !s.trusts(m) {
-			continue
-		}
-		at, top := s.mounts.locate(m.Mountpoint)
-		switch {
-		case top != m, at.path != "/": // something else is mounted there, or it shows a part
-		case isReverse(m): // its source need not be looked at
-			there, _ := s.mounts.locate(m.Source)
-			if _, ok := below(there.path, own.path); ok && there.fs == own.fs {
-				side = wrong(PlainSide, dir, m.Mountpoint)
-			}
-		case isForward(m):
-			for _, source := range s.directories(m.Source) {
-				there, _ := s.mounts.locate(source)
-				sub, ok := below(there.path, own.path)
-				if ok && there.fs == own.fs && s.sameRoot(source, m.Mountpoint) {
-					fits = append(fits, view{dir: source, plain: m.Mountpoint, sub: sub})
-				}
-			}
-		}
+// sides returns the encrypted and the plain directory of a mount with this source.
+func sides(m *mountinfo.Info, source string) (encrypted, plain string) {
+	if m.FSType == reverse {
+		return m.Mountpoint, source
 	}
-	return fits, side
+	return source, m.Mountpoint
 }
 
-// sameDir reports whether two paths lead to the same directory.
-func sameDir(a, b string) bool {
-	x, err := os.Stat(a)
-	y, err2 := os.Stat(b)
-	return err == nil && err2 == nil && os.SameFile(x, y)
+// checkPlain returns a problem if the plain directory, the value of -plain, is not the one that
+// the view shows. found is what lookUp has found.
+func (s *search) checkPlain(v *view, mount string, found *problem) *problem {
+	p, fits := checkDir(v.plain, BadPlain), s.sameRoot(v.dir, v.plain)
+	sub, ok := s.leadsTo(resolve(v.plain))
+	switch {
+	case p != nil:
+		return p
+	case ok && sub == v.sub, !fits && isEncrypted(v.plain):
+		return wrong(EncryptedPlain, v.plain)
+	case fits:
+		return nil
+	case found != nil && found.kind == NotEncrypted:
+		return found
+	}
+	return wrong(OtherPlain, v.plain, mount)
+}
+
+// identify notes what the two directories are.
+func (v *view) identify() {
+	v.ids[0] = mountOf(here, v.dir+"/.")
+	if v.plain != "" {
+		v.ids[1] = mountOf(here, v.plain+"/.")
+	}
+	_, err := os.Lstat(filepath.Join(v.dir, "gocryptfs.diriv"))
+	if v.deterministic = err != nil; err != nil && !os.IsNotExist(err) {
+		v.ids[0] = 0
+	}
 }
 
 // sameRoot reports whether the roots of a view and of a plain directory have the same

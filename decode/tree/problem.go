@@ -33,17 +33,9 @@ const (
 type problem struct {
 	kind    Problem
 	details []any
-	passing bool // files have changed a moment ago, so it may be gone soon
 }
 
 func wrong(kind Problem, details ...any) *problem { return &problem{kind: kind, details: details} }
-
-func noView(dir string) *problem {
-	if isEncrypted(dir) {
-		return wrong(NoView, dir)
-	}
-	return wrong(NotEncrypted, dir)
-}
 
 // checkDir returns a problem of the given kind if dir is not a directory.
 func checkDir(dir string, kind Problem) *problem {

@@ -19,30 +19,25 @@ const maxVariants = 16
 type mountTable []*mountinfo.Info
 
 // A location is a directory in a file system, wherever that is mounted.
-type location struct {
-	fs   string
-	path string
-}
+type location struct{ fs, path string }
 
-// locate returns the location of dir, an absolute path, and its mount.
+// locate returns the location of dir, an absolute path, and its mount, empty if there is none.
 func (t mountTable) locate(dir string) (location, *mountinfo.Info) {
 	m := t.top(dir)
-	if m == nil {
-		return location{path: dir}, nil
-	}
 	sub, _ := below(m.Mountpoint, dir)
 	return location{fmt.Sprint(m.Major, ":", m.Minor), path.Join("/", m.Root, sub)}, m
 }
 
 // top returns the mount that dir lies in. A path leads from the root to the mount point
 // that comes first, and on from there, so a mount may hide others below it.
-func (t mountTable) top(dir string) (at *mountinfo.Info) {
-	for {
+func (t mountTable) top(dir string) *mountinfo.Info {
+	for at := (&mountinfo.Info{ID: -1}); ; {
 		var next *mountinfo.Info
 		for _, m := range t {
 			_, ok := below(m.Mountpoint, dir)
-			isFirst := at == nil && m.Mountpoint == "/" && !t.has(m.Parent)
-			isNext := at != nil && m.Parent == at.ID && m != at && (next == nil || len(m.Mountpoint) < len(next.Mountpoint))
+			isParent := func(p *mountinfo.Info) bool { return p.ID == m.Parent }
+			isFirst := at.ID < 0 && m.Mountpoint == "/" && !slices.ContainsFunc(t, isParent)
+			isNext := m.Parent == at.ID && m != at && (next == nil || len(m.Mountpoint) < len(next.Mountpoint))
 			if ok && (isFirst || isNext) {
 				next = m
 			}
@@ -54,11 +49,6 @@ func (t mountTable) top(dir string) (at *mountinfo.Info) {
 	}
 }
 
-// has reports whether there is a mount with this number.
-func (t mountTable) has(id int) bool {
-	return slices.ContainsFunc(t, func(m *mountinfo.Info) bool { return m.ID == id })
-}
-
 // below returns the path of dir relative to root, empty if they are the same. It
 // returns false if dir is not below root.
 func below(root, dir string) (string, bool) {
@@ -68,78 +58,60 @@ func below(root, dir string) (string, bool) {
 	return strings.CutPrefix(dir, strings.TrimSuffix(root, "/")+"/")
 }
 
-// isReverse reports whether a mount shows an encrypted view of a plain directory.
-func isReverse(m *mountinfo.Info) bool { return m != nil && m.FSType == "fuse.gocryptfs-reverse" }
+const reverse, forward = "fuse.gocryptfs-reverse", "fuse.gocryptfs" // types of mounts
 
-// isForward reports whether a mount shows an encrypted directory in plain.
-func isForward(m *mountinfo.Info) bool { return m != nil && m.FSType == "fuse.gocryptfs" }
+func isGocryptfs(m *mountinfo.Info) bool { return m.FSType == reverse || m.FSType == forward }
 
 // mountedBy returns the user who mounted a file system, or -1 if that is not known. Only those
 // of FUSE are mounted by others than root.
 func mountedBy(m *mountinfo.Info) int {
-	if m == nil {
-		return 0
-	}
 	_, id, ok := strings.Cut(","+m.VFSOptions, ",user_id=")
-	if !ok {
-		return 0
-	}
 	id, _, _ = strings.Cut(id, ",")
-	n, err := strconv.Atoi(id)
-	if err != nil {
-		return -1
+	switch n, err := strconv.Atoi(id); {
+	case !ok:
+		return 0
+	case err == nil:
+		return n
 	}
-	return n
+	return -1
 }
 
-// trusts reports whether a mount is one of this user or of root, or the one that MOUNT lies
-// in. Others are not even looked at, since a look tells a FUSE server a name.
+// trusts reports whether a mount is one of this user or of root, or of the file system that
+// MOUNT lies in. Others are not even looked at, since a look tells a FUSE server a name.
 func (s *search) trusts(m *mountinfo.Info) bool {
 	owner := mountedBy(m)
-	return m == s.own || owner == 0 || owner == os.Geteuid()
+	return owner == 0 || owner == os.Geteuid() || m.Major == s.own.Major && m.Minor == s.own.Minor
 }
 
 // escapeMeta escapes what has a meaning in a pattern.
 var escapeMeta = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
-// directories returns the directories that a source in the mount table may stand for:
-// gocryptfs writes each `,` in it as `_` (gocryptfs mount.go). It returns none if there are too
-// many.
-func (s *search) directories(source string) (found []string) {
-	if !filepath.IsAbs(source) {
+// follow returns the directories that a source in the mount table may stand for, below one:
+// gocryptfs writes each `,` in it as `_` (gocryptfs mount.go). It follows links, and looks at
+// nothing in a mount that is not trusted.
+func (s *search) follow(dir, rest string) (found []string) {
+	if _, m := s.mounts.locate(dir); !s.trusts(m) {
 		return nil
 	}
-	found = []string{"/"}
-	for name := range strings.SplitSeq(strings.Trim(source, "/"), "/") {
-		var next []string
-		for _, dir := range found {
-			var paths []string
-			if strings.Contains(name, "_") {
-				paths, _ = filepath.Glob(escapeMeta.Replace(dir) + "/" + strings.ReplaceAll(escapeMeta.Replace(name), "_", "[,_]"))
-			}
-			if len(paths) == 0 { // or the directory cannot be read
-				paths = []string{filepath.Join(dir, name)}
-			}
-			for _, at := range paths {
-				if at, ok := s.follow(at); ok {
-					next = append(next, at)
-				}
-			}
-		}
-		if found = next; len(found) > maxVariants {
-			return nil
+	dir, err := filepath.EvalSymlinks(dir)
+	if _, m := s.mounts.locate(dir); err != nil || !s.trusts(m) {
+		return nil
+	}
+	if rest == "" {
+		return []string{dir}
+	}
+	name, rest, _ := strings.Cut(rest, "/")
+	var paths []string
+	if strings.Contains(name, "_") {
+		paths, _ = filepath.Glob(escapeMeta.Replace(dir) + "/" + strings.ReplaceAll(escapeMeta.Replace(name), "_", "[,_]"))
+	}
+	if len(paths) == 0 { // or the directory cannot be read
+		paths = []string{filepath.Join(dir, name)}
+	}
+	for _, path := range paths {
+		if len(found) <= maxVariants {
+			found = append(found, s.follow(path, rest)...)
 		}
 	}
 	return found
-}
-
-// follow resolves the last name of a path. It returns false if there is no such file, or in a
-// mount that is not trusted.
-func (s *search) follow(path string) (string, bool) {
-	if _, m := s.mounts.locate(path); !s.trusts(m) {
-		return "", false
-	}
-	path, err := filepath.EvalSymlinks(path)
-	_, m := s.mounts.locate(path)
-	return path, err == nil && s.trusts(m)
 }

@@ -13,6 +13,10 @@ import (
 )
 
 const (
+	// entriesPerFile is the number of directory entries that are read in the time of a look at
+	// a file.
+	entriesPerFile = 8
+
 	// entryTimeout is how long the kernel may remember an entry of a gocryptfs mount: a second
 	// (go-fuse, EntryTimeout), and some more. A listing is always fresh.
 	entryTimeout = 2 * time.Second
@@ -47,101 +51,110 @@ func isSame(encrypted, plain file) bool {
 // isRecent reports whether what changed then may change once more without another change
 // time. Some file systems, such as ext3, have only seconds. A time in the future is not that
 // of the next change.
-func isRecent(changed time.Time) bool {
-	if changed.Nanosecond() == 0 {
-		return time.Since(changed).Abs() < entryTimeout
+func isRecent(f file) bool {
+	limit := clockStep
+	if f.changed.Nanosecond() == 0 {
+		limit = entryTimeout
 	}
-	return time.Since(changed).Abs() < clockStep
+	return time.Since(f.changed).Abs() < limit
 }
 
-// A trail is a way down from a root of the view, through directories of its mount alone.
+// A trail is a way down from a root of the view, through directories of its mount alone. They
+// stay open, so it does not matter what is mounted over them meanwhile.
 type trail struct {
-	in    int    // the directory it leads to, open
-	name  string // an entry of that
-	files []file // the directories upwards, the root, and the entry
+	mount uint64
+	dirs  []int  // the directories, from the root on
+	files []file // what they were
+	in    int    // the last of them
+	name  string // an entry in it
 }
 
-// prove calls read with the trails of two paths, if they lead to the same file. It returns an
-// error if read does, or if anything on the way has changed, meanwhile or a moment ago.
-func (d disk) prove(v *view, cipher, plain string, read func(c, p trail) error) error {
+// prove returns what read makes of the trails of two paths, if they lead through the same
+// directories, none of which has changed, meanwhile or a moment ago.
+func (d disk) prove(v view, cipher, plain string, read func(c, p trail) answer) (a answer) {
 	c, err := d.walk(v.dir, v.ids[0], cipher)
 	defer c.close()
 	p, err2 := d.walk(v.plain, v.ids[1], plain)
 	defer p.close()
-	if err = cmp.Or(err, err2); err != nil {
-		return err
+	err = cmp.Or(err, err2)
+	if err == nil && (slices.ContainsFunc(p.files, isRecent) || !slices.EqualFunc(c.files[1:], p.files[1:], d.same)) {
+		err = errUnproved // the roots alone have two inodes
 	}
-	last := len(p.files) - 1
-	if len(c.files) != last+1 {
-		return errUnproved
-	}
-	for i, f := range p.files {
-		isRoot := i == last-1 || last == 1 && p.name == "." // both have another inode
-		if isRecent(f.changed) || !isRoot && !d.same(c.files[i], f) {
-			return errUnproved
+	if a.err = err; err == nil {
+		a = read(c, p)
+		// In reverse mode the plain side tells: gocryptfs makes the other one of it.
+		if !d.isStill(p) || !v.reverse && !d.isStill(c) {
+			a.err = errUnproved
 		}
 	}
-	err = read(c, p)
-	// In reverse mode the plain side tells: gocryptfs makes the other one of it.
-	if !d.isStill(p, v.plain, v.ids[1], plain) || !v.reverse && !d.isStill(c, v.dir, v.ids[0], cipher) {
-		return errUnproved
-	}
-	return err
+	a.read += entriesPerFile * (1 + strings.Count(cipher, "/"))
+	return a
 }
 
-// isStill reports whether a second walk sees the same files.
-func (d disk) isStill(t trail, root string, mount mountID, to string) bool {
-	now, err := d.walk(root, mount, to)
-	now.close()
-	return err == nil && slices.Equal(now.files, t.files)
+// isStill reports whether no directory of a trail has changed, and so no entry in it.
+func (d disk) isStill(t trail) bool {
+	for i, dir := range t.dirs {
+		if f, err := d.stat(dir, "."); err != nil || f != t.files[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // walk returns the trail of a path below a root. It has to be closed, also with an error.
-func (d disk) walk(root string, mount mountID, to string) (t trail, err error) {
+func (d disk) walk(root string, mount uint64, to string) (t trail, err error) {
 	dir, name := path.Split(to)
-	t = trail{in: -1, name: name}
-	rootDir, err := open(here, root+"/.", openFlags)
-	if err != nil || mountOf(rootDir, ".") != mount {
-		unix.Close(rootDir)
-		return t, errLost
-	}
-	defer unix.Close(rootDir)
+	t = trail{mount: mount, in: here, name: name}
 	if !filepath.IsLocal(to) {
 		return t, errUnproved
 	}
-	if t.in, err = openBelow(rootDir, "./"+dir); err != nil {
-		return t, err
-	}
-	see := func(in int, name string) {
-		f, statErr := d.stat(in, name)
-		if t.files = append(t.files, f); f.mount != mount {
-			err = errUnproved
+	lost := errLost                                                    // until the root is known
+	steps := append([]string{root + "/."}, strings.Split(dir, "/")...) // an empty one at the end
+	for _, step := range steps[:len(steps)-1] {
+		if t.in, err = open(t.in, step, toPass); err != nil {
+			return t, cmp.Or(lost, err)
 		}
-		err = cmp.Or(statErr, err)
+		t.dirs = append(t.dirs, t.in)
+		f, err := d.look(t, ".")
+		if t.files = append(t.files, f); err != nil {
+			return t, cmp.Or(lost, err)
+		}
+		lost = nil
 	}
-	for up := "."; len(t.files) < strings.Count(dir, "/"); up += "/.." {
-		see(t.in, up)
+	return t, nil
+}
+
+// look describes an entry of the last directory. One in another mount is not looked at, so
+// that no FUSE server is told of it.
+func (d disk) look(t trail, name string) (f file, err error) {
+	if mountOf(t.in, name) != t.mount {
+		return f, errUnproved
 	}
-	see(rootDir, ".")
-	if mountOf(t.in, name) == mount { // or not even a look
-		see(t.in, name)
-		return t, err
+	if f, err = d.stat(t.in, name); err == nil && f.mount != t.mount {
+		err = errUnproved
 	}
-	return t, cmp.Or(err, errUnproved)
+	return f, err
+}
+
+// isPair reports whether the entry that c leads to and one beside that of p are the same file.
+func (d disk) isPair(c, p trail, plain string) bool {
+	encrypted, err := d.look(c, c.name)
+	file, err2 := d.look(p, plain)
+	return err == nil && err2 == nil && d.same(encrypted, file)
 }
 
 func (t trail) close() {
-	if t.in >= 0 {
-		unix.Close(t.in)
+	for _, dir := range t.dirs {
+		unix.Close(dir)
 	}
 }
 
-// readTarget returns the plain target of a link. It returns an error if text is not the
-// encrypted one, which is read last.
-func (d disk) readTarget(c, p trail, text string) (target string, err error) {
-	target, err = d.readlink(p.in, p.name)
-	if read, err := d.readlink(c.in, c.name); err != nil || read != text {
-		return "", errUnproved
+// readTarget returns the plain target of a link if text is the encrypted one.
+func (d disk) readTarget(c, p trail, text string) answer {
+	target, err := d.readlink(p.in, p.name)
+	encrypted, err2 := d.readlink(c.in, c.name)
+	if err = cmp.Or(err, err2); err == nil && (encrypted != text || !d.isPair(c, p, p.name)) {
+		err = errUnproved
 	}
-	return target, err
+	return answer{text: target, err: err}
 }
