@@ -48,21 +48,18 @@ func namesIn(b []byte, start, end int) iter.Seq[Name] {
 		if isName(b[start:end]) {
 			return // hardly ever a shorter name with something glued to it
 		}
-		for _, n := range lengths {
-			if i := end - n; i > start && isName(b[i:end]) && !long {
-				if !isJoint(b[i-1]) && !try(i, end, true) {
-					return
+		loose := func(at func(n int) (i, stop int)) (more bool) {
+			for _, n := range lengths {
+				i, stop := at(n)
+				if i >= start && stop <= end && isName(b[i:stop]) && (!long || i == start && n == hashLen) {
+					joined := i > start && isJoint(b[i-1]) || stop < end && isJoint(b[stop])
+					return joined || try(i, stop, true)
 				}
-				break
 			}
+			return true
 		}
-		for _, n := range lengths {
-			if stop := start + n; stop < end && isName(b[start:stop]) && (!long || n == hashLen) {
-				if !isJoint(b[stop]) {
-					try(start, stop, true)
-				}
-				return
-			}
+		if loose(func(n int) (i, stop int) { return end - n, end }) {
+			loose(func(n int) (i, stop int) { return start, start + n })
 		}
 	}
 }

@@ -99,10 +99,7 @@ func (s *Scanner) whole(b []byte, t Token) Token {
 // Rest returns the first token in the rest of the word that holds n, a name of the path t
 // of b: two names may stand in a word.
 func (s *Scanner) Rest(b []byte, t Token, n Name) (Token, bool) {
-	if n.After >= n.wordEnd {
-		return Token{}, false
-	}
-	next, ok := nameAt(b[:t.End], n.After, n.wordEnd)
+	next, ok := nameAt(b[:t.End], min(n.After, n.wordEnd), n.wordEnd)
 	if !ok {
 		return Token{}, false
 	}
