@@ -29,9 +29,8 @@ type listing struct {
 	read      int                 // entries
 }
 
-// unique returns the one spelling that leaf, a name with U+FFFD, can have in the directory if
-// the view has its cipher name. It returns an empty string if there are several, or in the
-// root: that of another file system may look the same.
+// unique returns the one spelling that leaf, a name with U+FFFD, can have if the view has its
+// cipher name, or an empty string. The root of another file system may look the same.
 func (l *listing) unique(cipher, leaf string) string {
 	if s := l.spellings[leaf]; len(s) == 1 && l.dir != "" && l.has(cipher) {
 		return s[0]
@@ -39,8 +38,7 @@ func (l *listing) unique(cipher, leaf string) string {
 	return ""
 }
 
-// has reports whether the view has a cipher name in the directory. The kernel remembers names
-// that are gone, but not in a listing.
+// has reports whether the view has a cipher name. A listing has none that are gone.
 func (l *listing) has(cipher string) bool { return l.hashes[maphash.String(seed, cipher)] }
 
 // list returns the listing of the plain directory with this path.
@@ -65,8 +63,8 @@ func list(dir string, c, p trail) *listing {
 	return l
 }
 
-// each calls f with the names in the last directory of a trail until f returns false. It
-// returns false if f did or the directory cannot be read.
+// each calls f with all names in the last directory of a trail. It returns false if f does or
+// the directory cannot be read.
 func (l *listing) each(t trail, f func(name string) bool) bool {
 	fd, err := open(t.in, ".", unix.O_RDONLY)
 	if err != nil {
@@ -87,8 +85,8 @@ func (l *listing) each(t trail, f func(name string) bool) bool {
 	}
 }
 
-// spell returns the spelling of the name of p, as JSON has it, that the file of c has. It makes
-// a new listing if l is not that of the directory as it is.
+// spell returns the spelling of the name of p, as JSON has it, that the file of c has, and the
+// listing of the directory as it is.
 func (d disk) spell(l *listing, c, p trail) answer {
 	a := answer{listing: l, err: errNoSpelling}
 	if l.file != p.files[len(p.files)-1] {

@@ -35,8 +35,8 @@ type search struct {
 	passing bool            // a root has changed a moment ago
 }
 
-// findView returns the view that mount lies in, and what is wrong with it. plain is
-// the value of -plain. The mount table must not change meanwhile.
+// findView returns the view that mount lies in, and what is wrong with it. plain is the value of
+// -plain. The mount table must not change meanwhile.
 func findView(mount, plain string, read func() (mountTable, error)) *view {
 	v := &view{dir: mount, owner: os.Geteuid(), deterministic: true, problem: wrong(Empty)}
 	if mount == "" {
@@ -139,8 +139,8 @@ func sides(m *mountinfo.Info, source string) (encrypted, plain string) {
 	return source, m.Mountpoint
 }
 
-// checkPlain returns a problem if the plain directory, the value of -plain, is not the one that
-// the view shows. found is what lookUp has found.
+// checkPlain returns a problem if the view does not show its plain directory, the value of
+// -plain. found is that of lookUp.
 func (s *search) checkPlain(v *view, mount string, found *problem) *problem {
 	p, fits := checkDir(v.plain, BadPlain), s.sameRoot(v.dir, v.plain)
 	sub, ok := s.leadsTo(resolve(v.plain))

@@ -12,8 +12,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 )
 
-// maxVariants bounds the directories that a source in the mount table may stand for.
-const maxVariants = 16
+const maxVariants = 16 // directories that a source in the table may stand for
 
 // A mountTable holds all mounts, oldest first, as Linux lists them.
 type mountTable []*mountinfo.Info

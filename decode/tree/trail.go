@@ -13,9 +13,7 @@ import (
 )
 
 const (
-	// entriesPerFile is the number of directory entries that are read in the time of a look at
-	// a file.
-	entriesPerFile = 8
+	entriesPerFile = 8 // directory entries that are read in the time of a look at a file
 
 	// entryTimeout is how long the kernel may remember an entry of a gocryptfs mount: a second
 	// (go-fuse, EntryTimeout), and some more. A listing is always fresh.
@@ -41,16 +39,14 @@ type disk struct {
 
 var system = disk{readMounts, stat, readlink, isSame}
 
-// isSame reports whether entries of the two sides are the same file. gocryptfs hands inode
-// number and change time through. Without the time, a snapshot would be taken for what it was
-// made of.
+// isSame reports whether entries of the two sides are the same file. gocryptfs hands both
+// through. Without the time, a snapshot would be taken for what it was made of.
 func isSame(encrypted, plain file) bool {
 	return encrypted.inode == plain.inode && encrypted.changed.Equal(plain.changed)
 }
 
-// isRecent reports whether what changed then may change once more without another change
-// time. Some file systems, such as ext3, have only seconds. A time in the future is not that
-// of the next change.
+// isRecent reports whether a file may change once more without another change time. Some file
+// systems, such as ext3, have only seconds. A time in the future is not that of the next change.
 func isRecent(f file) bool {
 	limit := clockStep
 	if f.changed.Nanosecond() == 0 {

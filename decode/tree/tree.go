@@ -2,12 +2,9 @@
 // and the plain directory.
 //
 // It reads only below these two directories, in their mounts, and keeps nothing open between
-// two looks, so that they can be unmounted.
-//
-// A file calls only those after it: tree.go has the questions and runs what answers them,
-// listing.go spells names that are not UTF-8, trail.go proves that two paths lead to the same
-// file, mount.go finds the view, table.go has the mount table, problem.go says what is wrong, and
-// file.go calls the system.
+// two looks, so that they can be unmounted. A file calls only those after it: tree.go has the
+// questions, listing.go spells names, trail.go proves which file is which, mount.go finds the
+// view, table.go has the mount table, problem.go says what is wrong, file.go calls the system.
 package tree
 
 import (
@@ -103,9 +100,8 @@ func (t *Tree) Spelling(cipher, plain string) (exact string, read int, ok bool) 
 	return dir + a.text, a.read, a.err == nil
 }
 
-// Check calls warn with what is wrong if the view or its plain directory was not found. If a
-// root has changed a moment ago, it looks for them again, for up to two seconds: the kernel may
-// not know the change yet.
+// Check calls warn with what is wrong if the view or its plain directory was not found. After a
+// recent change of a root, which the kernel may not know yet, it looks again for two seconds.
 func (t *Tree) Check(warn func(p Problem, details ...any)) {
 	for late := time.Now().Add(entryTimeout); t.view.passing && time.Now().Before(late); t.search(t.timeout) {
 		time.Sleep(clockStep)
@@ -124,8 +120,8 @@ func (t *Tree) prove(cipher, plain string, read func(c, p trail) answer) answer 
 	return t.look(func() answer { return t.disk.prove(v, cipher, plain, read) })
 }
 
-// look returns the answer of f, which looks at files of the view. If a root is not what was
-// found, another file system is mounted there, and the view has to be looked for again.
+// look returns the answer of f, which looks at files of the view. If another file system is
+// mounted at a root, the view has to be looked for again.
 func (t *Tree) look(f func() answer) answer {
 	a := t.looks.run(t.timeout, f)
 	if a.err == errLost {
@@ -134,9 +130,8 @@ func (t *Tree) look(f func() answer) answer {
 	return a
 }
 
-// current returns the view. It has what is not known of it looked for again, in the
-// background and not more often than every second. Where paths of the mount table mean something
-// else to gocryptfs, only -plain names the plain directory.
+// current returns the view, and has it looked for again if it is not known, at most every second.
+// Where paths mean something else to gocryptfs, only -plain names the plain directory.
 func (t *Tree) current() view {
 	if !t.view.isKnown() && (len(t.searches.running) > 0 || time.Since(t.searched) > lookAgain) {
 		t.search(0)
@@ -159,9 +154,7 @@ func (t *Tree) search(limit time.Duration) {
 	v := t.searches.late().view
 	if v == nil {
 		t.searched = time.Now()
-		v = t.searches.run(limit, func() answer {
-			return answer{view: findView(t.mount, t.plainFlag, t.disk.mounts)}
-		}).view
+		v = t.searches.run(limit, func() answer { return answer{view: findView(t.mount, t.plainFlag, t.disk.mounts)} }).view
 	}
 	switch {
 	case v == nil:
