@@ -291,8 +291,8 @@ func TestTreeSwaps(t *testing.T) {
 		}
 		least = min(least, p.links()+p.names())
 		scripts := [][]op{{pointed(pointAndWait, 0, 1)}, {dir}, {dir, dir}, {roots}, {roots, roots},
-			{viewDir}, {viewDir, viewDir}, {viewRoot}, {pointed(pointView, 0, 1)}}
-		for _, script := range scripts[:len(scripts)-4*reverse] {
+			{viewDir}, {viewDir, viewDir}, {viewRoot}, {pointed(pointView, 0, 1)}, {pointed(pointView, 0, 1), pointed(pointView, 0, 0)}}
+		for _, script := range scripts[:len(scripts)-5*reverse] {
 			p := newPlainTree(t, t.TempDir(), at(moment, script...)...)
 			p.view.reverse = reverse == 1
 			p.change(hither)
@@ -388,6 +388,11 @@ func TestTreeListing(t *testing.T) {
 		if read != want {
 			t.Errorf("look %d: %d entries read, want %d", i, read, want)
 		}
+	}
+	must(os.WriteFile(filepath.Join(p.view.plain, plainDir+twin, "bad\xfe"), nil, 0o644))
+	p.change(op{wait, 0})
+	if got, _, ok := p.tree.Spelling(encDir+"/A", plainDir+twin+"/"+looksAlike); ok {
+		t.Errorf("%q was found in another directory", got)
 	}
 	// In the root, which another file system may share with it, the file counts.
 	must(os.WriteFile(p.plain("../top\xff"), nil, 0o644), os.Link(p.plain("../top\xff"), p.cipher("../T")),
