@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"hash/maphash"
 	"io"
+	"path"
 	"strings"
 
 	"gocryptfs-rsync-pretty/decode/escape"
@@ -21,8 +22,7 @@ const (
 	maxBytes = 4 << 20  // of a batch
 	maxLines = 1 << 19  // of the output, remembered
 
-	conf, reverseConf = "gocryptfs.conf", ".gocryptfs.reverse.conf"
-	outside           = "not below MOUNT"
+	conf, reverseConf, diriv, suffix = "gocryptfs.conf", ".gocryptfs.reverse.conf", "gocryptfs.diriv", ".name"
 )
 
 // An Encrypter encrypts plain paths. Its exported fields may be empty, except Fail.
@@ -35,6 +35,7 @@ type Encrypter struct {
 	Files interface { // the tree.Tree of MOUNT
 		View() View
 		Exists(cipher string) bool
+		Resolve(path string) (string, error) // without symbolic links
 	}
 	Mount, Plain string                                 // MOUNT and -plain, as they were given
 	Index        func(visit func(cipher, plain []byte)) // gives all its lines, the newest last
@@ -43,7 +44,8 @@ type Encrypter struct {
 
 	view    View
 	sub     string            // the plain path of MOUNT
-	noIVs   bool              // MOUNT is known to be a view without gocryptfs.diriv
+	isKnown bool              // what MOUNT shows is known
+	noIVs   bool              // directories are known to have no gocryptfs.diriv
 	bases   []base            // what a path may begin with
 	indexed map[string]string // the plain paths of a batch, and what the index has of them
 	ahead   []string          // those that gocryptfs is still to be asked for
@@ -127,14 +129,14 @@ func (e *Encrypter) answer(r request) (lines []string, why string) {
 	var plain, cipher string
 	exists := false
 	for i, p := range r.paths {
-		c, known := e.find(p, len(r.paths) > 1 || r.why == outside)
+		c, known := e.find(p, len(r.paths) > 1 || r.must)
 		if i == 0 || known && !exists {
 			plain, cipher, exists = p, c, known
 		}
 	}
 	path, inside := below(cipher, e.view.Sub)
 	switch {
-	case !exists && (r.why == outside || cipher == ""):
+	case !exists && (r.must || cipher == ""):
 		return nil, r.why
 	case !inside: // a directory that had the same name
 		return nil, outside
@@ -149,6 +151,20 @@ func (e *Encrypter) answer(r request) (lines []string, why string) {
 // the same time. exists reports whether the view or the index has it; whether the view alone
 // does is looked up only to be sure.
 func (e *Encrypter) find(plain string, sure bool) (cipher string, exists bool) {
+	switch dir, name := path.Split(plain); {
+	case name == diriv:
+		cipher, exists = e.find(strings.TrimSuffix(dir, "/"), sure)
+		if cipher != "" || dir == "" {
+			cipher = path.Join(cipher, diriv)
+		}
+		return cipher, exists
+	case strings.HasPrefix(name, scan.LongPrefix) && strings.HasSuffix(name, suffix):
+		name = dir + name[len(scan.LongPrefix):len(name)-len(suffix)]
+		if cipher, exists = e.find(name, sure); cipher != "" {
+			cipher += suffix
+		}
+		return cipher, exists
+	}
 	known := e.indexed[plain]
 	if e.Names != nil {
 		for len(e.ahead) > 0 && e.Names.PrepareEncrypt(e.ahead[0]) {
@@ -156,11 +172,14 @@ func (e *Encrypter) find(plain string, sure bool) (cipher string, exists bool) {
 		}
 		cipher, _ = e.Names.Encrypt(plain)
 	}
+	if e.view.Reverse && cipher != "" && cipher != known {
+		known = "" // of another file system: in reverse mode, a path has one answer
+	}
 	sure = sure || known != "" || plain == reverseConf
 	if sure && cipher != known && cipher != "" && e.Files.Exists(cipher) {
 		known = cipher
 	}
-	if plain == reverseConf && (known == "" || e.view.Reverse) {
+	if plain == conf || plain == reverseConf && (known == "" || e.view.Reverse) {
 		known = conf
 	}
 	return cmp.Or(known, cipher), known != "" || plain == ""
@@ -177,10 +196,10 @@ func (e *Encrypter) lines(path string, encrypted bool) (lines []string) {
 	for dir, rest := "", path; encrypted && rest != ""; {
 		var name string
 		if name, rest, _ = strings.Cut(rest, "/"); !e.noIVs {
-			lines = append(lines, dir+"gocryptfs.diriv")
+			lines = append(lines, dir+diriv)
 		}
 		if strings.HasPrefix(name, scan.LongPrefix) && scan.IsEncrypted([]byte(name)) {
-			lines = append(lines, dir+name+".name")
+			lines = append(lines, dir+name+suffix)
 		}
 		dir += name + "/"
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,6 +73,8 @@ func (fs *fileSystem) Exists(cipher string) bool {
 	return cipher == "." || slices.ContainsFunc(fs.exist, func(plain string) bool { return fs.cipher(plain) == cipher })
 }
 
+func (fs *fileSystem) Resolve(path string) (string, error) { return filepath.EvalSymlinks(path) }
+
 func (fs *fileSystem) Decrypt(cipher string) (plain string, ok bool) {
 	return fs.inside, cipher == fs.cipher(fs.inside)
 }
@@ -112,7 +115,8 @@ func (fs *fileSystem) fill(t *testing.T) {
 	fs.root = t.TempDir()
 	fs.mount, fs.base = path.Join(fs.root, "view", fs.cipher(fs.inside)), path.Join(fs.root, "Documents")
 	err := errors.Join(os.MkdirAll(fs.mount, 0o755), os.Mkdir(fs.base, 0o755), os.Mkdir(fs.root+"/elsewhere", 0o755),
-		os.Symlink("view", fs.root+"/mount link"), os.Symlink(".", fs.root+"/up"), os.Symlink("Documents", fs.root+"/link"))
+		os.Symlink("view", fs.root+"/mount link"), os.Symlink(".", fs.root+"/up"), os.Symlink("Documents", fs.root+"/link"),
+		os.Mkdir(fs.base+"/docs", 0o755), os.Symlink("docs", fs.base+"/inner"), os.Symlink("../elsewhere", fs.base+"/out"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ package tree
 import (
 	"cmp"
 	"path"
+	"path/filepath"
 	"time"
 )
 
@@ -73,6 +74,15 @@ func (t *Tree) Exists(cipher string) bool {
 		}
 		return answer{err: err}
 	}).err == nil
+}
+
+// Resolve returns a path of this machine without symbolic links.
+func (t *Tree) Resolve(path string) (resolved string, err error) {
+	a := t.looks.run(t.timeout, func() (a answer) {
+		a.text, a.err = filepath.EvalSymlinks(path)
+		return a
+	})
+	return a.text, a.err
 }
 
 // Target returns the plain target of a link.
