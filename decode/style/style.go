@@ -95,6 +95,9 @@ func (s *Style) Judge(b []byte, from, end int, final bool) []Piece {
 
 // next returns the record at from, or of which b[from:] is the rest.
 func (s *Style) next(b []byte, from int, final bool) record {
+	if s.past == 0 && b[from] == '\r' { // in a text full of them, nothing has to be matched
+		return record{start: from, end: from + 1, kind: Progress, ended: true}
+	}
 	r := record{start: from - s.past, end: len(b), kind: s.kind, ended: final}
 	if s.past <= maxHead {
 		figures := 0
