@@ -16,7 +16,7 @@ import (
 var hints = map[any]string{
 	ctlsock.Empty:      "CTLSOCK is empty; is a variable of the script not set?",
 	ctlsock.Stranger:   "it is not asked: run as the user who mounted it, and keep the socket where nobody else can write",
-	ctlsock.NoSocket:   operands,
+	ctlsock.NoSocket:   "the operands are CTLSOCK, as given to gocryptfs -ctlsock, and MOUNT, in this order",
 	ctlsock.Missing:    "mount with: gocryptfs -ctlsock CTLSOCK ...; is it mounted?",
 	ctlsock.Refused:    "it was left behind by a gocryptfs that is gone: remove it and mount again",
 	ctlsock.Denied:     "run as the user who mounted it",
@@ -27,28 +27,23 @@ var hints = map[any]string{
 	ctlsock.HungUp:     "has it been unmounted or killed? names come back when it answers again",
 	ctlsock.Unusable:   "mount with: gocryptfs -ctlsock CTLSOCK ...",
 
-	tree.Empty:          "MOUNT is empty; is a variable of the script not set?" + unread,
-	tree.NoDir:          "give the encrypted directory that rsync reads" + unread,
-	tree.Denied:         "run as the user who mounted it, or mount it with -allow_other" + unread,
-	tree.Socket:         operands,
-	tree.PlainSide:      "give the encrypted one" + unread,
-	tree.NoView:         "give the directory that rsync reads, or -plain" + unread,
-	tree.NotEncrypted:   "give the directory that rsync reads; in a container, mount it there, too" + unread,
-	tree.NoTable:        "give the plain directory with -plain" + unread,
-	tree.NoPlain:        "name it with -plain" + unread,
-	tree.Ambiguous:      "name the right one with -plain" + unread,
-	tree.BadPlain:       "give the directory with the real names to -plain" + unread,
-	tree.EncryptedPlain: "give the directory with the real names to -plain" + unread,
-	tree.OtherPlain:     "give that one to -plain" + unread,
-	tree.Elsewhere:      "name the plain directory, as it is seen here, with -plain" + unread,
-	tree.Silent:         "targets of links stay encrypted until it does",
-	tree.Mounting:       "targets of links stay encrypted until that ends",
+	tree.Empty:        "MOUNT is empty; is a variable of the script not set?" + unread,
+	tree.NoDir:        "give the encrypted directory that rsync reads" + unread,
+	tree.Denied:       "run as the user who mounted it, or mount it with -allow_other" + unread,
+	tree.PlainSide:    "give the encrypted one" + unread,
+	tree.NoView:       "give the directory that rsync reads, or -plain" + unread,
+	tree.NotEncrypted: "give the directory that rsync reads; in a container, mount it there, too" + unread,
+	tree.NoTable:      "give the plain directory with -plain" + unread,
+	tree.NoPlain:      "name it with -plain" + unread,
+	tree.Ambiguous:    "name the right one with -plain" + unread,
+	tree.BadPlain:     "give the directory with the real names to -plain" + unread,
+	tree.OtherPlain:   "give that one to -plain" + unread,
+	tree.Elsewhere:    "name the plain directory, as it is seen here, with -plain" + unread,
+	tree.Silent:       "targets of links stay encrypted until it does",
+	tree.Mounting:     "targets of links stay encrypted until that ends",
 }
 
-const (
-	operands = "the operands are CTLSOCK, as given to gocryptfs -ctlsock, and MOUNT, in this order"
-	unread   = "; names are decoded, targets of links are not"
-)
+const unread = "; names are decoded, targets of links are not"
 
 // messages writes to the user. A message is one line, `name: kind: what`, in lower
 // case and without a full stop. A second line may say what to do about it. Control

@@ -148,7 +148,7 @@ func (s *search) checkPlain(v *view, mount string, found *problem) *problem {
 	case p != nil:
 		return p
 	case ok && sub == v.sub, !fits && isEncrypted(v.plain):
-		return wrong(EncryptedPlain, v.plain)
+		return wrong(BadPlain, v.plain+" is the encrypted side")
 	case fits:
 		return nil
 	case found != nil && found.kind == NotEncrypted:

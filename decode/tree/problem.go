@@ -11,22 +11,20 @@ import (
 type Problem string
 
 const (
-	Empty          Problem = "the path of the encrypted directory is empty"
-	NoDir          Problem = "the encrypted directory cannot be used: %v"
-	Denied         Problem = "no permission to use the encrypted directory: %v"
-	Socket         Problem = "%v is a socket"
-	PlainSide      Problem = "%v is the plain side of a gocryptfs mount; the encrypted one is %v"
-	NoView         Problem = "%v is not a gocryptfs mount"
-	NotEncrypted   Problem = "%v is not a gocryptfs mount, and nothing in it is encrypted"
-	NoTable        Problem = "no mount table: %v"
-	NoPlain        Problem = "the plain directory of %v was not found"
-	Ambiguous      Problem = "there are two plain directories that %v could show: %v and %v"
-	BadPlain       Problem = "the plain directory cannot be used: %v"
-	EncryptedPlain Problem = "%v is the encrypted side, not the plain one"
-	OtherPlain     Problem = "%v is not the directory that %v shows"
-	Elsewhere      Problem = "gocryptfs runs in another namespace, where paths mean something else"
-	Silent         Problem = "%v or its plain directory does not answer"
-	Mounting       Problem = "file systems are being mounted"
+	Empty        Problem = "the path of the encrypted directory is empty"
+	NoDir        Problem = "the encrypted directory cannot be used: %v"
+	Denied       Problem = "no permission to use the encrypted directory: %v"
+	PlainSide    Problem = "%v is the plain side of a gocryptfs mount; the encrypted one is %v"
+	NoView       Problem = "%v is not a gocryptfs mount"
+	NotEncrypted Problem = "%v is not a gocryptfs mount, and nothing in it is encrypted"
+	NoTable      Problem = "no mount table: %v"
+	NoPlain      Problem = "the plain directory of %v was not found"
+	Ambiguous    Problem = "there are two plain directories that %v could show: %v and %v"
+	BadPlain     Problem = "the plain directory cannot be used: %v"
+	OtherPlain   Problem = "%v is not the directory that %v shows"
+	Elsewhere    Problem = "gocryptfs runs in another namespace, where paths mean something else"
+	Silent       Problem = "%v or its plain directory does not answer"
+	Mounting     Problem = "file systems are being mounted"
 )
 
 // A problem is a Problem with its details.
@@ -47,8 +45,6 @@ func checkDir(dir string, kind Problem) *problem {
 		return wrong(Denied, err)
 	case err != nil:
 		return wrong(kind, err)
-	case fi.Mode().Type() == fs.ModeSocket:
-		return wrong(Socket, dir)
 	case !fi.IsDir():
 		return wrong(kind, dir+" is not a directory")
 	}
