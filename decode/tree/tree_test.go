@@ -556,7 +556,7 @@ func TestTreeCheck(t *testing.T) {
 		case 3:
 			alike(t, dirs)
 		case 4, 6:
-			return table(row+fmt.Sprint("|ext4 x other"), dirs), nil
+			return table(row+"|ext4 x other", dirs), nil
 		}
 		return table(row, dirs), nil
 	})
