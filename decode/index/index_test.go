@@ -91,7 +91,7 @@ func TestFind(t *testing.T) {
 		x.Flush()
 		if when == "written" {
 			x = openIndex(t, x.file.path, false)
-			x.Add(encA+"/"+encC, "nowhere")
+			x.Add(encA+"/"+encC, "no/where")
 		}
 	}
 	if x.Has(encryptedName(4)) {
