@@ -239,9 +239,11 @@ func TestFaultsForgiven(t *testing.T) {
 func TestSilence(t *testing.T) {
 	var answers atomic.Value
 	answers.Store("first")
-	s, c, p := serve(t, patience, ctlsocktest.Each(func(c *ctlsocktest.Conn, path string) bool {
+	answer := ctlsocktest.Each(func(c *ctlsocktest.Conn, path string) bool {
 		return !strings.HasPrefix(path, answers.Load().(string)) || c.Say(ctlsocktest.Name(upper(path)))
-	}))
+	})
+	var hungUp atomic.Int32
+	s, c, p := serve(t, patience, func(c *ctlsocktest.Conn) { answer(c); hungUp.Add(1) })
 	want(t, c, "first", "FIRST")
 	start := time.Now()
 	want(t, c, "silent", "")
@@ -259,6 +261,8 @@ func TestSilence(t *testing.T) {
 	answers.Store("")
 	want(t, c, "silent", "SILENT")
 	wantProblems(t, p, "did not answer within 200ms")
+	c.Close()
+	ctlsocktest.Eventually(t, "no connection is left open", func() bool { return int(hungUp.Load()) == s.Dials() })
 }
 
 // Connect reports a socket that does not work, before anything is asked. A probe finds a
