@@ -62,9 +62,8 @@ for platform; do
 	gzip -9n "$stage/$dir/$name.1" "$stage/$dir/CHANGELOG.md"
 	cp "$stage/changelog.yaml" "$stage/$dir"
 	cat >"$stage/$dir/lintian" <<-END
-		# as Go does it, and a method of its library
+		# as Go does it
 		$name: statically-linked-binary [usr/bin/$name]
-		$name: spelling-error-in-binary upTo up to [usr/bin/$name]
 	END
 	{
 		cat LICENSE
