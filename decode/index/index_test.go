@@ -80,12 +80,12 @@ func TestFind(t *testing.T) {
 			for i := range want {
 				want[i] = names.Replace(want[i])
 			}
-			cipher, plain, _ := x.Find(want[0], want[1], 100)
+			cipher, plain, read := x.Find(want[0], want[1], 100)
 			if cipher != want[2] || plain != want[3] {
 				t.Errorf("%s: %s is %q, %q", when, row, cipher, plain)
 			}
-			if when == "read again" && want[2] != "" && !x.Has(want[0]+want[1]) {
-				t.Errorf("%s: it is not there", row)
+			if when == "read again" && want[2] != "" && (!x.Has(want[0]+want[1]) || read == 0) {
+				t.Errorf("%s: it is not there, or reading it costs nothing", row)
 			}
 		}
 		x.Flush()
