@@ -57,7 +57,7 @@ func (e entry) encrypted(target string) string { return e.cipher + target }
 func newPlainTree(t testing.TB, base string, script ...op) *plainTree {
 	p := &plainTree{t: t, script: script, inodes: map[uint64]uint64{}}
 	p.view = view{dir: filepath.Join(base, "view"), plain: filepath.Join(base, "plain")}
-	for i, at := range [][2]string{{"", ""}, {"", twin}, {twin, ""}} {
+	for i, at := range [][2]string{{"", ""}, {"", twin}, {twin, ""}, {twin, twin}} {
 		cipher := filepath.Join(p.view.dir+at[0], encDir+at[1])
 		plain := filepath.Join(p.view.plain+at[0], plainDir+at[1])
 		must(os.MkdirAll(cipher, 0o755), os.MkdirAll(plain, 0o755))
@@ -182,7 +182,8 @@ func (p *plainTree) change(o op) {
 			must(os.WriteFile(p.plain(from.plain), nil, 0o644), os.Link(p.plain(from.plain), p.cipher(from.cipher)))
 		}
 	case rename:
-		if _, err := os.Lstat(p.plain(from.plain)); err == nil && from != to {
+		_, err := os.Lstat(p.plain(from.plain))
+		if _, err2 := os.Lstat(p.cipher(from.cipher)); err == nil && (err2 == nil || p.stale) && from != to {
 			if !p.stale { // the view has neither name meanwhile, as long as that may take
 				must(os.Rename(p.cipher(from.cipher), p.cipher("meanwhile")))
 				defer func() { must(os.Rename(p.cipher("meanwhile"), p.cipher(to.cipher))) }()
