@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"flag"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -193,14 +192,5 @@ func TestVersion(t *testing.T) {
 		if got := versionString(v.linked, v.info); got != v.want {
 			t.Errorf("%+v: %q", v, got)
 		}
-	}
-}
-
-// TestWaitingFile keeps io.Copy from reading and writing past a waitingFile.
-func TestWaitingFile(t *testing.T) {
-	_, reads := any(waitingFile{}).(io.ReaderFrom)
-	_, writes := any(waitingFile{}).(io.WriterTo)
-	if reads || writes {
-		t.Error("io.Copy would do without Read or Write")
 	}
 }

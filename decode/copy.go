@@ -73,7 +73,6 @@ func (c *copier) write(pieces []style.Piece) error {
 	}
 	text := c.buf[:pieces[len(pieces)-1].End]
 	c.rewriter.begin(text, c.from)
-	c.out = c.out[:0]
 	for len(pieces) > 0 {
 		p := pieces[0]
 		least := min(p.Start+pieceSize, p.End)
