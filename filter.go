@@ -24,19 +24,16 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 		HideMeta: c.hideMeta,
 		Report:   c.verbose,
 	}
-	if !c.indexOnly {
-		o.Mount, _ = filepath.Abs(c.mount) // without it, fewer lines are hidden
-	}
 	if c.mapFile != "" { // before the roots are looked at: a new file may change the time of one
 		o.Index = index.Open(c.mapFile, !c.indexOnly, m.index)
 	}
 	client := ctlsock.New(c.sock, c.timeout, m.socket)
 	defer client.Close()
-	reached := false
+	files, reached := connect(c, client, m)
+	o.Files = files
 	if !c.indexOnly {
-		var files *tree.Tree
-		files, reached = connect(c, client, m)
-		o.Names, o.Files = client, files
+		o.Names = client
+		o.Mount, _ = filepath.Abs(c.mount) // without it, fewer lines are hidden
 	}
 	stats, err := decode.Copy(stdout, stdin, o)
 	asked := client.Stats()
@@ -54,11 +51,11 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	return status
 }
 
-// connect finds the files behind the names and makes a first connection to gocryptfs.
-// reached reports whether there is one.
+// connect finds the files behind the names, none without operands, and makes a first connection
+// to gocryptfs. reached reports whether there is one.
 func connect(c config, client *ctlsock.Client, m messages) (files *tree.Tree, reached bool) {
 	files = tree.New(c.mount, c.plain, c.timeout, client)
-	if reached = client.Connect(); reached {
+	if reached = !c.indexOnly && client.Connect(); reached {
 		files.Check(m.files) // otherwise one warning is enough: there is no mount either
 	}
 	return files, reached

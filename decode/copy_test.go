@@ -24,7 +24,7 @@ func TestPanic(t *testing.T) {
 	})
 	in := encA + "\n" + strings.Repeat("x", 2*pieceSize) + "\n" + encC + "\n" + encB + "\n" + strings.Repeat(encA+"\n", 30_000) // several reads
 	var out strings.Builder
-	_, err := Copy(&out, strings.NewReader(in), Options{Names: names})
+	_, err := Copy(&out, strings.NewReader(in), Options{Names: names, Files: &stubView{}})
 	if err == nil || !strings.Contains(err.Error(), "a defect") {
 		t.Errorf("error %v", err)
 	}
@@ -151,7 +151,7 @@ func TestErrors(t *testing.T) {
 	broken := errors.New("broken")
 	in := io.MultiReader(strings.NewReader(encA+" x"), iotest.ErrReader(broken))
 	var out strings.Builder
-	if _, err := Copy(&out, in, Options{Names: paths{encA: "a"}}); !errors.Is(err, broken) || out.String() != "a x" {
+	if _, err := Copy(&out, in, Options{Names: paths{encA: "a"}, Files: &stubView{}}); !errors.Is(err, broken) || out.String() != "a x" {
 		t.Errorf("read: %v, %q", err, out.String())
 	}
 }
@@ -192,7 +192,7 @@ func TestRemembered(t *testing.T) {
 func TestCopyPlainAllocs(t *testing.T) {
 	allocs := func(text []byte) float64 {
 		return testing.AllocsPerRun(3, func() {
-			if _, err := Copy(io.Discard, bytes.NewReader(text), Options{Names: paths{}}); err != nil {
+			if _, err := Copy(io.Discard, bytes.NewReader(text), Options{Names: paths{}, Files: &stubView{}}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -59,8 +59,8 @@ func Copy(dst io.Writer, src io.Reader, o Options) (Stats, error) {
 
 // Options configures Copy.
 type Options struct {
-	Names Names        // may be nil
-	Files Files        // may be nil
+	Names Names // may be nil
+	Files Files
 	Index *index.Index // asked before Names, and learns their answers; may be nil
 
 	// Timeout is the time after which nothing more is asked about one token. If it is
@@ -135,11 +135,3 @@ type Files interface {
 	// ok is false if it is not, or if the files do not prove it.
 	Target(cipher, plain string, text []byte) (target string, ok bool)
 }
-
-// noFiles are the Files if there are none.
-type noFiles struct{}
-
-func (noFiles) View() View                                   { return View{} }
-func (noFiles) Exists(string) bool                           { return false }
-func (noFiles) Spelling(string, string) (string, int, bool)  { return "", 0, false }
-func (noFiles) Target(string, string, []byte) (string, bool) { return "", false }

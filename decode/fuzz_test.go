@@ -102,7 +102,7 @@ func FuzzCut(f *testing.F) {
 // decodeCut decodes a text with flags: color, -hide-meta, -map and -v.
 func decodeCut(t *testing.T, text, cuts []byte, flags byte) (string, Stats) {
 	t.Helper()
-	o := Options{Names: anybody, Color: flags&1 != 0, HideMeta: flags&2 != 0, Report: flags&8 != 0}
+	o := Options{Names: anybody, Files: &stubView{}, Color: flags&1 != 0, HideMeta: flags&2 != 0, Report: flags&8 != 0}
 	if flags&4 != 0 {
 		o.Index = openIndex(t, encB+"\tbee\n"+encA+"/"+encB+"\tapple/bee\n"+encC+"\tsea\n")
 	}

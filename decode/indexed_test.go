@@ -30,7 +30,7 @@ func TestIndexed(t *testing.T) {
 			}
 			var out strings.Builder
 			x := openIndex(t, encA+"/"+encB+"/"+encC+"\ta/b/c d\n"+encD+"\tJ\\#344\n")
-			stats, err := Copy(&out, strings.NewReader(f.line), Options{Names: names, Index: x})
+			stats, err := Copy(&out, strings.NewReader(f.line), Options{Names: names, Files: &stubView{}, Index: x})
 			if wantSame(t, f.line, cmp.Or(f.want, plain.Replace(f.line)), out.String()); err != nil || f.want == "" && stats.Indexed == 0 {
 				t.Errorf("%q: %v, %d answers from the index", f.line, err, stats.Indexed)
 			}
@@ -51,7 +51,7 @@ func TestIndexedOdd(t *testing.T) {
 		fmt.Fprintf(&text, "%s %s %s/%s\n", encA, encB, encA, encB)
 	}
 	start := time.Now()
-	stats, err := Copy(io.Discard, strings.NewReader(text.String()), Options{Index: openIndex(t, b.String())})
+	stats, err := Copy(io.Discard, strings.NewReader(text.String()), Options{Files: &stubView{}, Index: openIndex(t, b.String())})
 	if spent := time.Since(start); err != nil || spent > 10*time.Second || stats.Indexed == 0 {
 		t.Errorf("%v, %v, %d answers", err, spent, stats.Indexed)
 	}

@@ -32,9 +32,6 @@ type lookup struct {
 }
 
 func newLookup(names Names, files Files, x *index.Index, timeout time.Duration) lookup {
-	if files == nil {
-		files = noFiles{}
-	}
 	return lookup{names: names, files: files, index: x, exact: map[string]string{},
 		budget: budget{timeout: timeout, credit: maxCredit * textPrice, loose: maxLoose}}
 }

@@ -39,7 +39,7 @@ var fileSystems = []fileSystem{
 
 // A world is a file system with all files that its lines name. It is in reverse mode.
 type world struct {
-	noFiles
+	stubView // without its spellings
 	fileSystem
 	names   map[string]string // plain paths by cipher path
 	sub     string            // MOUNT
