@@ -56,7 +56,7 @@ type Stats struct {
 // problem.
 func New(path string, timeout time.Duration, warn func(p Problem, details ...any)) *Client {
 	c := &Client{timeout: timeout, warn: warn, warned: map[Problem]bool{}, retry: retryEvery}
-	c.windows = windows{socket: socket{path: path, peer: -1}, cache: newCache(), timeout: timeout,
+	c.windows = windows{socket: socket{path: path}, cache: newCache(), timeout: timeout,
 		width: window, waiting: map[question]*pending{}}
 	var files unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) == nil {
@@ -69,10 +69,10 @@ func New(path string, timeout time.Duration, warn func(p Problem, details ...any
 // program, in place of the one named before.
 func (c *Client) Trust(uid uint32) { c.windows.socket.trusted = uid }
 
-// Peer returns the process number of the gocryptfs that the last connection was made to. It
-// is 0 if that is in another PID namespace. ok is false before the first connection, and on
-// other systems than Linux.
-func (c *Client) Peer() (pid int, ok bool) { return c.windows.socket.peer, c.windows.socket.peer >= 0 }
+// Elsewhere reports whether the gocryptfs that the last connection was made to is seen to live in
+// another mount or PID namespace. It is false before the first connection, and on other systems
+// than Linux.
+func (c *Client) Elsewhere() bool { return c.windows.socket.elsewhere }
 
 // Connect makes a first connection and reports whether it could. If not, the server is down.
 func (c *Client) Connect() (ok bool) {

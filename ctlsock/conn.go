@@ -93,10 +93,10 @@ func (c *conn) receive(q question) (answer, error) {
 
 // A socket makes connections, and keeps those that are idle.
 type socket struct {
-	path    string
-	trusted uint32 // a user to be trusted besides root and the own one
-	peer    int    // process at the other end of the last connection, -1 before
-	idle    []*conn
+	path      string
+	trusted   uint32 // a user to be trusted besides root and the own one
+	elsewhere bool   // the last connection led to another namespace
+	idle      []*conn
 }
 
 // connect returns an idle connection or a new one, unless a user who is not trusted listens
@@ -111,14 +111,14 @@ func (s *socket) connect(timeout time.Duration) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	uid, pid, err := peer(cn.fd)
+	uid, elsewhere, err := peer(cn.fd)
 	if err == nil && uid != 0 && int(uid) != os.Geteuid() && uid != s.trusted {
 		err = fmt.Errorf("%w (uid %d)", errStranger, uid)
 	}
 	if err != nil {
 		cn.close()
 	} else {
-		s.peer = pid
+		s.elsewhere = elsewhere
 	}
 	return cn, err
 }

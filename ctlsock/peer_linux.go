@@ -1,10 +1,17 @@
 package ctlsock
 
-import "golang.org/x/sys/unix"
+import (
+	"fmt"
+	"os"
 
-// peer returns the user and the process at the other end of a socket. pid is 0 if it is
-// in another PID namespace.
-func peer(fd int) (uid uint32, pid int, err error) {
+	"golang.org/x/sys/unix"
+)
+
+// peer returns the user at the other end of a socket, and whether the process is seen to live in
+// another mount namespace. One without a number lives in another PID namespace.
+func peer(fd int) (uid uint32, elsewhere bool, err error) {
 	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
-	return cred.Uid, int(cred.Pid), err
+	there, err2 := os.Readlink(fmt.Sprint("/proc/", cred.Pid, "/ns/mnt"))
+	self, err3 := os.Readlink("/proc/self/ns/mnt")
+	return cred.Uid, cred.Pid == 0 || err2 == nil && err3 == nil && there != self, err
 }

@@ -1,8 +1,6 @@
 package tree
 
 import (
-	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -45,12 +43,4 @@ func retry[A any](f func() (A, error)) (a A, err error) {
 	for a, err = f(); err == unix.EINTR; a, err = f() {
 	}
 	return a, err
-}
-
-// livesElsewhere reports whether a process can be seen to live in another mount namespace. One
-// without a number lives in another PID namespace.
-func livesElsewhere(pid int) bool {
-	there, err := os.Readlink(fmt.Sprint("/proc/", pid, "/ns/mnt"))
-	self, err2 := os.Readlink("/proc/self/ns/mnt")
-	return pid == 0 || err == nil && err2 == nil && self != there
 }

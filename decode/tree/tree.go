@@ -19,8 +19,8 @@ const lookAgain = time.Second
 
 // A Server is the gocryptfs that answers at CTLSOCK: a ctlsock.Client.
 type Server interface {
-	Trust(uid uint32)         // is told who has mounted what MOUNT lies in
-	Peer() (pid int, ok bool) // pid is 0 if it has no number here
+	Trust(uid uint32) // is told who has mounted what MOUNT lies in
+	Elsewhere() bool  // it is seen to live in another namespace
 }
 
 // A Tree is the encrypted view that MOUNT belongs to, and the plain directory that
@@ -34,18 +34,15 @@ type Tree struct {
 	searched        time.Time // when the last search for it began
 	looks, searches runner
 
-	server    Server // may be nil
-	peer      int    // the process that elsewhere is about
-	elsewhere bool   // it lives in another mount namespace
-
+	server Server
 	listed *listing // the last one
 	disk   disk
 }
 
 // New returns the Tree of MOUNT, after looking for its view. If plain is empty, the mount
-// table names the plain directory. A look at files takes at most the timeout. server may be nil.
+// table names the plain directory. A look at files takes at most the timeout.
 func New(mount, plain string, timeout time.Duration, server Server) *Tree {
-	t := &Tree{mount: mount, plainFlag: plain, timeout: timeout, server: server, peer: -1, disk: system, listed: &listing{},
+	t := &Tree{mount: mount, plainFlag: plain, timeout: timeout, server: server, disk: system, listed: &listing{},
 		view: &view{dir: mount, deterministic: true, problem: wrong(Silent, mount)}}
 	t.search(timeout)
 	return t
@@ -147,13 +144,7 @@ func (t *Tree) current() view {
 		t.search(0)
 	}
 	v := *t.view
-	if t.server == nil || t.plainFlag != "" {
-		return v
-	}
-	if pid, ok := t.server.Peer(); ok && pid != t.peer {
-		t.peer, t.elsewhere = pid, livesElsewhere(pid)
-	}
-	if t.elsewhere {
+	if t.plainFlag == "" && t.server.Elsewhere() {
 		v.plain, v.ids[1], v.problem = "", 0, cmp.Or(v.problem, wrong(Elsewhere))
 	}
 	return v
@@ -174,9 +165,7 @@ func (t *Tree) search(limit time.Duration) {
 	default:
 		t.view, t.listed = v, &listing{}
 	}
-	if t.server != nil {
-		t.server.Trust(uint32(v.owner))
-	}
+	t.server.Trust(uint32(v.owner))
 }
 
 // An answer is what a look or a search has found.
