@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"gocryptfs-rsync-pretty/ctlsock"
@@ -12,20 +15,21 @@ import (
 	"gocryptfs-rsync-pretty/decode/tree"
 )
 
-// hints says what to do about a problem. Packages do not know flags and operands.
+// hints says what to do about a problem: by the cause of trouble with the socket, nil if that is
+// not known, and by the problem of the tree. Packages do not know flags and operands.
 var hints = map[any]string{
-	ctlsock.Empty:      "CTLSOCK is empty; is a variable of the script not set?",
-	ctlsock.Stranger:   "it is not asked: run as the user who mounted it, and keep the socket where nobody else can write",
-	ctlsock.NoSocket:   "the operands are CTLSOCK, as given to gocryptfs -ctlsock, and MOUNT, in this order",
-	ctlsock.Missing:    "mount with: gocryptfs -ctlsock CTLSOCK ...; is it mounted?",
-	ctlsock.Refused:    "it was left behind by a gocryptfs that is gone: remove it and mount again",
-	ctlsock.Denied:     "run as the user who mounted it",
-	ctlsock.TooLong:    "at most 107 bytes on Linux and 103 elsewhere: use a shorter or a relative one",
-	ctlsock.TooFew:     "ulimit -n sets the limit",
-	ctlsock.Silent:     "is the plain directory slow, or gocryptfs stopped? -timeout sets how long to wait",
-	ctlsock.Unexpected: "is CTLSOCK the control socket of gocryptfs, and of this mount?",
-	ctlsock.HungUp:     "has it been unmounted or killed? names come back when it answers again",
-	ctlsock.Unusable:   "mount with: gocryptfs -ctlsock CTLSOCK ...",
+	ctlsock.ErrEmpty:       "CTLSOCK is empty; is a variable of the script not set?",
+	ctlsock.ErrStranger:    "it is not asked: run as the user who mounted it, and keep the socket where nobody else can write",
+	syscall.ENOTSOCK:       "the operands are CTLSOCK, as given to gocryptfs -ctlsock, and MOUNT, in this order",
+	fs.ErrNotExist:         "mount with: gocryptfs -ctlsock CTLSOCK ...; is it mounted?",
+	syscall.ECONNREFUSED:   "it was left behind by a gocryptfs that is gone: remove it and mount again",
+	fs.ErrPermission:       "run as the user who mounted it",
+	syscall.EINVAL:         "at most 107 bytes on Linux and 103 elsewhere: use a shorter or a relative one",
+	syscall.EMFILE:         "ulimit -n sets the limit",
+	os.ErrDeadlineExceeded: "is the plain directory slow, or gocryptfs stopped? -timeout sets how long to wait",
+	ctlsock.ErrBadReply:    "is CTLSOCK the control socket of gocryptfs, and of this mount?",
+	io.EOF:                 "has it been unmounted or killed? names come back when it answers again",
+	nil:                    "mount with: gocryptfs -ctlsock CTLSOCK ...",
 
 	tree.Empty:        "MOUNT is empty; is a variable of the script not set?" + unread,
 	tree.NoDir:        "give the encrypted directory that rsync reads" + unread,
@@ -54,9 +58,7 @@ func (m messages) error(what, hint string)   { m.say("error", what, hint) }
 func (m messages) warning(what, hint string) { m.say("warning", what, hint) }
 func (m messages) hint(what string)          { m.say("hint", what, "") }
 
-func (m messages) socket(p ctlsock.Problem, details ...any) {
-	m.warning(fmt.Sprintf(string(p), details...), hints[p])
-}
+func (m messages) socket(cause error, problem string) { m.warning(problem, hints[cause]) }
 
 func (m messages) files(p tree.Problem, details ...any) {
 	m.warning(fmt.Sprintf(string(p), details...), hints[p])

@@ -34,8 +34,8 @@ const (
 type Client struct {
 	windows windows
 	timeout time.Duration
-	warn    func(p Problem, details ...any)
-	warned  map[Problem]bool
+	warn    func(cause error, problem string)
+	warned  map[error]bool
 
 	isDown bool
 	retry  time.Duration // retryEvery, except in tests
@@ -52,10 +52,10 @@ type Stats struct {
 }
 
 // New returns a Client for the control socket at path, without a connection. Questions are
-// given up when nothing is answered for timeout. warn is called once for each different
-// problem.
-func New(path string, timeout time.Duration, warn func(p Problem, details ...any)) *Client {
-	c := &Client{timeout: timeout, warn: warn, warned: map[Problem]bool{}, retry: retryEvery}
+// given up when nothing is answered for timeout. warn is called once for each different cause of
+// trouble: an error of this package, or one of the system, or nil if it is not known.
+func New(path string, timeout time.Duration, warn func(cause error, problem string)) *Client {
+	c := &Client{timeout: timeout, warn: warn, warned: map[error]bool{}, retry: retryEvery}
 	c.windows = windows{socket: socket{path: path}, cache: newCache(), timeout: timeout,
 		width: window, waiting: map[question]*pending{}}
 	var files unix.Rlimit
@@ -197,11 +197,11 @@ func (c *Client) fail(err error, spent time.Duration) {
 	c.windows.drop()
 }
 
-// report warns of err, once for each problem.
+// report warns of err, once for each cause.
 func (c *Client) report(err error) {
-	p, details := explain(err, c.windows.socket.path, c.windows.timeout)
-	if !c.warned[p] {
-		c.warned[p] = true
-		c.warn(p, details...)
+	cause, problem := explain(err, c.windows.socket.path, c.windows.timeout)
+	if !c.warned[cause] {
+		c.warned[cause] = true
+		c.warn(cause, problem)
 	}
 }

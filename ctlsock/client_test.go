@@ -28,7 +28,7 @@ type problems []string
 func newClient(tb testing.TB, path string, timeout time.Duration) (*Client, *problems) {
 	tb.Helper()
 	var p problems
-	c := New(path, timeout, func(problem Problem, details ...any) { p = append(p, fmt.Sprintf(string(problem), details...)) })
+	c := New(path, timeout, func(_ error, problem string) { p = append(p, problem) })
 	c.retry = 5 * time.Millisecond
 	tb.Cleanup(c.Close)
 	return c, &p
@@ -494,7 +494,7 @@ func TestStragglers(t *testing.T) {
 // asked for in the meantime.
 func TestPause(t *testing.T) {
 	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(*ctlsocktest.Conn) {})
-	c := New(s.Path, limit, func(Problem, ...any) {})
+	c := New(s.Path, limit, func(error, string) {})
 	defer c.Close()
 	asked := 0
 	for start := time.Now(); time.Since(start) < 500*time.Millisecond; asked++ {

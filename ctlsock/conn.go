@@ -53,10 +53,12 @@ func dial(path string, timeout time.Duration) (*conn, error) {
 func (c *conn) close() { syscall.Close(c.fd) }
 
 // send asks a question, in a single write: the server takes the result of each
-// read(2) for a whole request.
+// read(2) for a whole request. The only error is io.EOF.
 func (c *conn) send(q question) error {
-	_, err := syscall.Write(c.fd, q.appendRequest(c.buf[:0]))
-	return err
+	if _, err := syscall.Write(c.fd, q.appendRequest(c.buf[:0])); err != nil {
+		return io.EOF // whatever the system calls it
+	}
+	return nil
 }
 
 // receive reads once, without waiting. If the answer to q is complete then, it is returned;
@@ -65,7 +67,7 @@ func (c *conn) send(q question) error {
 func (c *conn) receive(q question) (answer, error) {
 	if c.n == len(c.buf) {
 		if c.n >= maxReply {
-			return answer{}, fmt.Errorf("%w: longer than %d bytes", errBadReply, maxReply)
+			return answer{}, fmt.Errorf("%w: longer than %d bytes", ErrBadReply, maxReply)
 		}
 		c.buf = append(c.buf, make([]byte, c.n)...)
 	}
@@ -74,10 +76,8 @@ func (c *conn) receive(q question) (answer, error) {
 	switch {
 	case err == syscall.EAGAIN, err == syscall.EINTR:
 		return answer{}, errPending
-	case err != nil:
-		return answer{}, err
-	case m == 0:
-		return answer{}, io.EOF
+	case err != nil, m == 0:
+		return answer{}, io.EOF // whatever the system calls it
 	}
 	c.n += m
 	switch i := bytes.IndexByte(c.buf[start:c.n], '\n'); i {
@@ -88,7 +88,7 @@ func (c *conn) receive(q question) (answer, error) {
 		c.n = 0
 		return q.parse(reply)
 	}
-	return answer{}, fmt.Errorf("%w: more than one answer", errBadReply) // the rest is none to q
+	return answer{}, fmt.Errorf("%w: more than one answer", ErrBadReply) // the rest is none to q
 }
 
 // A socket makes connections, and keeps those that are idle.
@@ -113,7 +113,7 @@ func (s *socket) connect(timeout time.Duration) (*conn, error) {
 	}
 	uid, elsewhere, err := peer(cn.fd)
 	if err == nil && uid != 0 && int(uid) != os.Geteuid() && uid != s.trusted {
-		err = fmt.Errorf("%w (uid %d)", errStranger, uid)
+		err = fmt.Errorf("%w (uid %d)", ErrStranger, uid)
 	}
 	if err != nil {
 		cn.close()

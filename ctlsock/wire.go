@@ -3,7 +3,6 @@ package ctlsock
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -29,8 +28,6 @@ const (
 	// not decrypt (gocryptfs internal/nametransform, BadnameSuffix).
 	badName = " GOCRYPTFS_BAD_NAME"
 )
-
-var errBadReply = errors.New("bad reply")
 
 // A question asks for the plain path of a cipher path, or the other way round.
 type question struct {
@@ -83,7 +80,7 @@ type answer struct {
 func (q question) parse(reply []byte) (answer, error) {
 	r, err := unmarshal(reply)
 	if err != nil {
-		return answer{}, fmt.Errorf("%w: %v", errBadReply, err)
+		return answer{}, fmt.Errorf("%w: %v", ErrBadReply, err)
 	}
 	isBad := !q.encrypt && (strings.HasSuffix(r.Result, badName) || strings.Contains(r.Result, badName+"/"))
 	if r.ErrNo != 0 || isBad {
@@ -121,15 +118,15 @@ func isVerbatim(s string) bool {
 // as many components, none of them empty, `.`, `..` or longer than maxName.
 func checkPath(asked, got string) error {
 	if strings.Count(asked, "/") != strings.Count(got, "/") {
-		return fmt.Errorf("%w: another number of path components", errBadReply)
+		return fmt.Errorf("%w: another number of path components", ErrBadReply)
 	}
 	for name := range strings.SplitSeq(got, "/") {
 		if name == "" || name == "." || name == ".." {
-			return fmt.Errorf("%w: %q is not a name", errBadReply, name)
+			return fmt.Errorf("%w: %q is not a name", ErrBadReply, name)
 		}
 		// JSON replaces each byte that is not UTF-8 by the three bytes of U+FFFD.
 		if n := len(name) - 2*strings.Count(name, "\ufffd"); n > maxName {
-			return fmt.Errorf("%w: a name of %d bytes", errBadReply, n)
+			return fmt.Errorf("%w: a name of %d bytes", ErrBadReply, n)
 		}
 	}
 	return nil
