@@ -41,12 +41,11 @@ type Client struct {
 	retry  time.Duration // retryEvery, except in tests
 	next   time.Time     // of the next try
 	lost   time.Duration // spent on questions that the server had no answer to
-	stats  Stats         // Hits is all answers
+	stats  Stats
 }
 
 // Stats reports how the questions so far were answered.
 type Stats struct {
-	Hits   int           // answered from the cache
 	Failed int           // not answered: gocryptfs could not be asked, or gave no answer
 	Wait   time.Duration // spent waiting for answers
 }
@@ -89,11 +88,7 @@ func (c *Client) Connect() (ok bool) {
 func (c *Client) Close() { c.windows.drop() }
 
 // Stats returns the counts so far.
-func (c *Client) Stats() Stats {
-	s := c.stats
-	s.Hits = max(0, s.Hits-c.windows.answered)
-	return s
-}
+func (c *Client) Stats() Stats { return c.stats }
 
 // Decrypt returns the plain path of a cipher path, which must be relative to the root of
 // the encrypted view and canonical. ok is false if it does not decrypt or gocryptfs could
@@ -146,10 +141,7 @@ func (c *Client) answer(q question) (path string, ok bool) {
 		start := time.Now()
 		c.find(q)
 		c.stats.Wait += time.Since(start)
-		a, known = c.windows.cache.lru.Get(q)
-	}
-	if known {
-		c.stats.Hits++
+		a, _ = c.windows.cache.lru.Get(q)
 	}
 	return a.path, a.ok
 }

@@ -307,9 +307,6 @@ func TestCache(t *testing.T) {
 	c.Prepare(long)
 	want(t, c, long, upper(long))
 	want(t, c, "y", "Y")
-	if n := c.Stats().Hits; n != 5 {
-		t.Errorf("%d hits, want 5", n)
-	}
 	wantAsked(t, s, 1, "a/b/c/d", "a/b/x", "gone/a", "gone", long)
 
 	size := 0
@@ -397,13 +394,12 @@ func TestPrepare(t *testing.T) {
 	if !c.Prepare("known") || !c.Prepare(strings.Repeat("a", maxRequest)) {
 		t.Error("what is not asked for has to wait")
 	}
-	for _, hits := range []int{1, 10*window + 1} { // the second time from the cache
+	for range 2 { // the second time from the cache
 		prepared(t, c, 10*window)
 		want(t, c, "known", "KNOWN")
-		if n := c.Stats().Hits; n != hits || len(s.Asked()) != 10*window+1 || s.Dials() != 2*window {
-			t.Errorf("%d hits, want %d, %d questions, %d connections", n, hits, len(s.Asked()), s.Dials())
+		if len(s.Asked()) != 10*window+1 || s.Dials() != 2*window {
+			t.Errorf("%d questions, %d connections", len(s.Asked()), s.Dials())
 		}
-		c.stats.Hits--
 	}
 	prepare(c, "few", 2)
 	want(t, c, "few0", "FEW0") // and few1

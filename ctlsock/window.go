@@ -29,7 +29,6 @@ type windows struct {
 	sent     int                   // windows so far
 	under    []*pending            // under way, oldest first
 	heard    time.Time             // when questions were sent or one was answered
-	answered int                   // questions so far
 	suspects []question            // asked twice since the last answer, and not answered
 }
 
@@ -131,7 +130,6 @@ func (w *windows) read(p *pending) {
 	w.end(p, err)
 	if err == nil {
 		w.heard = time.Now()
-		w.answered++
 		w.cache.learn(p.question, a)
 		for _, q := range w.suspects { // the server is not to blame
 			w.cache.learn(q, answer{})
