@@ -122,7 +122,7 @@ func (c *Client) prepare(q question) bool {
 	if c.windows.areFull() {
 		return false
 	}
-	if _, known := c.windows.cache.lru.Get(q); known || c.isDown || c.windows.waiting[q] != nil || !q.isAskable() {
+	if _, known := c.windows.cache.lru.Get(q); known || c.isDown || !q.isAskable() {
 		return true
 	}
 	// Sending each one as it comes would wake up gocryptfs every time.
@@ -138,37 +138,27 @@ func (c *Client) prepare(q question) bool {
 func (c *Client) answer(q question) (path string, ok bool) {
 	a, known := c.windows.cache.lru.Get(q)
 	if !known && q.isAskable() {
-		start := time.Now()
 		c.find(q)
-		c.stats.Wait += time.Since(start)
 		a, _ = c.windows.cache.lru.Get(q)
 	}
 	return a.path, a.ok
 }
 
-// find waits for the answer to q if it has been prepared. Otherwise, or if that has failed, it
-// asks. The answer is in the cache then, or there is none.
+// find asks q, unless the server is down. The answer is in the cache then, or there is none.
 func (c *Client) find(q question) {
-	if p := c.windows.waiting[q]; p != nil {
-		if err := c.windows.wait(p); err != nil && !isFault(err) {
-			c.fail(err, 0)
-		}
-	}
 	start := time.Now()
-	switch {
-	case c.windows.cache.lru.Contains(q):
-		return
-	case c.isDown && start.Before(c.next):
+	if c.isDown && start.Before(c.next) {
 		c.stats.Failed++
 		return
 	}
 	err := c.windows.ask(q, c.isDown)
+	spent := time.Since(start)
+	c.stats.Wait += spent
 	if err == nil {
 		c.isDown, c.windows.timeout = false, c.timeout
 		return
 	}
 	c.stats.Failed++
-	spent := time.Since(start)
 	c.lost += spent
 	c.report(err)
 	if c.isDown || !isFault(err) || len(c.windows.suspects) >= maxSuspects || c.lost >= maxLost {

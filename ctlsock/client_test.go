@@ -486,6 +486,22 @@ func TestStragglers(t *testing.T) {
 	want(t, c, "name1", "NAME1")
 }
 
+// The timeout runs from the last answer to any question, also of the window after a late one.
+func TestLate(t *testing.T) {
+	_, c, p := serve(t, 2*patience, ctlsocktest.Answer(func(path string) string {
+		var i time.Duration
+		if fmt.Sscanf(path, "name%d", &i); i == window-1 {
+			time.Sleep(3 * patience)
+		} else if i >= window {
+			time.Sleep((1 + i%5) * patience / 2)
+		}
+		return upper(path)
+	}))
+	prepare(c, "name", 2*window)
+	want(t, c, "name31", "NAME31")
+	wantProblems(t, p)
+}
+
 // While the server is down, it is tried again about once a second, however many names are
 // asked for in the meantime.
 func TestPause(t *testing.T) {

@@ -46,12 +46,15 @@ func (w *windows) areFull() bool {
 	return n > 0 && w.under[0].window != w.under[n-1].window
 }
 
-// collect puts a question into the queue.
+// collect puts a question into the queue, unless it is waiting already.
 func (w *windows) collect(q question) *pending {
-	p := &pending{question: q}
-	w.waiting[q] = p
-	w.queue = append(w.queue, p)
-	w.weight += q.weight()
+	p := w.waiting[q]
+	if p == nil {
+		p = &pending{question: q}
+		w.waiting[q] = p
+		w.queue = append(w.queue, p)
+		w.weight += q.weight()
+	}
 	return p
 }
 
@@ -74,12 +77,13 @@ func (w *windows) send() (err error) {
 	return nil
 }
 
-// ask asks q, which is not waiting. The server may have closed an idle connection, after an
-// unmount or because it limits them. So unless once is set, a question that fails is asked
-// again, over a new one.
+// ask waits for the answer to q. The server may have closed an idle connection, after an unmount
+// or because it limits them. So unless once is set, a question that fails is asked again, over
+// a new one.
 func (w *windows) ask(q question, once bool) error {
 	err := w.wait(w.collect(q))
 	if isFault(err) && !once {
+		w.socket.dropIdle() // they may share its fate
 		err = w.wait(w.collect(q))
 	}
 	if isFault(err) {
@@ -144,7 +148,6 @@ func (w *windows) end(p *pending, err error) {
 		w.socket.idle = append(w.socket.idle, p.cn)
 	} else {
 		p.cn.close()
-		w.socket.dropIdle() // they may share its fate
 	}
 	p.cn, p.err = nil, err
 	delete(w.waiting, p.question)
