@@ -5,9 +5,6 @@ import "iter"
 // nameAt returns what is most likely a name in the word b[start:end], which may be the hash
 // of a long name.
 func nameAt(b []byte, start, end int) (Name, bool) {
-	if isName(b[start:end]) && (longStart(b, start) == start || end-start == hashLen) {
-		return newName(b, start, end, start, end), true // nearly always
-	}
 	for n := range namesIn(b, start, end) {
 		return n, true
 	}
@@ -25,22 +22,18 @@ func nameAt(b []byte, start, end int) (Name, bool) {
 // that begin at the same place, the longest comes first.
 func namesIn(b []byte, start, end int) iter.Seq[Name] {
 	return func(yield func(Name) bool) {
-		long := longStart(b, start) < start
-		try := func(i, stop int, loose bool) bool {
-			if long && (i > start || stop-i != hashLen) || !isName(b[i:stop]) {
-				return true
-			}
-			n := newName(b, i, stop, start, end)
-			n.Loose = loose
-			return yield(n)
-		}
-		if end-start > maxWord || !try(start, end, false) {
+		if end-start > maxWord {
 			return
+		}
+		long := longStart(b, start) < start
+		is := func(i, stop int) bool {
+			return i >= start && stop <= end && isName(b[i:stop]) && (!long || i == start && stop-i == hashLen)
 		}
 		for i := start; i+minName <= end; i++ {
 			for k := 0; k < len(lengths) && (i == start || isJoint(b[i-1])); k++ {
 				stop := i + lengths[k]
-				if (stop < end && isJoint(b[stop]) || stop == end && i > start) && !try(i, stop, false) {
+				joined := stop == end || stop < end && isJoint(b[stop])
+				if joined && is(i, stop) && !yield(newName(b, i, stop, start, end)) {
 					return
 				}
 			}
@@ -48,18 +41,19 @@ func namesIn(b []byte, start, end int) iter.Seq[Name] {
 		if isName(b[start:end]) {
 			return // hardly ever a shorter name with something glued to it
 		}
-		loose := func(at func(n int) (i, stop int)) (more bool) {
+		for _, last := range [...]bool{true, false} {
 			for _, n := range lengths {
-				i, stop := at(n)
-				if i >= start && stop <= end && isName(b[i:stop]) && (!long || i == start && n == hashLen) {
-					joined := i > start && isJoint(b[i-1]) || stop < end && isJoint(b[stop])
-					return joined || try(i, stop, true)
+				i := start
+				if last {
+					i = end - n
+				}
+				if is(i, i+n) {
+					if n := newName(b, i, i+n, start, end); n.Loose && !yield(n) {
+						return
+					}
+					break
 				}
 			}
-			return true
-		}
-		if loose(func(n int) (i, stop int) { return end - n, end }) {
-			loose(func(n int) (i, stop int) { return start, start + n })
 		}
 	}
 }

@@ -3,6 +3,7 @@ package scan
 import (
 	"bytes"
 	"encoding/base64"
+	"strings"
 )
 
 const (
@@ -29,8 +30,7 @@ type Name struct {
 	Meta       bool // it is part of `gocryptfs.longname.X.name`
 	Loose      bool // only its length tells it from what its word begins or ends with
 
-	long               bool // including its prefix
-	wordStart, wordEnd int  // of the word that holds it, without that prefix
+	wordStart, wordEnd int // of the word that holds it, without the prefix of a long name
 }
 
 // Append appends the name, which stands in b, to a path. With padded set, its padding
@@ -43,28 +43,17 @@ func (n Name) Append(path, b []byte, padded bool) []byte {
 	return path
 }
 
-// end returns the offset after the word that holds n, after its padding and `.name`.
-func (n Name) end() int {
-	if n.Meta {
-		return n.After + len(longSuffix)
-	}
-	return max(n.After, n.wordEnd)
-}
-
 // newName returns the name b[start:end], with the prefix of a long name, in a word.
 func newName(b []byte, start, end, wordStart, wordEnd int) Name {
-	long := longStart(b, start)
-	n := Name{Start: long, End: end, long: long < start, After: end, wordStart: wordStart, wordEnd: wordEnd}
+	n := Name{Start: longStart(b, start), End: end, After: end, wordStart: wordStart, wordEnd: wordEnd}
+	n.Loose = start > wordStart && !isJoint(b[start-1]) || end < wordEnd && !isJoint(b[end])
 	if end == wordEnd {
 		n.Pad, n.After = padding(b, end, end-start)
 	}
+	if rest, ok := bytes.CutPrefix(b[n.After:], []byte(longSuffix)); ok && n.Start < start {
+		n.Meta = len(rest) == 0 || !isWord[rest[0]] || isJoint(rest[0])
+	}
 	return n
-}
-
-// isMeta reports whether n is part of `gocryptfs.longname.X.name`.
-func (n Name) isMeta(b []byte) bool {
-	rest, ok := bytes.CutPrefix(b[n.After:], []byte(longSuffix))
-	return n.long && ok && (len(rest) == 0 || !isWord[rest[0]] || rest[0] == '-' || rest[0] == '_')
 }
 
 var strict = base64.RawURLEncoding.Strict()
@@ -117,12 +106,10 @@ func beforeLong(b []byte, start, end int) int {
 func padding(b []byte, i, n int) (pad, end int) {
 	end = i
 	for range -n & 3 {
-		switch rest := b[end:]; {
-		case len(rest) == 0, rest[0] != '=' && rest[0] != '%': // nearly always
-			return 0, i
-		case bytes.HasPrefix(rest, []byte("=3D")), bytes.HasPrefix(rest, []byte("%3D")), bytes.HasPrefix(rest, []byte("%3d")):
+		switch rest := string(b[end:min(len(b), end+3)]); {
+		case rest == "=3D", rest == "%3D", rest == "%3d":
 			end += 3
-		case rest[0] == '=':
+		case strings.HasPrefix(rest, "="):
 			end++
 		default:
 			return 0, i

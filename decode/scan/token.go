@@ -84,9 +84,10 @@ func (s *Scanner) whole(b []byte, t Token) Token {
 	b = b[:min(len(b), t.Start+maxWait)]
 	first := len(s.names) - len(t.Names)
 	for i := first; i < len(s.names); i++ {
-		n := &s.names[i]
-		n.Meta = n.isMeta(b)
-		t.End = max(t.End, n.end())
+		n := s.names[i]
+		if t.End = max(t.End, n.After, n.wordEnd); n.Meta {
+			t.End = n.After + len(longSuffix)
+		}
 		if next, ok := follow(b, n.After); ok && next.End-t.Start <= MaxToken {
 			s.names = append(s.names, next)
 		}
