@@ -69,10 +69,9 @@ func Others(b []byte, n Name) iter.Seq[Name] {
 	}
 }
 
-// containsName reports whether a word of b[i:end] may hold an encrypted name.
-func containsName(b []byte, i, end int) bool {
-	b = b[:end]
-	for start, end := nextWord(b, i); start < len(b); start, end = nextWord(b, end) {
+// containsName reports whether a word of b may hold an encrypted name.
+func containsName(b []byte) bool {
+	for start, end := nextWord(b, 0); start < len(b); start, end = nextWord(b, end) {
 		if _, ok := nameAt(b, start, end); ok {
 			return true
 		}

@@ -7,15 +7,8 @@ import (
 )
 
 const (
-	// maxComponent bounds a component of a path, in bytes (NAME_MAX).
-	maxComponent = 255
-
-	// LongPrefix and a hash replace a name that would be too long. The name is stored in a
-	// file with longSuffix (gocryptfs internal/nametransform).
-	LongPrefix = "gocryptfs.longname."
-	longWord   = "gocryptfs" // the word that it begins with
-	longSuffix = ".name"
-	hashLen    = 43
+	hashLen    = 43      // of a long name
+	longSuffix = ".name" // of the file that stores it
 )
 
 // lengths are those of encrypted names, in characters: base64 of 16 to 11·16 bytes, the most
@@ -78,26 +71,6 @@ func IsEncrypted(part []byte) bool {
 	hash, long := bytes.CutPrefix(part, []byte(LongPrefix))
 	word := bytes.TrimRight(hash, "=")
 	return isName(word) && (!long || len(word) == hashLen) && (len(word) == len(hash) || len(hash)%4 == 0)
-}
-
-// longStart returns the offset of the long name whose hash begins at start, or start
-// if there is no prefix before it.
-func longStart(b []byte, start int) int {
-	if i := start - len(LongPrefix); i >= 0 && start <= len(b) && string(b[i:start]) == LongPrefix {
-		if end := i + len(longWord); end-wordStart(b, end) <= maxWord {
-			return i
-		}
-	}
-	return start
-}
-
-// beforeLong returns the offset of the long name whose prefix begins in the word
-// b[start:end], or end if there is none.
-func beforeLong(b []byte, start, end int) int {
-	if g := end - len(longWord); g >= start && longStart(b, g+len(LongPrefix)) == g {
-		return g
-	}
-	return end
 }
 
 // padding returns the number of `=` after a name of n characters that pad it to a multiple

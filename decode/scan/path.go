@@ -1,14 +1,15 @@
 package scan
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
+
+// maxComponent bounds a component of a path, in bytes (NAME_MAX).
+const maxComponent = 255
 
 // follow returns the next encrypted name of the chain whose last name ends at i. It skips
-// the suffix of that name and other directories that may stand in a chain.
+// the suffix of that name (`~`, `.bak`, `-old`) and directories that start with a dot
+// (--partial-dir, `.~tmp~`).
 func follow(b []byte, i int) (n Name, ok bool) {
-	for i, ok = skipSuffix(b, i); ok; i, ok = skipDir(b, i) {
+	for i, ok = skip(b, i, ".~-_/", &isSuffix); ok; i, ok = skip(b, i, ".", &isPath) {
 		if n, ok = leafAt(b, i); ok {
 			return n, true
 		}
@@ -16,16 +17,18 @@ func follow(b []byte, i int) (n Name, ok bool) {
 	return Name{}, false
 }
 
-// skipSuffix returns the offset after what may follow a name in the component of a
-// directory (`~`, `.bak`, `-old`), and after the slash. ok is false if no slash follows.
-func skipSuffix(b []byte, i int) (next int, ok bool) {
-	end := i
-	if end < len(b) && bytes.IndexByte([]byte(".~-_"), b[end]) >= 0 {
-		for end < len(b) && end-i <= maxComponent && (isWord[b[end]] || b[end] == '.' || b[end] == '~') {
-			end++
-		}
+// skip returns the offset after the rest b[i:] of a path component, and after its slash. ok
+// is false if no slash follows, if the rest has other bytes than those in a table, does not
+// begin with one of first, or holds a name.
+func skip(b []byte, i int, first string, in *[256]bool) (next int, ok bool) {
+	if i == len(b) || bytes.IndexByte([]byte(first), b[i]) < 0 {
+		return i, false
 	}
-	return end + 1, end-i <= maxComponent && end < len(b) && b[end] == '/' && !containsName(b, i, end)
+	rest, _, ok := bytes.Cut(b[i:min(len(b), i+maxComponent+1)], []byte("/"))
+	for _, c := range rest {
+		ok = ok && in[c]
+	}
+	return i + len(rest) + 1, ok && string(rest) != ".." && !containsName(rest)
 }
 
 // leafAt returns the encrypted name of the path component at i, perhaps after a dot.
@@ -34,25 +37,14 @@ func leafAt(b []byte, i int) (Name, bool) {
 	if start < len(b) && b[start] == '.' {
 		start++
 	}
-	for more := true; more && start-i <= maxWord; start += len(LongPrefix) {
+	for start-i <= maxWord {
 		end := wordEnd(b, start)
-		stop := beforeLong(b, start, end)
-		if n, ok := nameAt(b, start, stop); ok && !n.Loose {
+		if n, ok := nameAt(b, start, end); ok && !n.Loose {
 			return n, true
 		}
-		start, more = stop, stop < end
+		if start = end + len(LongPrefix); longStart(b, start) != end {
+			break
+		}
 	}
 	return Name{}, false
-}
-
-// skipDir returns the offset after the path component at i, if that is a directory that
-// starts with a dot (--partial-dir, `.~tmp~`).
-func skipDir(b []byte, i int) (next int, ok bool) {
-	end := i
-	for end < len(b) && end-i <= maxComponent && isPath[b[end]] && b[end] != '/' {
-		end++
-	}
-	dir := string(b[i:end])
-	ok = strings.HasPrefix(dir, ".") && dir != ".." && len(dir) <= maxComponent
-	return end + 1, ok && end < len(b) && b[end] == '/' && !containsName(b, i, end)
 }

@@ -7,9 +7,9 @@ package scan
 import "bytes"
 
 const (
-	// MinTarget is the length in characters of the shortest encrypted link target:
+	// minTarget is the length in characters of the shortest encrypted link target:
 	// base64 of one byte, 16 bytes of nonce and 16 of tag.
-	MinTarget = 44
+	minTarget = 44
 
 	// MaxToken bounds a chain or a link target, in bytes. It is above the 4981 bytes
 	// that can be asked for, and above the 5504 characters that a target of PATH_MAX
@@ -55,12 +55,8 @@ func (s *Scanner) next(b []byte, i int) (t Token, ok bool) {
 		i = wordEnd(b, i)
 	}
 	for start, end := nextWord(b, i); start < len(b); start, end = nextWord(b, end) {
-		if end-start > MaxToken {
-			continue
-		}
-		end = beforeLong(b, start, end)
 		t := Token{Start: longStart(b, start), End: end}
-		t.Arrow = afterArrow(b, t.Start)
+		t.Arrow = end-start <= MaxToken && afterArrow(b, t.Start)
 		n, named := nameAt(b, start, end)
 		if stop, ok := targetEnd(b, start, end); ok && start == t.Start && (t.Arrow || end-start <= maxWord) {
 			t.End, t.Target = stop, true
@@ -100,7 +96,7 @@ func (s *Scanner) whole(b []byte, t Token) Token {
 // Rest returns the first token in the rest of the word that holds n, a name of the path t
 // of b: two names may stand in a word.
 func (s *Scanner) Rest(b []byte, t Token, n Name) (Token, bool) {
-	next, ok := nameAt(b[:t.End], min(n.After, n.wordEnd), n.wordEnd)
+	next, ok := nameAt(b[:t.End], n.End, n.wordEnd)
 	if !ok {
 		return Token{}, false
 	}
@@ -117,7 +113,7 @@ func targetEnd(b []byte, start, end int) (stop int, ok bool) {
 	if stop < len(b) && isWord[b[stop]] {
 		stop = end
 	}
-	return stop, end-start >= MinTarget && isBase64(b[start:end]) && (stop == len(b) || b[stop] != '/')
+	return stop, end-start >= minTarget && isBase64(b[start:end]) && (stop == len(b) || b[stop] != '/')
 }
 
 // afterArrow reports whether an arrow stands before start, as before TEXT in `NAME -> TEXT`.
@@ -163,12 +159,10 @@ func lastWord(b []byte, from int) int {
 	if len(b)-i > maxWord {
 		return len(b)
 	}
-	for k := len(LongPrefix) - 1; k > len(longWord); k-- {
-		if bytes.HasSuffix(b, []byte(LongPrefix[:k])) {
-			end := len(b) - k + len(longWord)
-			if start := wordStart(b, end); end-start <= maxWord {
-				i = start
-			}
+	for k := len(longWord) + 1; k < len(LongPrefix); k++ {
+		end := len(b) - k + len(longWord)
+		if bytes.HasSuffix(b, []byte(LongPrefix[:k])) && end-wordStart(b, end) <= maxWord {
+			i = wordStart(b, end)
 		}
 	}
 	return max(from, longStart(b, i))

@@ -1,6 +1,6 @@
 package scan
 
-import "bytes"
+import "strings"
 
 const (
 	// minName is the length in characters of the shortest encrypted name: base64 of 16
@@ -10,6 +10,11 @@ const (
 	// maxWord bounds the words that are searched for names, in bytes: two names of the
 	// greatest length, and what joins them.
 	maxWord = 512
+
+	// LongPrefix and a hash replace a name that would be too long (gocryptfs
+	// internal/nametransform). It begins with longWord.
+	LongPrefix = "gocryptfs.longname."
+	longWord   = "gocryptfs"
 )
 
 // nextWord returns the first word of b[i:] that is long enough for a name, or
@@ -28,10 +33,14 @@ func nextWord(b []byte, i int) (start, end int) {
 	return len(b), len(b)
 }
 
-// wordEnd returns the offset after the word at i.
+// wordEnd returns the offset after the word that holds b[i-1] or begins at i. A long name
+// begins a new word.
 func wordEnd(b []byte, i int) int {
 	for i < len(b) && isWord[b[i]] {
 		i++
+	}
+	if long := i - len(longWord); longStart(b, long+len(LongPrefix)) == long {
+		return long
 	}
 	return i
 }
@@ -46,22 +55,38 @@ func wordStart(b []byte, i int) int {
 	return start
 }
 
+// longStart returns the offset of the long name whose hash begins at start, or start
+// if there is no prefix before it.
+func longStart(b []byte, start int) int {
+	if i := start - len(LongPrefix); i >= 0 && start <= len(b) && string(b[i:start]) == LongPrefix {
+		if end := i + len(longWord); end-wordStart(b, end) <= maxWord {
+			return i
+		}
+	}
+	return start
+}
+
 // isJoint reports whether c joins what stands in a word.
 func isJoint(c byte) bool { return c == '-' || c == '_' }
 
-// isWord holds the bytes that may stand in an encrypted name.
-var isWord = func() (t [256]bool) {
-	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
-		t[c] = true
+// table returns the bytes for which in reports true.
+func table(in func(c byte) bool) (t [256]bool) {
+	for c := range t {
+		t[c] = in(byte(c))
 	}
 	return t
-}()
+}
 
-// isPath holds the bytes that may stand in a path: no blank, control character, quote,
-// bracket or the like.
-var isPath = func() (t [256]bool) {
-	for i := range t {
-		t[i] = i > ' ' && i != 0x7f && !bytes.ContainsRune([]byte("\"'`<>|()[]{};,*?"), rune(i))
-	}
-	return t
-}()
+const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+var (
+	// isWord holds the bytes that may stand in an encrypted name.
+	isWord = table(func(c byte) bool { return strings.IndexByte(digits, c) >= 0 })
+
+	// isSuffix holds those that may follow a name in its component of a path.
+	isSuffix = table(func(c byte) bool { return isWord[c] || c == '.' || c == '~' })
+
+	// isPath holds those that may stand in a path: no blank, control character, quote,
+	// bracket or the like.
+	isPath = table(func(c byte) bool { return c > ' ' && strings.IndexByte("\"'`<>|()[]{};,*?\x7f", c) < 0 })
+)
