@@ -14,7 +14,6 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"gocryptfs-rsync-pretty/ctlsock"
@@ -36,50 +35,33 @@ const (
 	seeHelp     = "usage: " + usageLine + "; see -help"
 )
 
-const usage = `usage: rsync ... 2>&1 |
-         gocryptfs-rsync-pretty [flags] CTLSOCK MOUNT
+const usage = `usage: rsync ... 2>&1 | gocryptfs-rsync-pretty [flags] CTLSOCK MOUNT
        gocryptfs-rsync-pretty [flags] -map FILE < rsync.log
-       gocryptfs-rsync-pretty -encrypt-paths [flags]
-         [CTLSOCK MOUNT] < plain-paths
+       gocryptfs-rsync-pretty -encrypt-paths [flags] [CTLSOCK MOUNT] < paths
 
-Show the real names where a gocryptfs-encrypted backup
-shows ciphertext. CTLSOCK is the socket given to gocryptfs
--ctlsock, MOUNT the encrypted directory that rsync reads.
+Show the real names where a gocryptfs-encrypted backup shows ciphertext.
+CTLSOCK is the socket given to gocryptfs -ctlsock, MOUNT the encrypted
+directory that rsync reads.
 
-What is shown:
-  -color WHEN  color by kind of change: auto, always or
-               never (default: auto)
-  -hide-meta   leave out housekeeping files and their
-               progress lines
-  -v           summary on stderr at the end: names, and
-               what the log reports
+  -color WHEN        color by kind of change: auto (default), always or never
+  -encrypt-paths     the way back: read plain paths, one a line, and write
+                     encrypted ones for rsync --files-from; with -hide-meta
+                     the paths alone
+  -hide-meta         leave out housekeeping files and their progress lines
+  -map FILE          remember names: look them up in FILE first, append
+                     CIPHERPATH<tab>PLAINPATH for new ones
+  -plain DIR         where the plain files are (default: from the mount table)
+  -strict            exit 3 if any name stayed encrypted
+  -timeout DURATION  longest wait for one answer (default: 10s)
+  -v                 summary on stderr at the end: names, what the log reports
+  -version           print the version
+  -h, -help          print this help
 
-How names are found:
-  -map FILE    remember names: look them up in FILE first,
-               append CIPHERPATH<tab>PLAINPATH for new ones
-  -plain DIR   where the plain files are (default: from
-               the mount table)
-
-Limits and status:
-  -strict      exit 3 if any name stayed encrypted
-  -timeout DURATION
-               longest wait for one answer (default: 10s)
-
-The way back:
-  -encrypt-paths
-               read plain paths, one a line, and write
-               encrypted ones for rsync --files-from;
-               with -hide-meta the paths alone
-
-  -version     print the version
-  -h, -help    print this help
-
-Exit status: 0 input copied, 1 read or write failed or
-trouble with FILE, 2 wrong usage, 3 -strict or
--encrypt-paths.
+Exit status: 0 input copied, 1 read or write failed or trouble with FILE,
+2 wrong usage, 3 -strict or -encrypt-paths.
 `
 
-var version string // set by the linker
+var version string // set by the linker, except by go install
 
 func main() {
 	// Garbage collection takes cores from gocryptfs. With the default of 100, a replay
@@ -123,8 +105,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		m.error(err.Error(), seeHelp)
 		return exitUsage
 	case c.version:
-		info, _ := debug.ReadBuildInfo()
-		return m.print(stdout, program+" "+versionString(version, info)+"\n")
+		info, _ := debug.ReadBuildInfo() // every build with modules has it
+		return m.print(stdout, program+" "+cmp.Or(version, info.Main.Version, "(unknown)")+"\n")
 	}
 	way, line := filter, usageLine
 	if c.encrypt {
@@ -172,21 +154,22 @@ func parse(args []string) (c config, err error) {
 		}
 		operands, args = append(operands, rest[0]), rest[1:]
 	}
-	wait := c.wait
-	if _, err := strconv.ParseFloat(wait, 64); err == nil {
-		wait += "s"
+	flags.Visit(func(f *flag.Flag) { // as of a variable that is not set
+		if f.Value.String() == "" {
+			err = errors.New("the value of -" + f.Name + " is empty")
+		}
+	})
+	if c.timeout, _ = time.ParseDuration(c.wait); c.timeout == 0 {
+		c.timeout, _ = time.ParseDuration(c.wait + "s")
 	}
-	c.timeout, _ = time.ParseDuration(wait) // 0 with an error
 	switch n := len(operands); {
-	case c.version:
+	case c.version, err != nil:
 	case c.timeout <= 0:
 		err = fmt.Errorf("-timeout is a duration such as 500ms, 10s or 1m, not %q", c.wait)
 	case c.color != "" && c.color != "auto" && c.color != "always" && c.color != "never":
 		err = fmt.Errorf("-color is auto, always or never, not %q", c.color)
 	case c.color != "" && c.encrypt:
 		err = errors.New("-color does not go with -encrypt-paths")
-	case empty(flags) != "":
-		err = errors.New("the value of " + empty(flags) + " is empty")
 	case n == 2:
 		c.sock, c.mount = operands[0], operands[1]
 	case n == 0 && c.mapFile != "":
@@ -199,23 +182,4 @@ func parse(args []string) (c config, err error) {
 		err = errors.New("too many operands: a log is read from standard input, as in < " + operands[2])
 	}
 	return c, err
-}
-
-// empty returns a flag that was given without a value, such as -map "$unset".
-func empty(flags *flag.FlagSet) (name string) {
-	flags.Visit(func(f *flag.Flag) {
-		if f.Value.String() == "" {
-			name = "-" + f.Name
-		}
-	})
-	return name
-}
-
-// versionString returns the version set by the linker or else, as after go install, that of
-// the module.
-func versionString(linked string, info *debug.BuildInfo) string {
-	if info != nil && linked == "" {
-		linked = info.Main.Version
-	}
-	return cmp.Or(linked, "(unknown)")
 }

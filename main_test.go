@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -178,19 +177,6 @@ func TestFlagsAreDocumented(t *testing.T) {
 		slices.Sort(got)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("flags in the %s (-code +%[1]s):\n%s", name, diff)
-		}
-	}
-}
-
-func TestVersion(t *testing.T) {
-	installed := &debug.BuildInfo{Main: debug.Module{Version: "v1.1.0"}}
-	for _, v := range []struct {
-		linked string
-		info   *debug.BuildInfo
-		want   string
-	}{{"1.0.0", installed, "1.0.0"}, {"", installed, "v1.1.0"}, {"", nil, "(unknown)"}} {
-		if got := versionString(v.linked, v.info); got != v.want {
-			t.Errorf("%+v: %q", v, got)
 		}
 	}
 }
