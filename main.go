@@ -16,6 +16,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"gocryptfs-rsync-pretty/ctlsock"
 )
 
@@ -73,8 +75,11 @@ func main() {
 	// from gocryptfs take 6.1 s of CPU instead of 3.5, and 100,000 names beside a full index 10.4 s
 	// instead of 3.9, with 4,056 collections instead of 13 (GODEBUG=gctrace=1).
 	debug.SetMemoryLimit(32 << 20)
-	surviveSignals()
-	os.Exit(run(os.Args[1:], waitingFile{os.Stdin}, waitingFile{os.Stdout}, os.Stderr))
+	surviveInterrupt()
+	// When nobody reads messages any more, the text goes on: a write fails, but with the number 2
+	// it would end the program, as on standard output (os/signal).
+	stderr, _ := unix.Dup(2)
+	os.Exit(run(os.Args[1:], waitingFile{os.Stdin}, waitingFile{os.Stdout}, os.NewFile(uintptr(stderr), "/dev/stderr")))
 }
 
 // A config is a parsed command line.

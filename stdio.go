@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/signal"
@@ -10,19 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// surviveSignals ignores the first Ctrl-C: it goes to the whole pipeline, and rsync
-// still prints its last messages. The second Ctrl-C ends the program. SIGPIPE is
-// ignored, too, so that the filter goes on when the reader of stderr is gone.
-// signal.Ignore would not do: signal.Reset does not undo it. Where the filter was started with
-// Ctrl-C ignored, as by nohup, signal.Reset leaves it ignored.
-func surviveSignals() {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, os.Interrupt)
-	go func() {
-		<-c
-		signal.Reset(os.Interrupt)
-	}()
+// surviveInterrupt ignores the first Ctrl-C: it goes to the whole pipeline, and rsync still
+// prints its last messages. The second one ends the program, unless that was started with Ctrl-C
+// ignored, as by nohup.
+func surviveInterrupt() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(ctx, stop)
 }
 
 // A waitingFile waits until it is ready, even if another process that shares it has
@@ -42,7 +36,8 @@ func (f waitingFile) Read(b []byte) (int, error) {
 	}
 }
 
-// Write ends the program quietly, as in any filter, if the reader is gone.
+// Write writes all of b. Where the reader of standard output is gone, os.File ends the program
+// quietly, as any filter.
 func (f waitingFile) Write(b []byte) (done int, err error) {
 	for done < len(b) && err == nil {
 		var n int
@@ -52,10 +47,6 @@ func (f waitingFile) Write(b []byte) (done int, err error) {
 			f.wait(unix.POLLOUT)
 			err = nil
 		}
-	}
-	if errors.Is(err, syscall.EPIPE) {
-		signal.Reset(syscall.SIGPIPE)
-		_, err = f.file.Write(b[done:]) // on standard output, SIGPIPE ends the program (os/signal)
 	}
 	return done, err
 }
