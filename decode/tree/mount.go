@@ -12,16 +12,12 @@ import (
 
 // A view is an encrypted directory and the plain directory that belongs to it.
 type view struct {
-	dir   string    // its root, or MOUNT if that is not known
-	plain string    // the plain directory, empty if it is not known
-	sub   string    // MOUNT's own cipher path, empty if MOUNT is the root
-	ids   [2]uint64 // the mounts of dir and plain, 0 if they are not what was found
-
-	reverse       bool // gocryptfs makes the names, since what is stored is plain
-	deterministic bool // names may be the same in every directory: those have no gocryptfs.diriv
-	owner         int  // who mounted what MOUNT lies in
-	problem       *problem
-	passing       bool // a root has changed a moment ago, so that may be gone soon
+	dir     string    // its root, or MOUNT if that is not known
+	known   View      // what else is known
+	ids     [2]uint64 // the mounts of dir and the plain directory, 0 if they are not what was found
+	owner   int       // who mounted what MOUNT lies in
+	problem *problem
+	passing bool // a root has changed a moment ago, so that may be gone soon
 }
 
 // isKnown reports whether both directories are what was found.
@@ -38,7 +34,7 @@ type search struct {
 // findView returns the view that mount lies in, and what is wrong with it. plain is the value of
 // -plain. The mount table must not change meanwhile.
 func findView(mount, plain string, read func() (mountTable, error)) *view {
-	v := &view{dir: mount, owner: os.Geteuid(), deterministic: true, problem: wrong(Empty)}
+	v := &view{dir: mount, owner: os.Geteuid(), known: View{Deterministic: true}, problem: wrong(Empty)}
 	if mount == "" {
 		return v
 	}
@@ -52,7 +48,7 @@ func findView(mount, plain string, read func() (mountTable, error)) *view {
 	p := s.lookUp(dir, v)
 	switch {
 	case plain != "":
-		v.plain = plain
+		v.known.Plain = plain
 		p = s.checkPlain(v, mount, p)
 	case tableErr != nil:
 		p = wrong(NoTable, tableErr)
@@ -60,10 +56,10 @@ func findView(mount, plain string, read func() (mountTable, error)) *view {
 	v.identify()
 	again, _ := read()
 	if same := func(a, b *mountinfo.Info) bool { return *a == *b }; !slices.EqualFunc(mounts, again, same) {
-		p, s.passing, v.ids[0], v.deterministic = wrong(Mounting), true, 0, true
+		p, s.passing, v.ids[0], v.known.Deterministic = wrong(Mounting), true, 0, true
 	}
 	if v.problem = p; p != nil {
-		v.plain, v.ids[1], v.passing = "", 0, s.passing
+		v.known.Plain, v.ids[1], v.passing = "", 0, s.passing
 	}
 	return v
 }
@@ -97,15 +93,15 @@ func (s *search) lookUp(dir string, v *view) (p *problem) {
 			continue
 		}
 		if sub, ok := s.leadsTo(m.Mountpoint); ok {
-			v.dir, v.sub, v.reverse, p = m.Mountpoint, sub, true, wrong(NoPlain, m.Mountpoint)
+			v.dir, v.known.Sub, v.known.Reverse, p = m.Mountpoint, sub, true, wrong(NoPlain, m.Mountpoint)
 		} else if m.FSType == reverse {
 			continue // its source need not be looked at
 		}
 		sources := slices.Sorted(slices.Values(s.follow("/", strings.Trim(m.Source, "/"))))
 		for _, source := range slices.Compact(sources) { // several may be links to one
 			fit, ok := *v, false
-			fit.dir, fit.plain = sides(m, source)
-			if fit.sub, ok = s.leadsTo(fit.dir); ok && s.sameRoot(fit.dir, fit.plain) {
+			fit.dir, fit.known.Plain = sides(m, source)
+			if fit.known.Sub, ok = s.leadsTo(fit.dir); ok && s.sameRoot(fit.dir, fit.known.Plain) {
 				fits = append(fits, fit)
 			}
 		}
@@ -115,7 +111,7 @@ func (s *search) lookUp(dir string, v *view) (p *problem) {
 		*v = fits[0]
 		return nil
 	case len(fits) > 1:
-		return wrong(Ambiguous, dir, fits[0].plain, fits[1].plain)
+		return wrong(Ambiguous, dir, fits[0].known.Plain, fits[1].known.Plain)
 	case p == nil && isEncrypted(dir):
 		return wrong(NoView, dir)
 	case p == nil:
@@ -142,29 +138,29 @@ func sides(m *mountinfo.Info, source string) (encrypted, plain string) {
 // checkPlain returns a problem if the view does not show its plain directory, the value of
 // -plain. found is that of lookUp.
 func (s *search) checkPlain(v *view, mount string, found *problem) *problem {
-	p, fits := checkDir(v.plain, BadPlain), s.sameRoot(v.dir, v.plain)
-	sub, ok := s.leadsTo(resolve(v.plain))
+	p, fits := checkDir(v.known.Plain, BadPlain), s.sameRoot(v.dir, v.known.Plain)
+	sub, ok := s.leadsTo(resolve(v.known.Plain))
 	switch {
 	case p != nil:
 		return p
-	case ok && sub == v.sub, !fits && isEncrypted(v.plain):
-		return wrong(BadPlain, v.plain+" is the encrypted side")
+	case ok && sub == v.known.Sub, !fits && isEncrypted(v.known.Plain):
+		return wrong(BadPlain, v.known.Plain+" is the encrypted side")
 	case fits:
 		return nil
 	case found != nil && found.kind == NotEncrypted:
 		return found
 	}
-	return wrong(OtherPlain, v.plain, mount)
+	return wrong(OtherPlain, v.known.Plain, mount)
 }
 
 // identify notes what the two directories are.
 func (v *view) identify() {
 	v.ids[0] = mountOf(here, v.dir+"/.")
-	if v.plain != "" {
-		v.ids[1] = mountOf(here, v.plain+"/.")
+	if v.known.Plain != "" {
+		v.ids[1] = mountOf(here, v.known.Plain+"/.")
 	}
 	_, err := os.Lstat(filepath.Join(v.dir, "gocryptfs.diriv"))
-	if v.deterministic = err != nil; err != nil && !os.IsNotExist(err) {
+	if v.known.Deterministic = err != nil; err != nil && !os.IsNotExist(err) {
 		v.ids[0] = 0
 	}
 }

@@ -70,7 +70,7 @@ type trail struct {
 func (d disk) prove(v view, cipher, plain string, read func(c, p trail) answer) (a answer) {
 	c, err := d.walk(v.dir, v.ids[0], cipher)
 	defer c.close()
-	p, err2 := d.walk(v.plain, v.ids[1], plain)
+	p, err2 := d.walk(v.known.Plain, v.ids[1], plain)
 	defer p.close()
 	err = cmp.Or(err, err2)
 	if err == nil && (slices.ContainsFunc(p.files, isRecent) || !slices.EqualFunc(c.files[1:], p.files[1:], d.same)) {
@@ -79,7 +79,7 @@ func (d disk) prove(v view, cipher, plain string, read func(c, p trail) answer) 
 	if a.err = err; err == nil {
 		a = read(c, p)
 		// In reverse mode the plain side tells: gocryptfs makes the other one of it.
-		if !d.isStill(p) || !v.reverse && !d.isStill(c) {
+		if !d.isStill(p) || !v.known.Reverse && !d.isStill(c) {
 			a.err = errUnproved
 		}
 	}

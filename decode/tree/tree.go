@@ -43,7 +43,7 @@ type Tree struct {
 // table names the plain directory. A look at files takes at most the timeout.
 func New(mount, plain string, timeout time.Duration, server Server) *Tree {
 	t := &Tree{mount: mount, plainFlag: plain, timeout: timeout, server: server, disk: system, listed: &listing{},
-		view: &view{dir: mount, deterministic: true, problem: wrong(Silent, mount)}}
+		view: &view{dir: mount, known: View{Deterministic: true}, problem: wrong(Silent, mount)}}
 	t.search(timeout)
 	return t
 }
@@ -55,10 +55,7 @@ type View = struct {
 }
 
 // View returns what is known of the view.
-func (t *Tree) View() View {
-	v := t.current()
-	return View{Sub: v.sub, Plain: v.plain, Reverse: v.reverse, Deterministic: v.deterministic}
-}
+func (t *Tree) View() View { return t.current().known }
 
 // Exists reports whether the view is known to have a file.
 func (t *Tree) Exists(cipher string) bool {
@@ -145,7 +142,7 @@ func (t *Tree) current() view {
 	}
 	v := *t.view
 	if t.plainFlag == "" && t.server.Elsewhere() {
-		v.plain, v.ids[1], v.problem = "", 0, cmp.Or(v.problem, wrong(Elsewhere))
+		v.known.Plain, v.ids[1], v.problem = "", 0, cmp.Or(v.problem, wrong(Elsewhere))
 	}
 	return v
 }
@@ -160,7 +157,7 @@ func (t *Tree) search(limit time.Duration) {
 	switch {
 	case v == nil:
 		return
-	case v.problem != nil && v.sub == "" && t.view.sub != "": // MOUNT is gone; its path is still the same
+	case v.problem != nil && v.known.Sub == "" && t.view.known.Sub != "": // MOUNT is gone; its path is still the same
 		t.view.problem, t.view.passing = v.problem, v.passing
 	default:
 		t.view, t.listed = v, &listing{}

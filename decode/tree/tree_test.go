@@ -55,10 +55,10 @@ func (e entry) encrypted(target string) string { return e.cipher + target }
 
 func newPlainTree(t testing.TB, base string, script ...op) *plainTree {
 	p := &plainTree{t: t, script: script, inodes: map[uint64]uint64{}}
-	p.view = view{dir: filepath.Join(base, "view"), plain: filepath.Join(base, "plain")}
+	p.view = view{dir: filepath.Join(base, "view"), known: View{Plain: filepath.Join(base, "plain")}}
 	for i, at := range [][2]string{{"", ""}, {"", twin}, {twin, ""}, {twin, twin}} {
 		cipher := filepath.Join(p.view.dir+at[0], encDir+at[1])
-		plain := filepath.Join(p.view.plain+at[0], plainDir+at[1])
+		plain := filepath.Join(p.view.known.Plain+at[0], plainDir+at[1])
 		must(os.MkdirAll(cipher, 0o755), os.MkdirAll(plain, 0o755))
 		p.pair(cipher, plain)
 		if link, target := treeLinks[0], treeTargets[1]; i > 0 {
@@ -75,7 +75,9 @@ func newPlainTree(t testing.TB, base string, script ...op) *plainTree {
 }
 
 func (p *plainTree) cipher(name string) string { return filepath.Join(p.view.dir, encDir, name) }
-func (p *plainTree) plain(name string) string  { return filepath.Join(p.view.plain, plainDir, name) }
+func (p *plainTree) plain(name string) string {
+	return filepath.Join(p.view.known.Plain, plainDir, name)
+}
 
 func must(errs ...error) {
 	if err := errors.Join(errs...); err != nil {
@@ -285,7 +287,7 @@ func TestTreeSwaps(t *testing.T) {
 	for i := range 32 {
 		moment, reverse := i/2, i%2
 		p := newPlainTree(t, t.TempDir(), at(moment, thither, hither)...)
-		p.view.reverse = reverse == 1
+		p.view.known.Reverse = reverse == 1
 		for _, o := range []op{{create, 0}, thither, hither} {
 			p.change(o)
 		}
@@ -294,7 +296,7 @@ func TestTreeSwaps(t *testing.T) {
 			{viewDir}, {viewDir, viewDir}, {viewRoot}, {pointed(pointView, 0, 1)}, {pointed(pointView, 0, 1), pointed(pointView, 0, 0)}}
 		for _, script := range scripts[:len(scripts)-5*reverse] {
 			p := newPlainTree(t, t.TempDir(), at(moment, script...)...)
-			p.view.reverse = reverse == 1
+			p.view.known.Reverse = reverse == 1
 			p.change(hither)
 			trees = append(trees, p)
 		}
@@ -389,7 +391,7 @@ func TestTreeListing(t *testing.T) {
 			t.Errorf("look %d: %d entries read, want %d", i, read, want)
 		}
 	}
-	must(os.WriteFile(filepath.Join(p.view.plain, plainDir+twin, "bad\xfe"), nil, 0o644))
+	must(os.WriteFile(filepath.Join(p.view.known.Plain, plainDir+twin, "bad\xfe"), nil, 0o644))
 	p.change(op{wait, 0})
 	if got, _, ok := p.tree.Spelling(encDir+"/A", plainDir+twin+"/"+looksAlike); ok {
 		t.Errorf("%q was found in another directory", got)
@@ -474,16 +476,16 @@ func TestMountTables(t *testing.T) {
 			continue
 		}
 		dir, result := dirs[strings.TrimSpace(cells[0])], cells[1]
-		want := view{dir: dir}
+		want := view{dir: dir, known: View{Deterministic: true}}
 		if !strings.Contains(result, "nothing") {
-			want = view{dir: dirs["enc"], plain: dirs["plain"], reverse: strings.Contains(result, "reverse")}
-			want.sub, _ = below(want.dir, dir)
+			want = view{dir: dirs["enc"], known: View{Plain: dirs["plain"], Reverse: strings.Contains(result, "reverse"), Deterministic: true}}
+			want.known.Sub, _ = below(want.dir, dir)
 		}
 		if strings.Contains(result, "unknown") {
-			want.plain = ""
+			want.known.Plain = ""
 		}
 		v := findView(dir, "", func() (mountTable, error) { return table(line, dirs), nil })
-		if v.dir != want.dir || v.plain != want.plain || v.sub != want.sub || v.reverse != want.reverse || (v.problem == nil) != v.isKnown() {
+		if v.dir != want.dir || v.known != want.known || (v.problem == nil) != v.isKnown() {
 			t.Errorf("%sgot %+v, %v, want %+v", line, v, v.problem, want)
 		}
 	}
