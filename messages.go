@@ -31,20 +31,17 @@ var hints = map[any]string{
 	io.EOF:                 "has it been unmounted or killed? names come back when it answers again",
 	nil:                    "mount with: gocryptfs -ctlsock CTLSOCK ...",
 
-	tree.Empty:        "MOUNT is empty; is a variable of the script not set?" + unread,
 	tree.NoDir:        "give the encrypted directory that rsync reads" + unread,
 	tree.Denied:       "run as the user who mounted it, or mount it with -allow_other" + unread,
 	tree.PlainSide:    "give the encrypted one" + unread,
 	tree.NoView:       "give the directory that rsync reads, or -plain" + unread,
 	tree.NotEncrypted: "give the directory that rsync reads; in a container, mount it there, too" + unread,
-	tree.NoTable:      "give the plain directory with -plain" + unread,
 	tree.NoPlain:      "name it with -plain" + unread,
 	tree.Ambiguous:    "name the right one with -plain" + unread,
 	tree.BadPlain:     "give the directory with the real names to -plain" + unread,
 	tree.OtherPlain:   "give that one to -plain" + unread,
 	tree.Elsewhere:    "name the plain directory, as it is seen here, with -plain" + unread,
-	tree.Silent:       "targets of links stay encrypted until it does",
-	tree.Mounting:     "targets of links stay encrypted until that ends",
+	tree.Unsettled:    "targets of links stay encrypted until that ends",
 }
 
 const unread = "; names are decoded, targets of links are not"

@@ -3,7 +3,6 @@
 package tree
 
 import (
-	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,5 +22,5 @@ func statWith(in int, name string, flags int) (file, error) {
 	return file{uint64(st.Dev), uint64(st.Ino) & inodeMask, time.Unix(st.Ctim.Unix())}, err
 }
 
-// readMounts returns an error: the table has neither sources nor owners to rely on.
-func readMounts() (mountTable, error) { return nil, errors.New("it is read on Linux only") }
+// readMounts returns none: the table has neither sources nor owners to rely on.
+func readMounts() mountTable { return nil }

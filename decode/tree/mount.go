@@ -3,6 +3,7 @@ package tree
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -33,35 +34,33 @@ type search struct {
 
 // findView returns the view that mount lies in, and what is wrong with it. plain is the value of
 // -plain. The mount table must not change meanwhile.
-func findView(mount, plain string, read func() (mountTable, error)) *view {
-	v := &view{dir: mount, owner: os.Geteuid(), known: View{Deterministic: true}, problem: wrong(Empty)}
+func findView(mount, plain string, read func() mountTable) *view {
+	v := view{dir: mount, known: View{Deterministic: true}, owner: os.Geteuid(), problem: checkDir(mount, NoDir)}
 	if mount == "" {
-		return v
+		return &v
 	}
-	mounts, tableErr := read()
-	s, dir := search{mounts: mounts}, resolve(mount)
-	s.at, s.own = mounts.locate(dir)
-	v.owner = mountedBy(s.own)
-	if v.problem = checkDir(mount, NoDir); v.problem != nil {
-		return v
+	s, dir := search{mounts: read()}, resolve(mount)
+	s.at, s.own = s.mounts.locate(dir)
+	if v.owner = mountedBy(s.own); v.problem != nil {
+		return &v
 	}
-	p := s.lookUp(dir, v)
-	switch {
-	case plain != "":
-		v.known.Plain = plain
-		p = s.checkPlain(v, mount, p)
-	case tableErr != nil:
-		p = wrong(NoTable, tableErr)
+	found := v
+	found.problem = s.lookUp(dir, &found)
+	if plain != "" {
+		found.known.Plain = plain
+		found.problem = s.checkPlain(&found, mount)
 	}
-	v.identify()
-	again, _ := read()
-	if same := func(a, b *mountinfo.Info) bool { return *a == *b }; !slices.EqualFunc(mounts, again, same) {
-		p, s.passing, v.ids[0], v.known.Deterministic = wrong(Mounting), true, 0, true
+	if found.problem != nil {
+		found.known.Plain, found.ids[1], found.passing = "", 0, s.passing
 	}
-	if v.problem = p; p != nil {
-		v.known.Plain, v.ids[1], v.passing = "", 0, s.passing
+	found.ids[0] = mountOf(here, found.dir+"/.")
+	_, err := os.Lstat(filepath.Join(found.dir, "gocryptfs.diriv"))
+	found.known.Deterministic = err != nil
+	if !reflect.DeepEqual(s.mounts, read()) {
+		v.problem, v.passing = wrong(Unsettled, mount), true
+		return &v
 	}
-	return v
+	return &found
 }
 
 // resolve returns the absolute path of a directory. It may be one that may not be looked at.
@@ -83,7 +82,7 @@ func (s *search) lookUp(dir string, v *view) (p *problem) {
 	for _, m := range slices.Backward(s.mounts) {
 		at, top := s.mounts.locate(m.Mountpoint)
 		isWhole := top == m && at.path == "/" // nothing else is mounted there
-		if !isGocryptfs(m) || !s.trusts(m) || !isWhole || seen[at.fs] || isGocryptfs(s.own) && at.fs != s.at.fs {
+		if !isGocryptfs(m) || !isWhole || !s.trusts(m.Mountpoint) || seen[at.fs] || isGocryptfs(s.own) && at.fs != s.at.fs {
 			continue // where MOUNT lies in a gocryptfs mount, it is that one, and no other one's source
 		}
 		seen[at.fs] = true
@@ -97,11 +96,11 @@ func (s *search) lookUp(dir string, v *view) (p *problem) {
 		} else if m.FSType == reverse {
 			continue // its source need not be looked at
 		}
-		sources := slices.Sorted(slices.Values(s.follow("/", strings.Trim(m.Source, "/"))))
-		for _, source := range slices.Compact(sources) { // several may be links to one
+		for _, source := range s.follow("/", strings.Trim(m.Source, "/")) {
 			fit, ok := *v, false
 			fit.dir, fit.known.Plain = sides(m, source)
-			if fit.known.Sub, ok = s.leadsTo(fit.dir); ok && s.sameRoot(fit.dir, fit.known.Plain) {
+			fit.known.Sub, ok = s.leadsTo(fit.dir)
+			if ok && s.sameRoot(&fit) && !slices.Contains(fits, fit) { // several may be links to one
 				fits = append(fits, fit)
 			}
 		}
@@ -112,12 +111,14 @@ func (s *search) lookUp(dir string, v *view) (p *problem) {
 		return nil
 	case len(fits) > 1:
 		return wrong(Ambiguous, dir, fits[0].known.Plain, fits[1].known.Plain)
-	case p == nil && isEncrypted(dir):
+	case p != nil:
+		return p
+	case s.mounts == nil: // as on other systems than Linux
+		return wrong(NoPlain, dir)
+	case isEncrypted(dir):
 		return wrong(NoView, dir)
-	case p == nil:
-		return wrong(NotEncrypted, dir)
 	}
-	return p
+	return wrong(NotEncrypted, dir)
 }
 
 // leadsTo returns the path of MOUNT below a directory. It returns false if it is not there.
@@ -136,9 +137,9 @@ func sides(m *mountinfo.Info, source string) (encrypted, plain string) {
 }
 
 // checkPlain returns a problem if the view does not show its plain directory, the value of
-// -plain. found is that of lookUp.
-func (s *search) checkPlain(v *view, mount string, found *problem) *problem {
-	p, fits := checkDir(v.known.Plain, BadPlain), s.sameRoot(v.dir, v.known.Plain)
+// -plain. The problem so far is that of lookUp.
+func (s *search) checkPlain(v *view, mount string) *problem {
+	p, fits := checkDir(v.known.Plain, BadPlain), s.sameRoot(v)
 	sub, ok := s.leadsTo(resolve(v.known.Plain))
 	switch {
 	case p != nil:
@@ -147,32 +148,18 @@ func (s *search) checkPlain(v *view, mount string, found *problem) *problem {
 		return wrong(BadPlain, v.known.Plain+" is the encrypted side")
 	case fits:
 		return nil
-	case found != nil && found.kind == NotEncrypted:
-		return found
+	case v.problem != nil && v.problem.kind == NotEncrypted:
+		return v.problem
 	}
 	return wrong(OtherPlain, v.known.Plain, mount)
 }
 
-// identify notes what the two directories are.
-func (v *view) identify() {
-	v.ids[0] = mountOf(here, v.dir+"/.")
-	if v.known.Plain != "" {
-		v.ids[1] = mountOf(here, v.known.Plain+"/.")
-	}
-	_, err := os.Lstat(filepath.Join(v.dir, "gocryptfs.diriv"))
-	if v.known.Deterministic = err != nil; err != nil && !os.IsNotExist(err) {
-		v.ids[0] = 0
-	}
-}
-
-// sameRoot reports whether the roots of a view and of a plain directory have the same
-// change time. After a recent change the kernel may not know it yet.
-func (s *search) sameRoot(view, plain string) bool {
-	x, err := stat(here, view+"/.")
-	y, err2 := stat(here, plain+"/.")
-	if err != nil || err2 != nil {
-		return false
-	}
+// sameRoot reports whether the roots of a view and of its plain directory have the same change
+// time, and notes their mounts. After a recent change the kernel may not know it yet.
+func (s *search) sameRoot(v *view) bool {
+	x, err := stat(here, v.dir+"/.")
+	y, err2 := stat(here, v.known.Plain+"/.")
+	v.ids = [2]uint64{x.mount, y.mount}
 	s.passing = s.passing || time.Since(x.changed) < entryTimeout || time.Since(y.changed) < entryTimeout
-	return x.changed.Equal(y.changed)
+	return err == nil && err2 == nil && x.changed.Equal(y.changed)
 }

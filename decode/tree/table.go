@@ -6,7 +6,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -27,25 +26,23 @@ func (t mountTable) locate(dir string) (location, *mountinfo.Info) {
 	return location{fmt.Sprint(m.Major, ":", m.Minor), path.Join("/", m.Root, sub)}, m
 }
 
-// top returns the mount that dir lies in. A path leads from the root to the mount point
-// that comes first, and on from there, so a mount may hide others below it.
+// top returns the mount that dir lies in. A path leads from a mount without a parent to the mount
+// point that comes first, and on from there, so a mount may hide others below it.
 func (t mountTable) top(dir string) *mountinfo.Info {
-	for at := (&mountinfo.Info{ID: -1}); ; {
-		var next *mountinfo.Info
-		for _, m := range t {
-			_, ok := below(m.Mountpoint, dir)
-			isParent := func(p *mountinfo.Info) bool { return p.ID == m.Parent }
-			isFirst := at.ID < 0 && m.Mountpoint == "/" && !slices.ContainsFunc(t, isParent)
-			isNext := m.Parent == at.ID && m != at && (next == nil || len(m.Mountpoint) < len(next.Mountpoint))
-			if ok && (isFirst || isNext) {
-				next = m
-			}
+	above := slices.DeleteFunc(slices.Clone(t), func(m *mountinfo.Info) bool {
+		_, ok := below(m.Mountpoint, dir)
+		return !ok
+	})
+	slices.SortStableFunc(above, func(a, b *mountinfo.Info) int { return len(a.Mountpoint) - len(b.Mountpoint) })
+	at := &mountinfo.Info{ID: -1}
+	for i := 0; i < len(above); i++ {
+		m := above[i]
+		isParent := func(p *mountinfo.Info) bool { return p.ID == m.Parent }
+		if m.Parent == at.ID && m != at || at.ID < 0 && !slices.ContainsFunc(t, isParent) {
+			at, i = m, -1
 		}
-		if next == nil {
-			return at
-		}
-		at = next
 	}
+	return at
 }
 
 // below returns the path of dir relative to root, empty if they are the same. It
@@ -63,52 +60,47 @@ func isGocryptfs(m *mountinfo.Info) bool { return m.FSType == reverse || m.FSTyp
 
 // mountedBy returns the user who mounted a file system, or -1 if that is not known. Only those
 // of FUSE are mounted by others than root.
-func mountedBy(m *mountinfo.Info) int {
+func mountedBy(m *mountinfo.Info) (uid int) {
 	_, id, ok := strings.Cut(","+m.VFSOptions, ",user_id=")
-	id, _, _ = strings.Cut(id, ",")
-	switch n, err := strconv.Atoi(id); {
-	case !ok:
+	if !ok {
 		return 0
-	case err == nil:
-		return n
 	}
-	return -1
+	uid = -1
+	fmt.Sscanf(id, "%d", &uid)
+	return uid
 }
 
-// trusts reports whether a mount is one of this user or of root, or of the file system that
-// MOUNT lies in. Others are not even looked at, since a look tells a FUSE server a name.
-func (s *search) trusts(m *mountinfo.Info) bool {
+// trusts reports whether a directory lies in a mount of this user or of root, or in the file
+// system of MOUNT. Others are not even looked at, since a look tells a FUSE server a name.
+func (s *search) trusts(dir string) bool {
+	at, m := s.mounts.locate(dir)
 	owner := mountedBy(m)
-	return owner == 0 || owner == os.Geteuid() || m.Major == s.own.Major && m.Minor == s.own.Minor
+	return owner == 0 || owner == os.Geteuid() || at.fs == s.at.fs
 }
-
-// escapeMeta escapes what has a meaning in a pattern.
-var escapeMeta = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
 // follow returns the directories that a source in the mount table may stand for, below one:
 // gocryptfs writes each `,` in it as `_` (gocryptfs mount.go). It follows links, and looks at
 // nothing in a mount that is not trusted.
 func (s *search) follow(dir, rest string) (found []string) {
-	if _, m := s.mounts.locate(dir); !s.trusts(m) {
-		return nil
-	}
 	dir, err := filepath.EvalSymlinks(dir)
-	if _, m := s.mounts.locate(dir); err != nil || !s.trusts(m) {
+	if err != nil || !s.trusts(dir) {
 		return nil
 	}
 	if rest == "" {
 		return []string{dir}
 	}
 	name, rest, _ := strings.Cut(rest, "/")
-	var paths []string
+	names := []string{name}
 	if strings.Contains(name, "_") {
-		paths, _ = filepath.Glob(escapeMeta.Replace(dir) + "/" + strings.ReplaceAll(escapeMeta.Replace(name), "_", "[,_]"))
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			if other := e.Name(); other != name && strings.ReplaceAll(other, ",", "_") == name {
+				names = append(names, other)
+			}
+		}
 	}
-	if len(paths) == 0 { // or the directory cannot be read
-		paths = []string{filepath.Join(dir, name)}
-	}
-	for _, path := range paths {
-		if len(found) <= maxVariants {
+	for _, name := range names {
+		if path := filepath.Join(dir, name); s.trusts(path) && len(found) <= maxVariants {
 			found = append(found, s.follow(path, rest)...)
 		}
 	}

@@ -31,7 +31,7 @@ var (
 
 // A disk looks at files. Tests change them meanwhile.
 type disk struct {
-	mounts   func() (mountTable, error)
+	mounts   func() mountTable
 	stat     func(in int, name string) (file, error)
 	readlink func(in int, name string) (string, error)
 	same     func(encrypted, plain file) bool

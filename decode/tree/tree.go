@@ -43,7 +43,7 @@ type Tree struct {
 // table names the plain directory. A look at files takes at most the timeout.
 func New(mount, plain string, timeout time.Duration, server Server) *Tree {
 	t := &Tree{mount: mount, plainFlag: plain, timeout: timeout, server: server, disk: system, listed: &listing{},
-		view: &view{dir: mount, known: View{Deterministic: true}, problem: wrong(Silent, mount)}}
+		view: &view{dir: mount, known: View{Deterministic: true}, problem: wrong(Unsettled, mount)}}
 	t.search(timeout)
 	return t
 }

@@ -67,7 +67,7 @@ func newPlainTree(t testing.TB, base string, script ...op) *plainTree {
 			p.pair(cipher, plain)
 		}
 	}
-	p.view.identify()
+	(&search{}).sameRoot(&p.view)
 	p.tree = New("", "", time.Minute, &stubServer{})
 	p.tree.view = &p.view
 	p.tree.disk = disk{readMounts, p.stat, p.readlink, p.same}
@@ -484,7 +484,7 @@ func TestMountTables(t *testing.T) {
 		if strings.Contains(result, "unknown") {
 			want.known.Plain = ""
 		}
-		v := findView(dir, "", func() (mountTable, error) { return table(line, dirs), nil })
+		v := findView(dir, "", func() mountTable { return table(line, dirs) })
 		if v.dir != want.dir || v.known != want.known || (v.problem == nil) != v.isKnown() {
 			t.Errorf("%sgot %+v, %v, want %+v", line, v, v.problem, want)
 		}
@@ -501,7 +501,7 @@ func (s *stubServer) Trust(uid uint32) { s.trusted = uid }
 func (s *stubServer) Elsewhere() bool  { return s.elsewhere }
 
 // with has New read a mount table of the test.
-func with(t *testing.T, mounts func() (mountTable, error)) {
+func with(t *testing.T, mounts func() mountTable) {
 	was := system
 	system.mounts = mounts
 	t.Cleanup(func() { system = was })
@@ -511,8 +511,8 @@ func with(t *testing.T, mounts func() (mountTable, error)) {
 // server that is known to see the same mounts. The path of MOUNT stays what it was.
 func TestTreeServer(t *testing.T) {
 	dirs := twins(t)
-	with(t, func() (mountTable, error) {
-		return table("||fuse.gocryptfs-reverse@4242 plain enc", dirs), nil
+	with(t, func() mountTable {
+		return table("||fuse.gocryptfs-reverse@4242 plain enc", dirs)
 	})
 	s := &stubServer{}
 	tree := New(dirs["sub"], "", time.Minute, s)
@@ -544,16 +544,16 @@ func TestTreeServer(t *testing.T) {
 func TestTreeCheck(t *testing.T) {
 	dirs := twins(t)
 	reads, row := 0, "||fuse.gocryptfs-reverse plain enc"
-	with(t, func() (mountTable, error) {
+	with(t, func() mountTable {
 		switch reads++; reads {
 		case 1:
 			must(os.WriteFile(filepath.Join(dirs["plain"], "lock"), nil, 0o600))
 		case 3:
 			alike(t, dirs)
 		case 4, 6:
-			return table(row+"|ext4 x other", dirs), nil
+			return table(row+"|ext4 x other", dirs)
 		}
-		return table(row, dirs), nil
+		return table(row, dirs)
 	})
 	tree := New(dirs["enc"], "", time.Minute, &stubServer{})
 	tree.Check(func(p Problem, details ...any) { t.Errorf("said %q, %q", p, details) })
@@ -638,6 +638,9 @@ func TestMountHides(t *testing.T) {
 			t.Errorf("%s lies in %v, want %d", dir, m, want)
 		}
 	}
+	if m := table[2:].top("/a/b"); m.ID != 6 { // no mount has the root, as in some chroots
+		t.Errorf("without a root: %v", m)
+	}
 }
 
 // twins makes two directories with the same change time, as the roots of a view and of its plain
@@ -660,7 +663,7 @@ func twins(t *testing.T) map[string]string {
 func alike(t *testing.T, dirs map[string]string) {
 	for range 1000 {
 		must(os.RemoveAll(dirs["plain"]), os.RemoveAll(dirs["enc"]), os.MkdirAll(dirs["sub"], 0o755), os.Mkdir(dirs["plain"], 0o755))
-		if (&search{}).sameRoot(dirs["plain"], dirs["enc"]) {
+		if (&search{}).sameRoot(&view{dir: dirs["enc"], known: View{Plain: dirs["plain"]}}) {
 			return
 		}
 	}
