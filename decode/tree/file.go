@@ -18,15 +18,6 @@ type file struct {
 	changed time.Time
 }
 
-// mountOf returns the mount that a file lies in. A FUSE server is not asked.
-func mountOf(in int, name string) uint64 {
-	f, _ := statWith(in, name, noSync)
-	return f.mount
-}
-
-// stat describes an entry of a directory.
-func stat(in int, name string) (file, error) { return statWith(in, name, 0) }
-
 func open(in int, name string, flags int) (fd int, err error) {
 	return retry(func() (int, error) { return unix.Openat(in, name, flags|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) })
 }
@@ -39,8 +30,8 @@ func readlink(in int, name string) (string, error) {
 }
 
 // retry calls f until no signal interrupts it.
-func retry[A any](f func() (A, error)) (a A, err error) {
-	for a, err = f(); err == unix.EINTR; a, err = f() {
+func retry(f func() (int, error)) (n int, err error) {
+	for n, err = f(); err == unix.EINTR; n, err = f() {
 	}
-	return a, err
+	return n, err
 }

@@ -13,12 +13,11 @@ const (
 	noSync = 0
 )
 
-// statWith describes an entry of a directory. Its mount is the number of the device.
-func statWith(in int, name string, flags int) (file, error) {
-	st, err := retry(func() (st unix.Stat_t, err error) {
-		err = unix.Fstatat(in, name, &st, unix.AT_SYMLINK_NOFOLLOW|flags)
-		return st, err
-	})
+// stat describes an entry of a directory. Its mount is the number of the device.
+func stat(in int, name string, flags int) (file, error) {
+	var st unix.Stat_t
+	flags |= unix.AT_SYMLINK_NOFOLLOW
+	_, err := retry(func() (int, error) { return 0, unix.Fstatat(in, name, &st, flags) })
 	return file{uint64(st.Dev), uint64(st.Ino) & inodeMask, time.Unix(st.Ctim.Unix())}, err
 }
 

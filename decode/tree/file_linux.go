@@ -9,17 +9,16 @@ import (
 
 const (
 	toPass = unix.O_PATH | unix.O_NOFOLLOW // opens a directory to look into; its FUSE server is not told
-	noSync = unix.AT_STATX_DONT_SYNC
+	noSync = unix.AT_STATX_DONT_SYNC       // asks no FUSE server
 )
 
-// statWith describes an entry of a directory. The number of a mount is used once, since Linux
+// stat describes an entry of a directory. The number of a mount is used once, since Linux
 // 6.8; before 5.8 it is that of the device.
-func statWith(in int, name string, flags int) (file, error) {
+func stat(in int, name string, flags int) (file, error) {
 	const want = unix.STATX_INO | unix.STATX_CTIME | unix.STATX_MNT_ID_UNIQUE
-	st, err := retry(func() (st unix.Statx_t, err error) {
-		err = unix.Statx(in, name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT|flags, want, &st)
-		return st, err
-	})
+	var st unix.Statx_t
+	flags |= unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
+	_, err := retry(func() (int, error) { return 0, unix.Statx(in, name, flags, want, &st) })
 	if st.Mask&(unix.STATX_MNT_ID|unix.STATX_MNT_ID_UNIQUE) == 0 {
 		st.Mnt_id = unix.Mkdev(st.Dev_major, st.Dev_minor)
 	}

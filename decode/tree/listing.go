@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"errors"
 	"hash/maphash"
 	"io"
 	"os"
@@ -14,9 +13,8 @@ import (
 )
 
 var (
-	maxListed     = 8 << 20 // bytes in a listing, about
-	seed          = maphash.MakeSeed()
-	errNoSpelling = errors.New("nothing proves a spelling")
+	maxListed = 8 << 20 // bytes in a listing, about
+	seed      = maphash.MakeSeed()
 )
 
 // A listing holds the names of a plain directory that are not UTF-8, and others that look
@@ -27,6 +25,7 @@ type listing struct {
 	spellings map[string][]string // by their form in JSON
 	hashes    map[uint64]bool     // of the names in the view
 	read      int                 // entries
+	size      int                 // bytes
 }
 
 // unique returns the one spelling that leaf, a name with U+FFFD, can have if the view has its
@@ -44,18 +43,15 @@ func (l *listing) has(cipher string) bool { return l.hashes[maphash.String(seed,
 // list returns the listing of the plain directory with this path.
 func list(dir string, c, p trail) *listing {
 	l := &listing{dir: dir, file: p.files[len(p.files)-1], spellings: map[string][]string{}, hashes: map[uint64]bool{}}
-	size := 0
-	ok := l.each(p, func(s string) bool {
+	ok := l.each(p, func(name string) {
 		// JSON replaces every byte that is not UTF-8 by U+FFFD, as []rune does.
-		if r := string([]rune(s)); strings.ContainsRune(r, utf8.RuneError) {
-			l.spellings[r] = append(l.spellings[r], s)
-			size += 120 + len(r) + len(s) // two strings and their place in the map
+		if r := string([]rune(name)); strings.ContainsRune(r, utf8.RuneError) {
+			l.spellings[r] = append(l.spellings[r], name)
+			l.size += 120 + len(r) + len(name) // two strings and their place in the map
 		}
-		return size <= maxListed
-	}) && l.each(c, func(s string) bool {
-		l.hashes[maphash.String(seed, s)] = true
-		size += 24
-		return size <= maxListed
+	}) && l.each(c, func(name string) {
+		l.hashes[maphash.String(seed, name)] = true
+		l.size += 24
 	})
 	if !ok {
 		l.spellings, l.hashes = nil, nil
@@ -63,9 +59,9 @@ func list(dir string, c, p trail) *listing {
 	return l
 }
 
-// each calls f with all names in the last directory of a trail. It returns false if f does or
-// the directory cannot be read.
-func (l *listing) each(t trail, f func(name string) bool) bool {
+// each calls f with all names in the last directory of a trail. It returns false if the listing
+// gets too big or the directory cannot be read.
+func (l *listing) each(t trail, f func(name string)) bool {
 	fd, err := open(t.in, ".", unix.O_RDONLY)
 	if err != nil {
 		return false
@@ -75,7 +71,8 @@ func (l *listing) each(t trail, f func(name string) bool) bool {
 	for {
 		names, err := dir.Readdirnames(1024)
 		for _, name := range names {
-			if l.read++; !f(name) {
+			l.read++
+			if f(name); l.size > maxListed {
 				return false
 			}
 		}
@@ -88,12 +85,11 @@ func (l *listing) each(t trail, f func(name string) bool) bool {
 // spell returns the spelling of the name of p, as JSON has it, that the file of c has, and the
 // listing of the directory as it is.
 func (d disk) spell(l *listing, c, p trail) answer {
-	a := answer{listing: l, err: errNoSpelling}
+	a := answer{listing: l, err: errUnproved}
 	if l.file != p.files[len(p.files)-1] {
-		a.listing = list(l.dir, c, p)
-		a.read = a.listing.read
+		l = list(l.dir, c, p)
+		a.listing, a.read = l, l.read
 	}
-	l = a.listing
 	found := slices.Clone(l.spellings[p.name])
 	a.read += entriesPerFile * len(found)
 	switch {

@@ -53,9 +53,9 @@ func findView(mount, plain string, read func() mountTable) *view {
 	if found.problem != nil {
 		found.known.Plain, found.ids[1], found.passing = "", 0, s.passing
 	}
-	found.ids[0] = mountOf(here, found.dir+"/.")
+	root, _ := stat(here, found.dir+"/.", noSync)
 	_, err := os.Lstat(filepath.Join(found.dir, "gocryptfs.diriv"))
-	found.known.Deterministic = err != nil
+	found.ids[0], found.known.Deterministic = root.mount, err != nil
 	if !reflect.DeepEqual(s.mounts, read()) {
 		v.problem, v.passing = wrong(Unsettled, mount), true
 		return &v
@@ -157,8 +157,8 @@ func (s *search) checkPlain(v *view, mount string) *problem {
 // sameRoot reports whether the roots of a view and of its plain directory have the same change
 // time, and notes their mounts. After a recent change the kernel may not know it yet.
 func (s *search) sameRoot(v *view) bool {
-	x, err := stat(here, v.dir+"/.")
-	y, err2 := stat(here, v.known.Plain+"/.")
+	x, err := stat(here, v.dir+"/.", 0)
+	y, err2 := stat(here, v.known.Plain+"/.", 0)
 	v.ids = [2]uint64{x.mount, y.mount}
 	s.passing = s.passing || time.Since(x.changed) < entryTimeout || time.Since(y.changed) < entryTimeout
 	return err == nil && err2 == nil && x.changed.Equal(y.changed)

@@ -3,7 +3,6 @@ package tree
 import (
 	"cmp"
 	"errors"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,7 +31,7 @@ var (
 // A disk looks at files. Tests change them meanwhile.
 type disk struct {
 	mounts   func() mountTable
-	stat     func(in int, name string) (file, error)
+	stat     func(in int, name string, flags int) (file, error)
 	readlink func(in int, name string) (string, error)
 	same     func(encrypted, plain file) bool
 }
@@ -80,7 +79,7 @@ func (d disk) prove(v view, cipher, plain string, read func(c, p trail) answer) 
 		a = read(c, p)
 		// In reverse mode the plain side tells: gocryptfs makes the other one of it.
 		if !d.isStill(p) || !v.known.Reverse && !d.isStill(c) {
-			a.err = errUnproved
+			a = answer{read: a.read, err: errUnproved}
 		}
 	}
 	a.read += entriesPerFile * (1 + strings.Count(cipher, "/"))
@@ -90,7 +89,7 @@ func (d disk) prove(v view, cipher, plain string, read func(c, p trail) answer) 
 // isStill reports whether no directory of a trail has changed, and so no entry in it.
 func (d disk) isStill(t trail) bool {
 	for i, dir := range t.dirs {
-		if f, err := d.stat(dir, "."); err != nil || f != t.files[i] {
+		if f, err := d.stat(dir, ".", 0); err != nil || f != t.files[i] {
 			return false
 		}
 	}
@@ -99,14 +98,14 @@ func (d disk) isStill(t trail) bool {
 
 // walk returns the trail of a path below a root. It has to be closed, also with an error.
 func (d disk) walk(root string, mount uint64, to string) (t trail, err error) {
-	dir, name := path.Split(to)
-	t = trail{mount: mount, in: here, name: name}
+	steps := append([]string{root + "/."}, strings.Split(to, "/")...)
+	last := len(steps) - 1
+	t = trail{mount: mount, in: here, name: steps[last]}
 	if !filepath.IsLocal(to) {
 		return t, errUnproved
 	}
-	lost := errLost                                                    // until the root is known
-	steps := append([]string{root + "/."}, strings.Split(dir, "/")...) // an empty one at the end
-	for _, step := range steps[:len(steps)-1] {
+	lost := errLost // until the root is known
+	for _, step := range steps[:last] {
 		if t.in, err = open(t.in, step, toPass); err != nil {
 			return t, cmp.Or(lost, err)
 		}
@@ -123,10 +122,10 @@ func (d disk) walk(root string, mount uint64, to string) (t trail, err error) {
 // look describes an entry of the last directory. One in another mount is not looked at, so
 // that no FUSE server is told of it.
 func (d disk) look(t trail, name string) (f file, err error) {
-	if mountOf(t.in, name) != t.mount {
+	if f, _ = stat(t.in, name, noSync); f.mount != t.mount {
 		return f, errUnproved
 	}
-	if f, err = d.stat(t.in, name); err == nil && f.mount != t.mount {
+	if f, err = d.stat(t.in, name, 0); err == nil && f.mount != t.mount {
 		err = errUnproved
 	}
 	return f, err

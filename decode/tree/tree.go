@@ -98,7 +98,7 @@ func (t *Tree) Spelling(cipher, plain string) (exact string, read int, ok bool) 
 		return dir + s, 0, true // true for ever, whatever has become of the directory
 	}
 	a := t.prove(cipher, plain, func(c, p trail) answer { return t.disk.spell(l, c, p) })
-	if a.err == nil || a.err == errNoSpelling { // nothing has changed meanwhile
+	if a.listing != nil { // nothing has changed meanwhile
 		t.listed = a.listing
 	}
 	return dir + a.text, a.read, a.err == nil
@@ -137,7 +137,7 @@ func (t *Tree) look(f func() answer) answer {
 // current returns the view, and has it looked for again if it is not known, at most every second.
 // Where paths mean something else to gocryptfs, only -plain names the plain directory.
 func (t *Tree) current() view {
-	if !t.view.isKnown() && (len(t.searches.running) > 0 || time.Since(t.searched) > lookAgain) {
+	if !t.view.isKnown() {
 		t.search(0)
 	}
 	v := *t.view
@@ -147,10 +147,11 @@ func (t *Tree) current() view {
 	return v
 }
 
-// search uses the view that a search has found, or looks for it and waits for that up to limit.
+// search uses the view that a search has found, or looks for it and waits for that up to limit. If
+// that is 0, it does not look again at once.
 func (t *Tree) search(limit time.Duration) {
 	v := t.searches.late().view
-	if v == nil {
+	if v == nil && (limit > 0 || time.Since(t.searched) > lookAgain) {
 		t.searched = time.Now()
 		v = t.searches.run(limit, func() answer { return answer{view: findView(t.mount, t.plainFlag, t.disk.mounts)} }).view
 	}
@@ -184,13 +185,12 @@ func (r *runner) run(limit time.Duration, f func() answer) answer {
 		return answer{err: errUnproved} // the last one hangs
 	}
 	done := make(chan answer, 1)
-	go func() {
-		var a answer
+	go func() (a answer) {
 		defer func() {
 			a.defect = recover()
 			done <- a
 		}()
-		a = f()
+		return f()
 	}()
 	r.running = done
 	select {

@@ -86,7 +86,7 @@ func must(errs ...error) {
 }
 
 func lstat(path string) file {
-	f, err := stat(here, path)
+	f, err := stat(here, path, 0)
 	must(err)
 	return f
 }
@@ -99,9 +99,9 @@ func (p *plainTree) same(encrypted, plain file) bool {
 	return isSame(encrypted, plain) || p.inodes[encrypted.inode] == plain.inode
 }
 
-func (p *plainTree) stat(in int, name string) (file, error) {
+func (p *plainTree) stat(in int, name string, flags int) (file, error) {
 	p.next()
-	return stat(in, name)
+	return stat(in, name, flags)
 }
 
 func (p *plainTree) readlink(in int, name string) (string, error) {
@@ -583,7 +583,7 @@ func TestTreeLooks(t *testing.T) {
 	}
 	release, tree := make(chan struct{}), p.tree
 	tree.timeout = 10 * time.Millisecond
-	tree.disk.stat = func(int, string) (file, error) { <-release; panic("a defect") }
+	tree.disk.stat = func(int, string, int) (file, error) { <-release; panic("a defect") }
 	for range 2 {
 		if tree.Exists(encDir) {
 			t.Error("found by a look that hangs")
