@@ -35,37 +35,34 @@ type search struct {
 // findView returns the view that mount lies in, and what is wrong with it. plain is the value of
 // -plain. The mount table must not change meanwhile.
 func findView(mount, plain string, read func() mountTable) *view {
-	v := view{dir: mount, known: View{Deterministic: true}, owner: os.Geteuid(), problem: checkDir(mount, NoDir)}
-	if mount == "" {
-		return &v
-	}
 	s, dir := search{mounts: read()}, resolve(mount)
 	s.at, s.own = s.mounts.locate(dir)
-	if v.owner = mountedBy(s.own); v.problem != nil {
-		return &v
+	none := view{dir: mount, known: View{Deterministic: true}, owner: mountedBy(s.own), problem: checkDir(mount, NoDir)}
+	if none.problem != nil {
+		return &none
 	}
-	found := v
-	found.problem = s.lookUp(dir, &found)
+	v := none
+	v.problem = s.lookUp(dir, &v)
 	if plain != "" {
-		found.known.Plain = plain
-		found.problem = s.checkPlain(&found, mount)
+		v.known.Plain = plain
+		v.problem = s.checkPlain(&v, mount)
 	}
-	if found.problem != nil {
-		found.known.Plain, found.ids[1], found.passing = "", 0, s.passing
+	if v.problem != nil {
+		v.known.Plain, v.ids[1], v.passing = "", 0, s.passing
 	}
-	root, _ := stat(here, found.dir+"/.", noSync)
-	_, err := os.Lstat(filepath.Join(found.dir, "gocryptfs.diriv"))
-	found.ids[0], found.known.Deterministic = root.mount, err != nil
+	root, _ := stat(here, v.dir+"/.", noSync)
+	_, err := os.Lstat(filepath.Join(v.dir, "gocryptfs.diriv"))
+	v.ids[0], v.known.Deterministic = root.mount, err != nil
 	if !reflect.DeepEqual(s.mounts, read()) {
-		v.problem, v.passing = wrong(Unsettled, mount), true
-		return &v
+		none.problem, none.passing = wrong(Unsettled, mount), true
+		return &none
 	}
-	return &found
+	return &v
 }
 
 // resolve returns the absolute path of a directory. It may be one that may not be looked at.
 func resolve(dir string) string {
-	dir, _ = filepath.Abs(dir)
+	dir, _ = filepath.Abs(dir + "/.") // of an empty one, the root, which is of no other user
 	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
 		return resolved
 	}

@@ -48,10 +48,8 @@ func (t mountTable) top(dir string) *mountinfo.Info {
 // below returns the path of dir relative to root, empty if they are the same. It
 // returns false if dir is not below root.
 func below(root, dir string) (string, bool) {
-	if dir == root {
-		return "", true
-	}
-	return strings.CutPrefix(dir, strings.TrimSuffix(root, "/")+"/")
+	sub, ok := strings.CutPrefix(dir+"/", strings.TrimSuffix(root, "/")+"/")
+	return strings.TrimSuffix(sub, "/"), ok
 }
 
 const reverse, forward = "fuse.gocryptfs-reverse", "fuse.gocryptfs" // types of mounts

@@ -104,17 +104,17 @@ func (d disk) walk(root string, mount uint64, to string) (t trail, err error) {
 	if !filepath.IsLocal(to) {
 		return t, errUnproved
 	}
-	lost := errLost // until the root is known
+	failed := errLost // until the root is known
 	for _, step := range steps[:last] {
 		if t.in, err = open(t.in, step, toPass); err != nil {
-			return t, cmp.Or(lost, err)
+			return t, failed
 		}
 		t.dirs = append(t.dirs, t.in)
 		f, err := d.look(t, ".")
 		if t.files = append(t.files, f); err != nil {
-			return t, cmp.Or(lost, err)
+			return t, failed
 		}
-		lost = nil
+		failed = errUnproved
 	}
 	return t, nil
 }

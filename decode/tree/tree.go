@@ -184,18 +184,17 @@ func (r *runner) run(limit time.Duration, f func() answer) answer {
 	if r.late(); r.running != nil {
 		return answer{err: errUnproved} // the last one hangs
 	}
-	done := make(chan answer, 1)
-	go func() (a answer) {
+	r.running = make(chan answer, 1)
+	go func(done chan answer) (a answer) {
 		defer func() {
 			a.defect = recover()
 			done <- a
 		}()
 		return f()
-	}()
-	r.running = done
+	}(r.running)
 	select {
-	case a := <-done:
-		done <- a
+	case a := <-r.running:
+		r.running <- a
 	case <-time.After(limit):
 	}
 	return r.late()
