@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"io"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -28,11 +29,12 @@ type listing struct {
 	size      int                 // bytes
 }
 
-// unique returns the one spelling that leaf, a name with U+FFFD, can have if the view has its
-// cipher name, or an empty string. The root of another file system may look the same.
-func (l *listing) unique(cipher, leaf string) string {
-	if s := l.spellings[leaf]; len(s) == 1 && l.dir != "" && l.has(cipher) {
-		return s[0]
+// unique returns a plain path with the one spelling that its name, with U+FFFD, can have if the
+// view has its cipher name, or an empty string. The root of another file system may look the same.
+func (l *listing) unique(cipher, plain string) string {
+	dir, leaf := path.Split(plain)
+	if s := l.spellings[leaf]; len(s) == 1 && dir != "" && dir == l.dir && l.has(cipher) {
+		return dir + s[0]
 	}
 	return ""
 }
@@ -68,38 +70,36 @@ func (l *listing) each(t trail, f func(name string)) bool {
 	}
 	dir := os.NewFile(uintptr(fd), ".")
 	defer dir.Close()
-	for {
-		names, err := dir.Readdirnames(1024)
+	for err == nil && l.size <= maxListed {
+		var names []string
+		names, err = dir.Readdirnames(1024)
+		l.read += len(names)
 		for _, name := range names {
-			l.read++
-			if f(name); l.size > maxListed {
-				return false
-			}
-		}
-		if err != nil {
-			return err == io.EOF
+			f(name)
 		}
 	}
+	return err == io.EOF
 }
 
-// spell returns the spelling of the name of p, as JSON has it, that the file of c has, and the
+// spell returns the path of p, plain, with the spelling of its name that the file of c has, and the
 // listing of the directory as it is.
-func (d disk) spell(l *listing, c, p trail) answer {
+func (d disk) spell(l *listing, c, p trail, plain string) answer {
 	a := answer{listing: l, err: errUnproved}
-	if l.file != p.files[len(p.files)-1] {
-		l = list(l.dir, c, p)
+	dir, leaf := path.Split(plain)
+	if l.dir != dir || l.file != p.files[len(p.files)-1] {
+		l = list(dir, c, p)
 		a.listing, a.read = l, l.read
 	}
-	found := slices.Clone(l.spellings[p.name])
+	found := slices.Clone(l.spellings[leaf])
 	a.read += entriesPerFile * len(found)
 	switch {
 	case !l.has(c.name), len(found) > 1 && time.Since(l.file.changed) < entryTimeout:
 		return a
-	case l.unique(c.name, p.name) == "":
+	case l.unique(c.name, plain) == "":
 		found = slices.DeleteFunc(found, func(s string) bool { return !d.isPair(c, p, s) })
 	}
 	if len(found) == 1 { // otherwise either may be the one
-		a.text, a.err = found[0], nil
+		a.text, a.err = dir+found[0], nil
 	}
 	return a
 }

@@ -89,19 +89,15 @@ func (t *Tree) Target(cipher, plain string, text []byte) (target string, ok bool
 // Spelling returns the exact plain path of a name that is not UTF-8. Each file that was looked
 // at counts as some entries that were read.
 func (t *Tree) Spelling(cipher, plain string) (exact string, read int, ok bool) {
-	dir, leaf := path.Split(plain)
-	if t.listed.dir != dir {
-		t.listed = &listing{dir: dir}
-	}
 	l := t.listed
-	if s := l.unique(path.Base(cipher), leaf); s != "" {
-		return dir + s, 0, true // true for ever, whatever has become of the directory
+	if exact = l.unique(path.Base(cipher), plain); exact != "" {
+		return exact, 0, true // true for ever, whatever has become of the directory
 	}
-	a := t.prove(cipher, plain, func(c, p trail) answer { return t.disk.spell(l, c, p) })
+	a := t.prove(cipher, plain, func(c, p trail) answer { return t.disk.spell(l, c, p, plain) })
 	if a.listing != nil { // nothing has changed meanwhile
 		t.listed = a.listing
 	}
-	return dir + a.text, a.read, a.err == nil
+	return a.text, a.read, a.err == nil
 }
 
 // Check calls warn with what is wrong if the view or its plain directory was not found. After a
