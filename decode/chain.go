@@ -24,25 +24,6 @@ type match struct {
 // found reports whether anything decrypts.
 func (m match) found() bool { return m.last > 0 }
 
-// toEnd reports whether the last name of the chain decrypts.
-func (m match) toEnd() bool { return m.found() && m.last == len(m.names) }
-
-// whole reports whether all names of the chain decrypt.
-func (m match) whole() bool { return m.toEnd() && m.first == 0 }
-
-// encrypted returns what stays encrypted of the path t of b: the names before those that
-// decrypt or, if there are none, the names after them. If all decrypt, it returns what stands
-// before the first one in its word, as `A` does in `A_B`.
-func (m match) encrypted(b []byte, t scan.Token) []byte {
-	switch {
-	case m.first > 0:
-		return b[m.names[0].Start:m.names[m.first-1].End]
-	case !m.toEnd():
-		return b[m.names[m.last].Start:t.End]
-	}
-	return b[t.Start:max(t.Start, m.names[0].Start-1)]
-}
-
 // A chain is the names of b that are to be decrypted.
 type chain struct {
 	lookup   *lookup
@@ -72,7 +53,7 @@ func (c chain) decrypt(near *nearby) match {
 			}
 		}
 	}
-	return match{}
+	return match{names: c.names}
 }
 
 var root = []string{""} // the directories of most chains

@@ -73,6 +73,7 @@ func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
 // targets like the content of files and cannot be asked for them.
 func (w *rewriter) appendToken(dst, b []byte, t scan.Token) ([]byte, int) {
 	w.near.gap += t.End - t.Start
+	m := match{names: t.Names}
 	linkFirst := t.Arrow || len(t.Names) == 0 || t.Names[0].Loose
 	for _, link := range []bool{linkFirst, !linkFirst} {
 		if link && t.Target && w.near.whole {
@@ -82,100 +83,103 @@ func (w *rewriter) appendToken(dst, b []byte, t scan.Token) ([]byte, int) {
 			}
 		}
 		if !link && len(t.Names) > 0 {
-			if m := (chain{lookup: &w.lookup, b: b, names: t.Names}).decrypt(&w.near); m.found() {
-				return w.appendPath(dst, b, t, m)
+			if m = (chain{lookup: &w.lookup, b: b, names: t.Names}).decrypt(&w.near); m.found() {
+				break
 			}
 		}
 	}
-	return w.appendStaying(dst, b, t), t.End
-}
-
-// appendStaying appends the token t of b, which stays as it is.
-func (w *rewriter) appendStaying(dst, b []byte, t scan.Token) []byte {
-	start := t.Start
-	if len(t.Names) > 0 && t.Names[0].Loose {
-		t.Names = t.Names[1:] // ordinary text
+	if len(m.names) > 0 && m.names[0].Loose && (m.first > 0 || !m.found()) { // ordinary text
 		w.lookup.budget.loose -= w.lookup.budget.spent * loosePrice
+		m.names, m.first, m.last = m.names[1:], max(0, m.first-1), max(0, m.last-1)
 	}
-	if len(t.Names) > 0 {
-		start, w.near.named = t.Names[0].Start, true
-	} else if !t.Target || !t.Arrow || !w.near.named {
-		return append(dst, b[t.Start:t.End]...)
+	switch {
+	case m.found():
+		return w.appendPath(dst, b, t, m)
+	case len(m.names) > 0:
+		w.near.named = true
+	case t.Target && t.Arrow && w.near.named:
+		m.names = []scan.Name{{Start: t.Start}}
+	default:
+		return append(dst, b[t.Start:t.End]...), t.End
 	}
-	if t.Target && t.Arrow {
-		w.count.Targets++
-	}
-	w.countEncrypted(b[start:t.End])
-	return w.appendEncrypted(append(dst, b[t.Start:start]...), b, start, t.End)
-}
-
-// countEncrypted counts a token that stays encrypted, or of which a part does.
-func (w *rewriter) countEncrypted(part []byte) {
-	if w.count.Encrypted == 0 {
-		w.count.First = string(part[:min(len(part), maxFirst)])
-	}
-	w.count.Encrypted++
+	return w.appendNames(dst, b, t, m), t.End
 }
 
 // appendPath appends the path t of b, of which m decrypts, and returns the offset after it.
 func (w *rewriter) appendPath(dst, b []byte, t scan.Token, m match) ([]byte, int) {
-	if m.first > 0 && m.names[0].Loose { // ordinary text
-		m.names, m.first, m.last = m.names[1:], m.first-1, m.last-1
-	}
 	rest, more := w.scan.Rest(b, t, m.names[m.last-1])
 	if more {
 		m.names, t.End = m.names[:m.last], rest.Start
 	}
-	encrypted := m.encrypted(b, t)
-	if m.whole() {
-		w.count.Decoded++
-	} else {
-		w.count.Partly++
-	}
-	if !m.whole() || scan.IsEncrypted(encrypted) {
-		w.countEncrypted(encrypted)
-	}
-	w.near = nearby{cipher: m.cipher, plain: m.plain, whole: m.toEnd(), named: true, heading: w.near.heading}
+	w.near = nearby{cipher: m.cipher, plain: m.plain, whole: m.last == len(m.names), named: true, heading: w.near.heading}
 	if !m.fromIndex {
 		w.lookup.learn(m.cipher, m.plain)
 	}
-	dst = w.appendPlain(dst, b, t, m)
+	dst = w.appendNames(dst, b, t, m)
 	if more {
 		return w.appendToken(dst, b, rest)
 	}
 	return dst, t.End
 }
 
-// appendPlain appends the chain t of b, with the names in m decoded.
-func (w *rewriter) appendPlain(dst, b []byte, t scan.Token, m match) []byte {
+// appendNames appends the token t of b, with the names in m decoded, and counts it. The names
+// before these stay encrypted, and so does all after them.
+func (w *rewriter) appendNames(dst, b []byte, t scan.Token, m match) []byte {
+	start, end, after := t.Start, t.Start, t.End // b[start:end] and b[after:t.End] stay
+	if m.first > 0 {
+		start, end = m.names[0].Start, m.names[m.first-1].End
+	} else if glued := max(t.Start, m.names[0].Start-1); m.found() && scan.IsEncrypted(b[t.Start:glued]) {
+		end = glued // `A` in `A_B`
+	}
+	if m.last < len(m.names) {
+		after = m.names[m.last].Start
+	}
+	if encrypted := b[start:end]; len(encrypted) > 0 {
+		w.tally(t, m, encrypted)
+	} else {
+		w.tally(t, m, b[after:t.End])
+	}
+
+	dst = w.appendEncrypted(append(dst, b[t.Start:start]...), b, start, end)
 	plain := m.plain
-	for n := strings.Count(plain, "/") + 1; n > m.last-m.first; n-- {
+	for range strings.Count(m.base, "/") {
 		_, plain, _ = strings.Cut(plain, "/") // a directory that is not in the chain
 	}
-	pos := t.Start
-	for i, n := range m.names {
-		dst = append(dst, b[pos:n.Start]...)
-		pos = n.End
-		if i < m.first || i >= m.last {
-			dst = w.appendEncrypted(dst, b, n.Start, n.End)
-			continue
-		}
+	for _, n := range m.names[m.first:m.last] {
+		dst = append(dst, b[end:n.Start]...)
 		if n.Meta {
 			dst = append(dst, scan.LongPrefix...)
 		}
-		var s string
-		s, plain, _ = strings.Cut(plain, "/")
-		dst = escape.Append(dst, s)
-		if m.padded {
-			pos = n.After
+		var name string
+		name, plain, _ = strings.Cut(plain, "/")
+		dst = escape.Append(dst, name)
+		if end = n.End; m.padded {
+			end = n.After
 		}
 	}
-	return append(dst, b[pos:t.End]...)
+	return w.appendEncrypted(append(dst, b[end:after]...), b, after, t.End)
+}
+
+// tally counts a token of which m decrypts and a part stays encrypted, if it is not empty.
+func (w *rewriter) tally(t scan.Token, m match, encrypted []byte) {
+	switch {
+	case m.found() && m.first == 0 && m.last == len(m.names):
+		w.count.Decoded++
+	case m.found():
+		w.count.Partly++
+	case t.Target && t.Arrow:
+		w.count.Targets++
+	}
+	if len(encrypted) > 0 {
+		if w.count.Encrypted++; w.count.Encrypted == 1 {
+			w.count.First = string(encrypted[:min(len(encrypted), maxFirst)])
+		}
+	}
 }
 
 // appendEncrypted appends b[i:j], which stays as it is.
 func (w *rewriter) appendEncrypted(dst, b []byte, i, j int) []byte {
-	if w.markOn == "" || len(style.OpenSequence(b[:i])) > 0 {
+	if i == j || w.markOn == "" || len(style.OpenSequence(b[:i])) > 0 {
 		return append(dst, b[i:j]...)
 	}
 	return append(append(append(dst, w.markOn...), b[i:j]...), w.markOff...)
