@@ -52,10 +52,13 @@ func (b *budget) questions() int { return max(0, b.credit/textPrice) }
 // begin starts a new token.
 func (b *budget) begin() { b.spent, b.start = 0, time.Time{} }
 
-// has reports whether there are credit and time for n more questions about this token.
+// has reports whether there are credit and time for n more questions about this token. The
+// first one is free.
 func (b *budget) has(n int) bool {
-	inTime := b.timeout == 0 || b.start.IsZero() || time.Since(b.start) < b.timeout
-	return n == 0 || b.questions() >= n && inTime
+	if b.start.IsZero() {
+		return n <= 1 || b.questions() >= n
+	}
+	return n == 0 || b.questions() >= n && (b.timeout == 0 || time.Since(b.start) < b.timeout)
 }
 
 // charge takes the price of n questions. The credit may become negative.
@@ -71,7 +74,4 @@ func (b *budget) charge(n int) {
 func (b *budget) chargeReads(n int) { b.credit -= n / perQuestion * textPrice }
 
 // refund returns what was spent on this token, because it decrypts.
-func (b *budget) refund() {
-	b.credit += min(b.spent, maxRefund) * textPrice
-	b.spent = 0
-}
+func (b *budget) refund() { b.credit += min(b.spent, maxRefund) * textPrice }

@@ -11,11 +11,10 @@ import (
 // root. The names before it may be foreign directories that look encrypted.
 const maxStarts = 8
 
-// A match is the names[first:last] of a chain, decrypted. The zero value is none.
+// A match is the names[first:last] of a chain, decrypted. If it is empty, nothing decrypts.
 type match struct {
 	names         []scan.Name // of the chain; one may have been replaced by what else its word holds
 	first, last   int
-	padded        bool   // the `=` after its names belong to them
 	base          string // the directory of the first name, empty or with a trailing slash
 	cipher, plain string // paths of the last name, from the root of the view
 	fromIndex     bool
@@ -26,29 +25,38 @@ func (m match) found() bool { return m.last > 0 }
 
 // A chain is the names of b that are to be decrypted.
 type chain struct {
-	lookup   *lookup
-	b        []byte
-	names    []scan.Name
-	unplaced bool // the text does not say in which directory they lie
+	lookup  *lookup
+	b       []byte
+	names   []scan.Name
+	implied int // components of a path that do not stand in the text, at least
 }
 
 // decrypt returns the part of the chain that decrypts: the longest one from the first name
-// that decrypts below the root or, failing that, in one of the directories near it. One
-// question is always asked.
+// that decrypts below the root or, failing that, in one of the directories near it.
 func (c chain) decrypt(near *nearby) match {
 	c.lookup.budget.begin()
-	bases := c.bases()
-	for first := range min(len(c.names), maxStarts) {
-		for i, base := range bases {
-			if m := c.grow(base, first, first+i == 0); m.found() {
-				return m
-			}
-		}
+	m := c.below(c.bases(), maxStarts)
+	if !m.found() {
+		c.implied = scan.MaxToken // all: the text does not say where they lie
+		m = c.below(near.dirs(), 1)
 	}
-	c.unplaced = true
-	for first := 0; first == 0 || first < len(c.names) && c.names[first-1].Loose; first++ {
-		for _, dir := range near.dirs() {
-			if m := c.grow(dir+"/", first, false); m.found() {
+	if m.found() {
+		c.lookup.budget.refund()
+	} else if c.names[0].Loose {
+		c.lookup.budget.loose -= c.lookup.budget.spent * loosePrice
+	}
+	if c.names[0].Loose && (m.first > 0 || !m.found()) { // ordinary text
+		m.names, m.first, m.last = m.names[1:], max(0, m.first-1), max(0, m.last-1)
+	}
+	return m
+}
+
+// below decrypts the longest part in one of the directories dirs, from one of the first names,
+// as many as starts, or from the one after a loose name.
+func (c chain) below(dirs []string, starts int) match {
+	for first := 0; first < len(c.names) && (first < starts || c.names[first-1].Loose); first++ {
+		for _, dir := range dirs {
+			if m := c.grow(dir, first); m.found() {
 				return m
 			}
 		}
@@ -68,7 +76,7 @@ func (c chain) bases() []string {
 		return root
 	}
 	bases := []string{sub + "/", ""}
-	path := c.cipher(0, len(c.names), true)
+	path := c.cipher(0, len(c.names))
 	for last := sub; last != ""; _, last, _ = strings.Cut(last, "/") {
 		if rest, ok := strings.CutPrefix(path, last); ok && (rest == "" || rest[0] == '/') {
 			return slices.Insert(bases, 0, strings.TrimSuffix(sub, last))
@@ -77,8 +85,7 @@ func (c chain) bases() []string {
 	return bases
 }
 
-// grow decrypts the longest part from first on that lies in the directory base. The first
-// question is asked for any price if free is set.
+// grow decrypts the longest part from first on that lies in the directory base.
 //
 //	decrypts  does not    tried next, of a/b/c/d/e
 //	-         -           a/b/c/d/e   all names, mostly the last try
@@ -86,31 +93,29 @@ func (c chain) bases() []string {
 //	a         a/b/c/d/e   a/b/c       half of the rest
 //	a/b       a/b/c       a/b/C       another name that the word of c may hold
 //	a/b/C     -           a/b/C/d/e   all names again
-func (c chain) grow(base string, first int, free bool) (best match) {
+func (c chain) grow(base string, first int) (best match) {
 	n := len(c.names)
 	// names[first:good] decrypts, and names[first:bad] does not.
-	for good, bad := first, n+1; good < n && (free || c.lookup.budget.has(1)); free = false {
-		if good+1 == bad {
-			m := c.replace(base, first, bad)
-			if !m.found() {
-				break
-			}
-			c.names, best, base, good, bad = m.names, m, m.base, bad, n+1
-			continue
-		}
-		last := (good + bad) / 2
+	for good, bad := first, n+1; good < n && c.lookup.budget.has(1); {
+		try, last := c.try, (good+bad)/2
 		switch {
 		case bad > n:
 			last = n
+		case good+1 == bad:
+			try, last = c.replace, bad
 		case good == first:
 			last = first + 1
 		}
-		if m := c.try(base, first, last); m.found() {
-			best, good = m, last
-			if m.base != base {
-				base, bad = m.base, n+1 // the index knows the directory
+		m := try(base, first, last)
+		switch {
+		case m.found():
+			if last == bad || m.base != base {
+				bad = n + 1 // another name, or the index knows the directory
 			}
-		} else {
+			c.names, base, best, good = m.names, m.base, m, last
+		case last == bad:
+			return best
+		default:
 			bad = last
 		}
 	}
@@ -140,36 +145,31 @@ func (c chain) try(base string, first, last int) match {
 	if loose && c.lookup.budget.loose <= 0 {
 		return match{}
 	}
-	implied := strings.Count(base, "/") // components that do not stand in the text
-	if c.unplaced {
-		implied += last - first
-	}
-	padded := slices.ContainsFunc(c.names[first:last], func(n scan.Name) bool { return n.Pad > 0 })
-	for more := true; more; more, padded = padded && c.lookup.budget.has(1), false {
-		names := c.cipher(first, last, padded)
-		cipher, plain, fromIndex := c.lookup.decrypt(base, names, implied)
-		if cipher != "" && loose && isDoubtful(plain) {
-			break
-		}
-		if cipher != "" {
+	for names := c.cipher(first, last); ; {
+		cipher, plain, fromIndex := c.lookup.decrypt(base, names, max(c.implied, strings.Count(base, "/")))
+		if cipher != "" && !(loose && isDoubtful(plain)) {
 			if loose {
 				c.lookup.budget.loose += looseGain * loosePrice
 			}
-			return match{names: c.names, first: first, last: last, padded: padded,
-				base: strings.TrimSuffix(cipher, names), cipher: cipher, plain: plain, fromIndex: fromIndex}
+			return match{names: c.names, first: first, last: last, base: strings.TrimSuffix(cipher, names),
+				cipher: cipher, plain: plain, fromIndex: fromIndex}
 		}
+		bare := strings.ReplaceAll(names, "=", "")
+		if bare == names || !c.lookup.budget.has(1) {
+			return match{}
+		}
+		names = bare
 	}
-	return match{}
 }
 
-// cipher returns the path of names[first:last], with their padding if pad is set.
-func (c chain) cipher(first, last int, pad bool) string {
+// cipher returns the path of names[first:last], with their padding.
+func (c chain) cipher(first, last int) string {
 	dst := make([]byte, 0, 512) // on the stack, for most paths
 	for i, n := range c.names[first:last] {
 		if i > 0 {
 			dst = append(dst, '/')
 		}
-		dst = n.Append(dst, c.b, pad)
+		dst = n.Append(dst, c.b, true)
 	}
 	return string(dst)
 }

@@ -86,10 +86,8 @@ func (c *copier) write(pieces []style.Piece) error {
 		if p.End-c.from < pieceSize && p.End < len(text) {
 			continue
 		}
-		if len(c.out) > 0 {
-			if _, err := c.dst.Write(c.out); err != nil {
-				return err
-			}
+		if _, err := c.dst.Write(c.out); err != nil {
+			return err
 		}
 		c.out, c.from = c.out[:0], p.End
 		c.rewriter.lookup.index.Flush()
@@ -101,13 +99,7 @@ func (c *copier) write(pieces []style.Piece) error {
 func (c *copier) paint(dst, b []byte, p style.Piece) []byte {
 	w, palette := &c.rewriter, &c.style.Palette
 	w.markOn, w.markOff = palette.Reset+palette.Dim, palette.Reset+p.SGR
-	if p.Hidden {
-		// It has to be rewritten, because what follows may depend on it.
-		keep, count := len(dst), w.count
-		dst = w.rewrite(dst, b, p.Start)[:keep]
-		w.count = count
-		return dst
-	}
+	keep, count := len(dst), w.count
 	if p.First {
 		dst = append(dst, p.SGR...)
 	}
@@ -117,5 +109,8 @@ func (c *copier) paint(dst, b []byte, p style.Piece) []byte {
 		dst = append(w.rewrite(dst, b[:stop], p.Start), palette.Reset...)
 		p.Start = stop
 	}
-	return w.rewrite(dst, b, p.Start)
+	if dst = w.rewrite(dst, b, p.Start); p.Hidden { // it is rewritten, because what follows may depend on it
+		dst, w.count = dst[:keep], count
+	}
+	return dst
 }

@@ -52,22 +52,20 @@ func (l *lookup) decrypt(dir, names string, implied int) (cipher, plain string, 
 	// If names may be the same in every directory, gocryptfs may know them in this one.
 	if cipher == "" || cipher != asked && l.files.View().Deterministic {
 		if answer, ok := l.ask(asked, implied); ok {
-			l.budget.refund()
 			return asked, answer, false
 		}
 	}
-	if cipher == "" {
+	if cipher != "" {
+		l.indexed++
+	} else {
 		l.budget.charge(min(1+len(asked)/longPath, l.budget.questions()))
-		return "", "", false
 	}
-	l.indexed++
-	l.budget.refund()
 	return cipher, plain, true
 }
 
 // find returns the paths that Index.Find finds, as far as there is credit to search.
 func (l *lookup) find(dir, names string) (cipher, plain string) {
-	cipher, plain, read := l.index.Find(dir, names, max(perQuestion-1, l.budget.questions()*perQuestion))
+	cipher, plain, read := l.index.Find(dir, names, perQuestion*(1+l.budget.questions())-1)
 	l.budget.chargeReads(read)
 	return cipher, plain
 }
@@ -114,15 +112,14 @@ func isDoubtful(plain string) bool {
 // confirm returns a doubtful answer with the exact bytes of its names, if all its
 // doubtful names are confirmed.
 func (l *lookup) confirm(cipher, plain string, implied int) (exact string, ok bool) {
-	rest, below := cipher, false
+	below := false
 	for i, name := range strings.Split(plain, "/") {
 		exact = strings.TrimPrefix(exact+"/"+name, "/")
-		_, rest, _ = strings.Cut(rest, "/")
 		if !isDoubtful(name) {
 			below = below || i >= implied
 			continue
 		}
-		at := strings.TrimSuffix(cipher[:len(cipher)-len(rest)], "/")
+		at := strings.Join(strings.Split(cipher, "/")[:i+1], "/")
 		if exact, ok = l.exactPath(at, exact, below); !ok {
 			return "", false
 		}
@@ -142,7 +139,7 @@ func (l *lookup) exactPath(cipher, plain string, below bool) (exact string, ok b
 	}
 	if !strings.ContainsRune(path.Base(plain), utf8.RuneError) {
 		exact, ok = plain, below || l.files.Exists(cipher)
-	} else if l.budget.has(1) {
+	} else if l.budget.has(2) {
 		var read int // it is charged when it is known, so the credit may become negative
 		exact, read, ok = l.files.Spelling(cipher, plain)
 		l.budget.chargeReads(read + perQuestion - 1)

@@ -42,10 +42,10 @@ type nearby struct {
 	heading string // the cipher path of the last heading
 }
 
-// dirs returns the cipher paths of the directories to try for a name, most likely first.
+// dirs returns the directories to try for a name, most likely first, each with a trailing slash.
 func (n *nearby) dirs() []string {
 	parent := n.cipher[:max(0, strings.LastIndexByte(n.cipher, '/'))]
-	return slices.DeleteFunc([]string{n.cipher, parent, n.heading}, func(dir string) bool { return dir == "" })
+	return slices.DeleteFunc([]string{n.cipher + "/", parent + "/", n.heading + "/"}, func(dir string) bool { return dir == "/" })
 }
 
 // pass takes note of b[i:j], which holds no path. Without a path or a heading before it, there

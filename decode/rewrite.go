@@ -42,7 +42,7 @@ func (w *rewriter) prefetch() {
 			continue
 		}
 		c := chain{lookup: &w.lookup, b: w.text, names: t.Names}
-		if !w.lookup.prepare(c.bases()[0] + c.cipher(0, len(c.names), true)) {
+		if !w.lookup.prepare(c.bases()[0] + c.cipher(0, len(c.names))) {
 			return
 		}
 	}
@@ -88,10 +88,6 @@ func (w *rewriter) appendToken(dst, b []byte, t scan.Token) ([]byte, int) {
 			}
 		}
 	}
-	if len(m.names) > 0 && m.names[0].Loose && (m.first > 0 || !m.found()) { // ordinary text
-		w.lookup.budget.loose -= w.lookup.budget.spent * loosePrice
-		m.names, m.first, m.last = m.names[1:], max(0, m.first-1), max(0, m.last-1)
-	}
 	switch {
 	case m.found():
 		return w.appendPath(dst, b, t, m)
@@ -134,14 +130,13 @@ func (w *rewriter) appendNames(dst, b []byte, t scan.Token, m match) []byte {
 	if m.last < len(m.names) {
 		after = m.names[m.last].Start
 	}
-	if encrypted := b[start:end]; len(encrypted) > 0 {
-		w.tally(t, m, encrypted)
-	} else {
-		w.tally(t, m, b[after:t.End])
+	encrypted := b[after:t.End]
+	if start < end {
+		encrypted = b[start:end]
+		dst = w.appendEncrypted(append(dst, b[t.Start:start]...), b, start, end)
 	}
-
-	dst = w.appendEncrypted(append(dst, b[t.Start:start]...), b, start, end)
-	plain := m.plain
+	w.tally(t, m, encrypted)
+	plain, padded := m.plain, strings.Contains(m.cipher, "=")
 	for range strings.Count(m.base, "/") {
 		_, plain, _ = strings.Cut(plain, "/") // a directory that is not in the chain
 	}
@@ -153,7 +148,7 @@ func (w *rewriter) appendNames(dst, b []byte, t scan.Token, m match) []byte {
 		var name string
 		name, plain, _ = strings.Cut(plain, "/")
 		dst = escape.Append(dst, name)
-		if end = n.End; m.padded {
+		if end = n.End; padded {
 			end = n.After
 		}
 	}
