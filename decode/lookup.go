@@ -9,14 +9,12 @@ import (
 
 	"gocryptfs-rsync-pretty/decode/index"
 	"gocryptfs-rsync-pretty/decode/scan"
+
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// exactBytes bounds the memory for what has been confirmed; an entry takes entryBytes besides
-// its strings.
-const (
-	exactBytes = 1 << 20
-	entryBytes = 100
-)
+// maxExact bounds what is remembered, in entries. An entry takes 16 KB at most.
+const maxExact = 1 << 9
 
 // A lookup finds the exact plain path of a cipher path: in the index or, failing
 // that, by asking. A doubtful answer has to be confirmed before it is used.
@@ -26,13 +24,13 @@ type lookup struct {
 	files  Files
 	budget budget
 
-	indexed   int64             // answers from the index
-	exact     map[string]string // confirmed paths, and link targets
-	exactSize int               // in bytes, about
+	indexed int64                    // answers from the index
+	exact   *lru.LRU[string, string] // confirmed paths, and link targets
 }
 
 func newLookup(names Names, files Files, x *index.Index, timeout time.Duration) lookup {
-	return lookup{names: names, files: files, index: x, exact: map[string]string{},
+	exact, _ := lru.NewLRU[string, string](maxExact, nil) // fails only if the size is below one
+	return lookup{names: names, files: files, index: x, exact: exact,
 		budget: budget{timeout: timeout, credit: maxCredit * textPrice, loose: maxLoose}}
 }
 
@@ -131,7 +129,7 @@ func (l *lookup) confirm(cipher, plain string, implied int) (exact string, ok bo
 // if that is confirmed: by the index, or by an existing file. If it has no U+FFFD, its
 // place in the text below a directory that decrypts without doubt confirms it, too.
 func (l *lookup) exactPath(cipher, plain string, below bool) (exact string, ok bool) {
-	if exact, ok = l.exact[cipher]; ok {
+	if exact, ok = l.exact.Get(cipher); ok {
 		return exact, true
 	}
 	if found, indexed := l.find("", cipher); found == cipher {
@@ -145,7 +143,7 @@ func (l *lookup) exactPath(cipher, plain string, below bool) (exact string, ok b
 		l.budget.chargeReads(read + perQuestion - 1)
 	}
 	if ok {
-		l.remember(cipher, exact)
+		l.exact.Add(cipher, exact)
 	}
 	return exact, ok
 }
@@ -155,7 +153,7 @@ func (l *lookup) exactPath(cipher, plain string, below bool) (exact string, ok b
 // than a question, and more the deeper the link lies.
 func (l *lookup) linkTarget(cipher, plain string, text []byte) (target string, ok bool) {
 	key := cipher + "\x00" + string(text)
-	if target, ok = l.exact[key]; ok {
+	if target, ok = l.exact.Get(key); ok {
 		return target, true
 	}
 	price := perLevel * (1 + strings.Count(cipher, "/"))
@@ -163,19 +161,9 @@ func (l *lookup) linkTarget(cipher, plain string, text []byte) (target string, o
 		return "", false
 	}
 	if target, ok = l.files.Target(cipher, plain, text); ok {
-		l.remember(key, target)
+		l.exact.Add(key, target)
 	} else {
 		l.budget.charge(price)
 	}
 	return target, ok
-}
-
-// remember keeps what has been confirmed for a key. When there is too much, it starts anew.
-func (l *lookup) remember(key, exact string) {
-	size := entryBytes + len(key) + len(exact)
-	if l.exactSize += size; l.exactSize > exactBytes {
-		clear(l.exact)
-		l.exactSize = size
-	}
-	l.exact[strings.Clone(key)] = exact
 }
