@@ -53,13 +53,8 @@ func dial(path string, timeout time.Duration) (*conn, error) {
 func (c *conn) close() { syscall.Close(c.fd) }
 
 // send asks a question, in a single write: the server takes the result of each
-// read(2) for a whole request. The only error is io.EOF.
-func (c *conn) send(q question) error {
-	if _, err := syscall.Write(c.fd, q.appendRequest(c.buf[:0])); err != nil {
-		return io.EOF // whatever the system calls it
-	}
-	return nil
-}
+// read(2) for a whole request. If that fails, the connection has ended, and receive says so.
+func (c *conn) send(q question) { syscall.Write(c.fd, q.appendRequest(c.buf[:0])) }
 
 // receive reads once, without waiting. If the answer to q is complete then, it is returned;
 // otherwise the error is errPending, and receive can be called again. After another error the

@@ -66,12 +66,9 @@ func (w *windows) send() (err error) {
 		if p.cn, err = w.socket.connect(w.timeout); err != nil {
 			return err
 		}
+		p.cn.send(p.question)
 		p.window = w.sent
-		if err := p.cn.send(p.question); err != nil {
-			w.end(p, err) // the connection may have been idle for too long
-		} else {
-			w.under = append(w.under, p)
-		}
+		w.under = append(w.under, p)
 	}
 	w.queue, w.weight = w.queue[:0], 0
 	return nil
@@ -128,25 +125,18 @@ func (w *windows) wait(p *pending) error {
 // read reads what has arrived of the answer to p.
 func (w *windows) read(p *pending) {
 	a, err := p.cn.receive(p.question)
-	if err == errPending {
+	switch err {
+	case errPending:
 		return
-	}
-	w.end(p, err)
-	if err == nil {
+	case nil:
 		w.heard = time.Now()
+		w.socket.idle = append(w.socket.idle, p.cn)
 		w.cache.learn(p.question, a)
 		for _, q := range w.suspects { // the server is not to blame
 			w.cache.learn(q, answer{})
 		}
 		w.suspects = nil
-	}
-}
-
-// end takes note of the fate of p.
-func (w *windows) end(p *pending, err error) {
-	if err == nil {
-		w.socket.idle = append(w.socket.idle, p.cn)
-	} else {
+	default:
 		p.cn.close()
 	}
 	p.cn, p.err = nil, err

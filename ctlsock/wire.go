@@ -42,8 +42,7 @@ func (q question) isAskable() bool {
 	if q.encrypt && !fs.ValidPath(q.path) {
 		return false
 	}
-	const longest = len(`\u0000`) // the most that JSON needs for a byte
-	return longest*len(q.path) < maxRequest/2 || len(q.appendRequest(nil)) <= maxRequest
+	return len(q.path) < maxRequest/8 || len(q.appendRequest(nil)) <= maxRequest // JSON takes at most six for a byte
 }
 
 // weight is the share that a question has in a window. In reverse mode, gocryptfs looks for
