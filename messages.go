@@ -25,6 +25,7 @@ var hints = map[any]string{
 	syscall.ECONNREFUSED:   "it was left behind by a gocryptfs that is gone: remove it and mount again",
 	fs.ErrPermission:       "run as the user who mounted it",
 	syscall.EINVAL:         "at most 107 bytes on Linux and 103 elsewhere: use a shorter or a relative one",
+	syscall.EAGAIN:         "is it stopped, or too busy? names come back when it answers",
 	syscall.EMFILE:         "ulimit -n sets the limit",
 	os.ErrDeadlineExceeded: "is the plain directory slow, or gocryptfs stopped? -timeout sets how long to wait",
 	ctlsock.ErrBadReply:    "is CTLSOCK the control socket of gocryptfs, and of this mount?",

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"syscall"
-	"time"
 )
 
 // A conn is one connection to the control socket. The protocol allows one question
@@ -28,24 +27,17 @@ type conn struct {
 // errPending is returned by receive if the answer is not complete.
 var errPending = errors.New("no answer yet")
 
-// dial connects to the socket at path, which takes at most the timeout.
-func dial(path string, timeout time.Duration) (*conn, error) {
+// dial connects to the socket at path. It does not wait: where the server does not take up what
+// others have sent it, nor would it answer.
+func dial(path string) (*conn, error) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0) // the filter starts no program that could inherit it
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	err = syscall.EINTR
-	for deadline := time.Now().Add(timeout); err == syscall.EINTR; { // as after a stop
-		limit := max(time.Until(deadline), time.Millisecond) // 0 would mean none
-		t := syscall.NsecToTimeval(limit.Nanoseconds())
-		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &t) // every socket has it
-		err = syscall.Connect(fd, &syscall.SockaddrUnix{Name: path})
-	}
 	c := &conn{fd: fd, buf: make([]byte, 1024)}
-	if err != nil {
+	syscall.SetNonblock(fd, true) // cannot fail
+	if err = syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
 		c.close()
-	} else {
-		syscall.SetNonblock(fd, true) // cannot fail
 	}
 	return c, os.NewSyscallError("connect", err)
 }
@@ -96,13 +88,13 @@ type socket struct {
 
 // connect returns an idle connection or a new one, unless a user who is not trusted listens
 // at the other end. Anybody may have put a socket in the place of a missing one.
-func (s *socket) connect(timeout time.Duration) (*conn, error) {
+func (s *socket) connect() (*conn, error) {
 	if n := len(s.idle); n > 0 {
 		cn := s.idle[n-1]
 		s.idle = s.idle[:n-1]
 		return cn, nil
 	}
-	cn, err := dial(s.path, timeout)
+	cn, err := dial(s.path)
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,7 @@ var causes = map[error]string{
 	syscall.ECONNREFUSED:   "connection refused at PATH",
 	fs.ErrPermission:       "no permission to use PATH",
 	syscall.EINVAL:         "the path of the control socket is too long (LENGTH bytes)", // package syscall, on all systems
+	syscall.EAGAIN:         "too many connections wait for gocryptfs at PATH",
 	syscall.EMFILE:         "too few file descriptors to connect to gocryptfs: ERROR",
 	os.ErrDeadlineExceeded: "gocryptfs did not answer within TIMEOUT",
 	io.EOF:                 "gocryptfs closed the connection",
@@ -43,8 +44,6 @@ func explain(err error, path string, timeout time.Duration) (cause error, proble
 		err = ErrEmpty
 	case statErr == nil && fi.Mode().Type() != fs.ModeSocket:
 		err = syscall.ENOTSOCK
-	case os.IsTimeout(err):
-		err = os.ErrDeadlineExceeded
 	}
 	for known := range causes {
 		if errors.Is(err, known) {

@@ -63,7 +63,7 @@ func (w *windows) send() (err error) {
 	w.sent++
 	w.heard = time.Now()
 	for _, p := range w.queue {
-		if p.cn, err = w.socket.connect(w.timeout); err != nil {
+		if p.cn, err = w.socket.connect(); err != nil {
 			return err
 		}
 		p.cn.send(p.question)
