@@ -27,9 +27,8 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	if c.mapFile != "" { // before the roots are looked at: a new file may change the time of one
 		o.Index = index.Open(c.mapFile, !c.indexOnly, m.index)
 	}
-	client := ctlsock.New(c.sock, c.timeout, m.socket)
+	client, files, reached := connect(c, m)
 	defer client.Close()
-	files, reached := connect(c, client, m)
 	o.Files = files
 	if !c.indexOnly {
 		o.Names = client
@@ -40,9 +39,8 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	status := m.encrypted(stats, c.strict, reached, asked.Failed)
 	if err != nil {
 		m.error(err.Error(), "")
-		status = exitFailed
 	}
-	if !o.Index.Close() {
+	if !o.Index.Close() || err != nil {
 		status = exitFailed
 	}
 	if c.verbose {
@@ -51,14 +49,15 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	return status
 }
 
-// connect finds the files behind the names, none without operands, and makes a first connection
-// to gocryptfs. reached reports whether there is one.
-func connect(c config, client *ctlsock.Client, m messages) (files *tree.Tree, reached bool) {
+// connect returns a client of gocryptfs and the files behind the names, neither of which knows
+// any without operands. reached reports whether there is a first connection.
+func connect(c config, m messages) (client *ctlsock.Client, files *tree.Tree, reached bool) {
+	client = ctlsock.New(c.sock, c.timeout, m.socket)
 	files = tree.New(c.mount, c.plain, c.timeout, client)
 	if reached = !c.indexOnly && client.Connect(); reached {
 		files.Check(m.files) // otherwise one warning is enough: there is no mount either
 	}
-	return files, reached
+	return client, files, reached
 }
 
 // wantsColor reports whether -color auto means color. See https://no-color.org for
@@ -70,12 +69,11 @@ func wantsColor(stdout io.Writer) bool {
 // encryptPaths is the way back: it reads plain paths from stdin and writes cipher paths to
 // stdout. It returns the exit status.
 func encryptPaths(c config, stdin io.Reader, stdout io.Writer, m messages) int {
-	client := ctlsock.New(c.sock, c.timeout, m.socket)
+	client, files, _ := connect(c, m)
 	defer client.Close()
 	e := encrypt.Encrypter{Mount: c.mount, Plain: c.plain, PathsOnly: c.hideMeta}
 	if !c.indexOnly {
-		e.Files, _ = connect(c, client, m)
-		e.Names = client
+		e.Names, e.Files = client, files
 	}
 	indexed := true
 	if c.mapFile != "" {
@@ -88,11 +86,11 @@ func encryptPaths(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	if c.verbose {
 		fmt.Fprintf(m.w, "%s: %d of %s found\n", program, found, count(int64(all), "path"))
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		m.error(err.Error(), "")
-		return exitFailed
-	case !indexed:
+	}
+	switch {
+	case err != nil, !indexed:
 		return exitFailed
 	case found < all:
 		return exitEncrypted

@@ -92,7 +92,7 @@ func (m messages) encrypted(stats decode.Stats, strict, reached bool, failed int
 	switch {
 	case !reached:
 	case failed == 0 && stats.Decoded+stats.Partly == 0 && left > 1:
-		hint = fmt.Sprintf("none of %s could be decoded; is CTLSOCK the one that MOUNT was mounted with?", names(left))
+		hint = fmt.Sprintf("none of %s could be decoded; is CTLSOCK the one that MOUNT was mounted with?", count(left, "name"))
 	case !strict:
 	case failed > 0:
 		hint = "gocryptfs did not answer for all of them"
@@ -102,7 +102,7 @@ func (m messages) encrypted(stats decode.Stats, strict, reached bool, failed int
 		hint = "-map shows names that are gone; the manual says what else stays encrypted"
 	}
 	if strict {
-		m.error(fmt.Sprintf("%s stayed encrypted, the first of them %s", names(stats.Encrypted), stats.First), hint)
+		m.error(fmt.Sprintf("%s stayed encrypted, the first of them %s", count(stats.Encrypted, "name"), stats.First), hint)
 		return exitEncrypted
 	}
 	if hint != "" {
@@ -119,7 +119,7 @@ func (m messages) summary(stats decode.Stats, asked ctlsock.Stats, spent time.Du
 		index = fmt.Sprintf(" %d answers from the index,", stats.Indexed)
 	}
 	fmt.Fprintf(m.w, "%s: %s decoded, %d left encrypted,%s %v waiting for gocryptfs, %v in all\n",
-		program, names(stats.Decoded), stats.Encrypted, index, asked.Wait.Round(time.Millisecond), spent.Round(time.Millisecond))
+		program, count(stats.Decoded, "name"), stats.Encrypted, index, asked.Wait.Round(time.Millisecond), spent.Round(time.Millisecond))
 	var parts []string
 	add := func(n int64, text string) {
 		// Only a log with lines of rsync -i tells that there is nothing to report.
@@ -136,9 +136,6 @@ func (m messages) summary(stats decode.Stats, asked ctlsock.Stats, spent time.Du
 		fmt.Fprintf(m.w, "%s: the log reports %s\n", program, strings.Join(parts, ", "))
 	}
 }
-
-// names returns n with its noun.
-func names(n int64) string { return count(n, "name") }
 
 // count returns n with a noun.
 func count(n int64, noun string) string {
