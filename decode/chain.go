@@ -169,7 +169,7 @@ func (c chain) cipher(first, last int) string {
 		if i > 0 {
 			dst = append(dst, '/')
 		}
-		dst = n.Append(dst, c.b, true)
+		dst = append(append(dst, c.b[n.Start:n.End]...), "=="[:n.Pad]...)
 	}
 	return string(dst)
 }

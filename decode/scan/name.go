@@ -26,16 +26,6 @@ type Name struct {
 	wordStart, wordEnd int // of the word that holds it, without the prefix of a long name
 }
 
-// Append appends the name, which stands in b, to a path. With padded set, its padding
-// follows.
-func (n Name) Append(path, b []byte, padded bool) []byte {
-	path = append(path, b[n.Start:n.End]...)
-	if padded {
-		path = append(path, "=="[:n.Pad]...)
-	}
-	return path
-}
-
 // newName returns the name b[start:end], with the prefix of a long name, in a word.
 func newName(b []byte, start, end, wordStart, wordEnd int) Name {
 	n := Name{Start: longStart(b, start), End: end, After: end, wordStart: wordStart, wordEnd: wordEnd}

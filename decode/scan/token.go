@@ -107,9 +107,8 @@ func (s *Scanner) Rest(b []byte, t Token, n Name) (Token, bool) {
 // targetEnd returns the offset after the padding of the word b[start:end]. ok reports whether
 // the word may be the encrypted target of a link.
 func targetEnd(b []byte, start, end int) (stop int, ok bool) {
-	for stop = end; stop < min(len(b), end+2) && b[stop] == '='; {
-		stop++ // on old file systems
-	}
+	pad := b[end:min(len(b), end+2)] // on old file systems
+	stop = end + len(pad) - len(bytes.TrimLeft(pad, "="))
 	if stop < len(b) && isWord[b[stop]] {
 		stop = end
 	}
@@ -118,9 +117,6 @@ func targetEnd(b []byte, start, end int) (stop int, ok bool) {
 
 // afterArrow reports whether an arrow stands before start, as before TEXT in `NAME -> TEXT`.
 func afterArrow(b []byte, start int) bool {
-	if start == 0 || isPath[b[start-1]] && b[start-1] != '/' {
-		return false
-	}
 	b = bytes.TrimRight(bytes.TrimSuffix(b[:start], []byte(munged)), "\"'`")
 	return bytes.HasSuffix(b, []byte(" -> "))
 }
