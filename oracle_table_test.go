@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // comparison is a command of the oracle; see testdata/oracle/commands.txt.
@@ -114,18 +116,20 @@ func hardNames(t testing.TB, m *mount) (names []string) {
 				next = append(next, cipher+"\n"+name)
 			}
 		}
-		var name string
-		last, name, _ = strings.Cut(slices.Min(next), "\n")
-		names = append(names, name)
+		cipher, name, _ := strings.Cut(slices.Min(next), "\n")
+		last, names = cipher, append(names, name)
 	}
 	return names
 }
 
-// The dates of the tree: nothing depends on when the test runs.
-var (
-	firstDay  = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	secondDay = firstDay.AddDate(0, 1, 0)
-)
+// setDate dates an entry of the tree to the first day or the second, and a link itself. Nothing
+// depends on when the test runs: rsync -vvv shows each time that it sets, but not this second.
+func setDate(t testing.TB, path string, second bool) {
+	t.Helper()
+	month := map[bool]time.Month{false: time.January, true: time.February}[second]
+	date := unix.NsecToTimeval(time.Date(2026, month, 2, 3, 4, 5, 0, time.UTC).UnixNano())
+	check(t, unix.Lutimes(path, []unix.Timeval{date, date}))
+}
 
 // buildTree makes the first state of rows in root.
 func buildTree(t testing.TB, root string, rows []row) {
@@ -172,7 +176,9 @@ func create(t testing.TB, root, path, state string) {
 	check(t, os.MkdirAll(filepath.Dir(full), 0o755))
 	kind, rest, _ := strings.Cut(state, " ")
 	isFile := kind == "file" || kind == "big"
-	if info, err := os.Lstat(full); err == nil && !(isFile && info.Mode().IsRegular() || kind == "dir" && info.IsDir()) {
+	info, err := os.Lstat(full)
+	replaces := err == nil && !(isFile && info.Mode().IsRegular() || kind == "dir" && info.IsDir())
+	if replaces {
 		os.Remove(full)
 	}
 	mode := ""
@@ -182,8 +188,10 @@ func create(t testing.TB, root, path, state string) {
 		mode = rest
 	case kind == "pipe":
 		check(t, syscall.Mkfifo(full, 0o644))
+		setDate(t, full, replaces)
 	case kind == "->":
 		check(t, os.Symlink(rest, full))
+		setDate(t, full, replaces)
 	case kind == "=":
 		check(t, os.Link(filepath.Join(root, rest), full))
 	case isFile:
@@ -195,11 +203,7 @@ func create(t testing.TB, root, path, state string) {
 		if old, err := os.ReadFile(full); err != nil || string(old) != content {
 			check(t, os.WriteFile(full, []byte(content), 0o644))
 		}
-		date := firstDay
-		if version != "1" || mode == "later" {
-			date = secondDay
-		}
-		check(t, os.Chtimes(full, date, date))
+		setDate(t, full, version != "1" || mode == "later")
 	default:
 		t.Fatalf("%q: unknown state %q", path, state)
 	}
@@ -221,10 +225,6 @@ func dateDirs(t testing.TB, root string, changed map[string]bool) {
 	for _, dir := range slices.Backward(dirs) {
 		rel, err := filepath.Rel(root, dir)
 		check(t, err)
-		date := firstDay
-		if changed[rel] {
-			date = secondDay
-		}
-		check(t, os.Chtimes(dir, date, date))
+		setDate(t, dir, changed[rel])
 	}
 }
