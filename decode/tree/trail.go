@@ -88,12 +88,10 @@ func (d disk) prove(v view, cipher, plain string, read func(c, p trail) answer) 
 
 // isStill reports whether no directory of a trail has changed, and so no entry in it.
 func (d disk) isStill(t trail) bool {
-	for i, dir := range t.dirs {
-		if f, err := d.stat(dir, ".", 0); err != nil || f != t.files[i] {
-			return false
-		}
-	}
-	return true
+	return slices.EqualFunc(t.dirs, t.files, func(dir int, was file) bool {
+		now, err := d.stat(dir, ".", 0)
+		return err == nil && now == was
+	})
 }
 
 // walk returns the trail of a path below a root. It has to be closed, also with an error.
