@@ -62,15 +62,18 @@ func (w *rewriter) rewrite(dst, b []byte, from int) []byte {
 		}
 		t := w.tokens[w.passed]
 		w.near.pass(b, from, t.Start)
-		w.lookup.budget.earn(t.End - from)
+		w.lookup.budget.earn(t.Start - from)
 		dst, from = w.appendToken(append(dst, b[from:t.Start]...), b, t)
+		w.lookup.budget.earn(from - t.Start)
 	}
 }
 
-// appendToken appends the token t of b, decoded, and returns the offset after it. What stands
-// after an arrow, or has no shape but that of a target, is first tried as the target of the
-// link before it in the same record. The target is read from that link: gocryptfs encrypts
-// targets like the content of files and cannot be asked for them.
+// appendToken appends the token t of b, decoded, and returns the offset after it. If another
+// name may follow in the same word, that begins the next token.
+//
+// What stands after an arrow, or has no shape but that of a target, is first tried as the
+// target of the link before it in the same record. The target is read from that link: gocryptfs
+// encrypts targets like the content of files and cannot be asked for them.
 func (w *rewriter) appendToken(dst, b []byte, t scan.Token) ([]byte, int) {
 	w.near.gap += t.End - t.Start
 	m := match{names: t.Names}
@@ -90,7 +93,13 @@ func (w *rewriter) appendToken(dst, b []byte, t scan.Token) ([]byte, int) {
 	}
 	switch {
 	case m.found():
-		return w.appendPath(dst, b, t, m)
+		if rest, more := w.scan.Rest(b, t, m.names[m.last-1]); more {
+			m.names, t.End, w.tokens[w.passed] = m.names[:m.last], rest.Start, rest
+		}
+		w.near = nearby{cipher: m.cipher, plain: m.plain, whole: m.last == len(m.names), named: true, heading: w.near.heading}
+		if !m.fromIndex {
+			w.lookup.learn(m.cipher, m.plain)
+		}
 	case len(m.names) > 0:
 		w.near.named = true
 	case t.Target && t.Arrow && w.near.named:
@@ -99,23 +108,6 @@ func (w *rewriter) appendToken(dst, b []byte, t scan.Token) ([]byte, int) {
 		return append(dst, b[t.Start:t.End]...), t.End
 	}
 	return w.appendNames(dst, b, t, m), t.End
-}
-
-// appendPath appends the path t of b, of which m decrypts, and returns the offset after it.
-func (w *rewriter) appendPath(dst, b []byte, t scan.Token, m match) ([]byte, int) {
-	rest, more := w.scan.Rest(b, t, m.names[m.last-1])
-	if more {
-		m.names, t.End = m.names[:m.last], rest.Start
-	}
-	w.near = nearby{cipher: m.cipher, plain: m.plain, whole: m.last == len(m.names), named: true, heading: w.near.heading}
-	if !m.fromIndex {
-		w.lookup.learn(m.cipher, m.plain)
-	}
-	dst = w.appendNames(dst, b, t, m)
-	if more {
-		return w.appendToken(dst, b, rest)
-	}
-	return dst, t.End
 }
 
 // appendNames appends the token t of b, with the names in m decoded, and counts it. The names
