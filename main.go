@@ -31,11 +31,7 @@ const (
 	exitEncrypted = 3 // with -strict: a name stayed encrypted; with -encrypt-paths: one is not known
 )
 
-const (
-	usageLine   = "rsync ... 2>&1 | " + program + " CTLSOCK MOUNT"
-	encryptLine = program + " -encrypt-paths CTLSOCK MOUNT < plain-paths"
-	seeHelp     = "usage: " + usageLine + "; see -help"
-)
+const seeHelp = "usage: rsync ... 2>&1 | " + program + " CTLSOCK MOUNT; see -help"
 
 const usage = `usage: rsync ... 2>&1 | gocryptfs-rsync-pretty [flags] CTLSOCK MOUNT
        gocryptfs-rsync-pretty [flags] -map FILE < rsync.log
@@ -113,15 +109,15 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		info, _ := debug.ReadBuildInfo() // every build with modules has it
 		return m.print(stdout, program+" "+cmp.Or(version, info.Main.Version, "(unknown)")+"\n")
 	}
-	way, line := filter, usageLine
+	way := filter
 	if c.encrypt {
-		way, line = encryptPaths, encryptLine
+		way = encryptPaths
 	}
 	if c.encrypt || c.mapFile != "" {
 		debug.SetMemoryLimit(48 << 20) // see main
 	}
 	if isTerminal(stdin) {
-		m.hint("reading from the terminal; usage: " + line)
+		m.hint("reading from the terminal, until Ctrl-D; see -help")
 	}
 	return way(c, stdin, stdout, m)
 }

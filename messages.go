@@ -32,20 +32,18 @@ var hints = map[any]string{
 	io.EOF:                 "has it been unmounted or killed? names come back when it answers again",
 	nil:                    "mount with: gocryptfs -ctlsock CTLSOCK ...",
 
-	tree.NoDir:        "give the encrypted directory that rsync reads" + unread,
-	tree.Denied:       "run as the user who mounted it, or mount it with -allow_other" + unread,
-	tree.PlainSide:    "give the encrypted one" + unread,
-	tree.NoView:       "give the directory that rsync reads, or -plain" + unread,
-	tree.NotEncrypted: "give the directory that rsync reads; in a container, mount it there, too" + unread,
-	tree.NoPlain:      "name it with -plain" + unread,
-	tree.Ambiguous:    "name the right one with -plain" + unread,
-	tree.BadPlain:     "give the directory with the real names to -plain" + unread,
-	tree.OtherPlain:   "give that one to -plain" + unread,
-	tree.Elsewhere:    "name the plain directory, as it is seen here, with -plain" + unread,
-	tree.Unsettled:    "targets of links stay encrypted until that ends",
+	tree.NoDir:        "give the encrypted directory that rsync reads",
+	tree.Denied:       "run as the user who mounted it, or mount it with -allow_other",
+	tree.PlainSide:    "give the encrypted one",
+	tree.NoView:       "give the directory that rsync reads, or -plain",
+	tree.NotEncrypted: "give the directory that rsync reads; in a container, mount it there, too",
+	tree.NoPlain:      "name it with -plain",
+	tree.Ambiguous:    "name the right one with -plain",
+	tree.BadPlain:     "give the directory with the real names to -plain",
+	tree.OtherPlain:   "give that one to -plain",
+	tree.Elsewhere:    "name the plain directory, as it is seen here, with -plain",
+	tree.Unsettled:    "it is looked at again",
 }
-
-const unread = "; names are decoded, targets of links are not"
 
 // messages writes to the user. A message is one line, `name: kind: what`, in lower
 // case and without a full stop. A second line may say what to do about it. Control
@@ -59,7 +57,7 @@ func (m messages) hint(what string)          { m.say("hint", what, "") }
 func (m messages) socket(cause error, problem string) { m.warning(problem, hints[cause]) }
 
 func (m messages) files(p tree.Problem, details ...any) {
-	m.warning(fmt.Sprintf(string(p), details...), hints[p])
+	m.warning(fmt.Sprintf(string(p), details...), hints[p]+"; names are decoded, targets of links are not")
 }
 
 func (m messages) index(what, hint string) { m.warning("-map: "+what, hint) }
