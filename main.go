@@ -17,8 +17,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"gocryptfs-rsync-pretty/ctlsock"
 )
 
 const program = "gocryptfs-rsync-pretty"
@@ -80,18 +78,13 @@ func main() {
 
 // A config is a parsed command line.
 type config struct {
-	sock, mount string
-	indexOnly   bool // there are no operands
-	encrypt     bool // -encrypt-paths
-	color       string
-	hideMeta    bool
-	mapFile     string
-	plain       string
-	strict      bool
-	wait        string // -timeout
-	timeout     time.Duration
-	verbose     bool
-	version     bool
+	sock, mount string // empty without operands
+	indexOnly   bool   // there are none
+
+	color, mapFile, plain, wait string // wait is -timeout
+	timeout                     time.Duration
+
+	encrypt, hideMeta, strict, verbose, version bool
 }
 
 // run runs the program and returns its exit status. args do not include the
@@ -132,7 +125,7 @@ func newFlags(c *config) *flag.FlagSet {
 	flags.StringVar(&c.mapFile, "map", "", "")
 	flags.StringVar(&c.plain, "plain", "", "")
 	flags.BoolVar(&c.strict, "strict", false, "")
-	flags.StringVar(&c.wait, "timeout", ctlsock.DefaultTimeout.String(), "")
+	flags.StringVar(&c.wait, "timeout", "10s", "") // as gocryptfs's own client, for network file systems
 	flags.BoolVar(&c.verbose, "v", false, "")
 	flags.BoolVar(&c.version, "version", false, "")
 	return flags
@@ -142,21 +135,15 @@ func newFlags(c *config) *flag.FlagSet {
 func parse(args []string) (c config, err error) {
 	flags := newFlags(&c)
 	var operands []string
-	for len(args) > 0 {
-		if err := flags.Parse(args); err != nil {
-			return c, err
-		}
-		rest := flags.Args()
-		if n := len(args) - len(rest); n > 0 && args[n-1] == "--" {
-			operands, rest = append(operands, rest...), nil
-		}
-		if len(rest) == 0 {
+	for err = flags.Parse(args); err == nil && flags.NArg() > 0; err = flags.Parse(args) {
+		if n := len(args) - flags.NArg(); n > 0 && args[n-1] == "--" {
+			operands = append(operands, flags.Args()...)
 			break
 		}
-		operands, args = append(operands, rest[0]), rest[1:]
+		operands, args = append(operands, flags.Arg(0)), flags.Args()[1:]
 	}
 	flags.Visit(func(f *flag.Flag) { // as of a variable that is not set
-		if f.Value.String() == "" {
+		if err == nil && f.Value.String() == "" {
 			err = errors.New("the value of -" + f.Name + " is empty")
 		}
 	})

@@ -17,10 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DefaultTimeout is the timeout of gocryptfs's own client. It was 1 s at first,
-// which proved too short on network file systems (gocryptfs ctlsock.ctlsockTimeout).
-const DefaultTimeout = 10 * time.Second
-
 const (
 	retryEvery  = time.Second // between two tries while the server is down
 	maxTry      = time.Second // without an answer
