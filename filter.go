@@ -27,7 +27,7 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	if c.mapFile != "" { // before the roots are looked at: a new file may change the time of one
 		o.Index = index.Open(c.mapFile, !c.indexOnly, m.index)
 	}
-	client, files, reached := connect(c, m)
+	client, files := connect(c, m)
 	defer client.Close()
 	o.Files = files
 	if !c.indexOnly {
@@ -36,7 +36,7 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	}
 	stats, err := decode.Copy(stdout, stdin, o)
 	asked := client.Stats()
-	status := m.encrypted(stats, c.strict, reached, asked.Failed)
+	status := m.encrypted(stats, c, asked.Failed)
 	if err != nil {
 		m.error(err.Error(), "")
 	}
@@ -49,15 +49,15 @@ func filter(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	return status
 }
 
-// connect returns a client of gocryptfs and the files behind the names, neither of which knows
-// any without operands. reached reports whether there is a first connection.
-func connect(c config, m messages) (client *ctlsock.Client, files *tree.Tree, reached bool) {
+// connect returns a client of gocryptfs and the files behind the names. Without operands, neither
+// knows any.
+func connect(c config, m messages) (client *ctlsock.Client, files *tree.Tree) {
 	client = ctlsock.New(c.sock, c.timeout, m.socket)
 	files = tree.New(c.mount, c.plain, c.timeout, client)
-	if reached = !c.indexOnly && client.Connect(); reached {
+	if !c.indexOnly && client.Connect() {
 		files.Check(m.files) // otherwise one warning is enough: there is no mount either
 	}
-	return client, files, reached
+	return client, files
 }
 
 // wantsColor reports whether -color auto means color. See https://no-color.org for
@@ -69,7 +69,7 @@ func wantsColor(stdout io.Writer) bool {
 // encryptPaths is the way back: it reads plain paths from stdin and writes cipher paths to
 // stdout. It returns the exit status.
 func encryptPaths(c config, stdin io.Reader, stdout io.Writer, m messages) int {
-	client, files, _ := connect(c, m)
+	client, files := connect(c, m)
 	defer client.Close()
 	e := encrypt.Encrypter{Mount: c.mount, Plain: c.plain, PathsOnly: c.hideMeta}
 	if !c.indexOnly {

@@ -80,18 +80,17 @@ func (m messages) print(stdout io.Writer, text string) int {
 }
 
 // encrypted says what is to be said of the names that stayed encrypted, and returns the
-// status. reached means that there was a server to ask, failed is the number of questions
-// without an answer.
-func (m messages) encrypted(stats decode.Stats, strict, reached bool, failed int) int {
+// status. failed is the number of questions without an answer.
+func (m messages) encrypted(stats decode.Stats, c config, failed int) int {
 	if stats.Encrypted == 0 {
 		return exitOK
 	}
 	hint, left := "", stats.Encrypted-stats.Targets
 	switch {
-	case !reached:
+	case c.indexOnly:
 	case failed == 0 && stats.Decoded+stats.Partly == 0 && left > 1:
 		hint = fmt.Sprintf("none of %s could be decoded; is CTLSOCK the one that MOUNT was mounted with?", count(left, "name"))
-	case !strict:
+	case !c.strict:
 	case failed > 0:
 		hint = "gocryptfs did not answer for all of them"
 	case left == 0:
@@ -99,7 +98,7 @@ func (m messages) encrypted(stats decode.Stats, strict, reached bool, failed int
 	default:
 		hint = "-map shows names that are gone; the manual says what else stays encrypted"
 	}
-	if strict {
+	if c.strict {
 		m.error(fmt.Sprintf("%s stayed encrypted, the first of them %s", count(stats.Encrypted, "name"), stats.First), hint)
 		return exitEncrypted
 	}
