@@ -86,7 +86,7 @@ func (l *listing) each(t trail, f func(name string)) bool {
 func (d disk) spell(l *listing, c, p trail, plain string) answer {
 	a := answer{listing: l, err: errUnproved}
 	dir, leaf := path.Split(plain)
-	if l.dir != dir || l.file != p.files[len(p.files)-1] {
+	if l.file != p.files[len(p.files)-1] {
 		l = list(dir, c, p)
 		a.listing, a.read = l, l.read
 	}
