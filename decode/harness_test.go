@@ -209,27 +209,28 @@ func wantSame(t *testing.T, about, want, got string) {
 // checkCuts checks that the output for a text is want however the text is cut.
 func checkCuts(t *testing.T, text, want string, o Options) {
 	t.Helper()
-	cuts := random("cuts", 50)
-	for i := range cuts {
-		cuts[i] &= 127
-	}
 	ways := map[string]io.Reader{
 		"whole":        strings.NewReader(text),
 		"line by line": inPieces(slices.Collect(strings.Lines(text))...),
 	}
 	if len(text) < 4*scan.MaxToken { // with a longer one, this takes minutes
-		ways["random"] = &cutReader{data: []byte(text), cuts: cuts}
+		ways["random"] = &cutReader{data: []byte(text), cuts: random("cuts", 50)}
 	}
 	if len(text) < scan.MaxToken {
-		for n := range byte(3) {
-			ways[fmt.Sprintf("%d bytes each", n+1)] = &cutReader{data: []byte(text), cuts: []byte{n + 1}}
-		}
+		ways["one byte each"] = &cutReader{data: []byte(text), cuts: []byte{1}}
+		ways["two bytes, and three"] = &cutReader{data: []byte(text), cuts: []byte{2, 3}}
 	}
+	var inTwo []string // of a text that ends a line, after each other: one Copy for all saves time
 	for i := range len(text) {
-		if len(text) < 300 || len(text) < 600 && i > len(text)-30 {
+		if len(text) >= 300 && (len(text) >= 600 || i <= len(text)-30) {
+			continue
+		} else if strings.TrimRight(text, "\r\n") != text {
+			inTwo = append(inTwo, text[:i], text[i:], "A\n")
+		} else {
 			ways[fmt.Sprintf("in two, at %d", i)] = inPieces(text[:i], text[i:])
 		}
 	}
+	wantSame(t, text+" in two, after each other", strings.Repeat(want+"A\n", len(inTwo)/3), copyAll(t, inPieces(inTwo...), o))
 	for how, r := range ways {
 		wantSame(t, fmt.Sprintf("%.300q, %s", text, how), want, copyAll(t, r, o))
 	}

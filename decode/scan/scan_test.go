@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var update = flag.Bool("update", false, "write testdata/tokens.txt anew")
@@ -46,8 +48,7 @@ func marked(b []byte) string {
 		marks[t.Start] += map[bool]string{true: "→«", false: "«"}[t.Arrow]
 		for _, n := range t.Names {
 			marks[n.Start] += "‹"
-			marks[n.After] += "›"
-			marks[n.After] += map[bool]string{true: "°"}[n.Meta]
+			marks[n.After] += map[bool]string{true: "›°", false: "›"}[n.Meta]
 		}
 		marks[t.End] += "»"
 	}
@@ -81,11 +82,8 @@ func TestTokens(t *testing.T) {
 		t.Log("written", os.WriteFile(file, []byte(out.String()), 0o666))
 		return
 	}
-	want := strings.Split(string(table), "\n")
-	for i, got := range strings.Split(out.String(), "\n") {
-		if i < len(want) && got != want[i] {
-			t.Errorf("line %d:\ngot  %s\nwant %s", i+1, got, want[i])
-		}
+	if diff := cmp.Diff(string(table), out.String()); diff != "" {
+		t.Error("want (-), got (+):\n" + diff)
 	}
 }
 
