@@ -72,9 +72,11 @@ func hostile() (all []grammar) {
 	return all
 }
 
+var known = strings.NewReplacer("/Known", "/plain", "/Doubt", "/plai\ufffd")
+
 // knownNames is the server for such a text.
 func knownNames(cipher string) (plain string, ok bool) {
-	plain = strings.NewReplacer("/Known", "/plain", "/Doubt", "/plai\ufffd").Replace("/" + cipher)
+	plain = known.Replace("/" + cipher)
 	if strings.Count(plain, "/") != strings.Count(plain, "/plai") {
 		return "", false
 	}
