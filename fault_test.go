@@ -172,17 +172,3 @@ func TestSignals(t *testing.T) {
 		f.in.Close()
 	}
 }
-
-// TestIndexAnswers reads a log twice with an index, which has its names then: gocryptfs is
-// asked nothing, not even ahead.
-func TestIndexAnswers(t *testing.T) {
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
-	tr, dir := fakeTranscript(1000), t.TempDir()
-	create(t, dir, "gocryptfs.diriv", "file 1") // names are not the same in every directory
-	for range 2 {
-		(&mount{Sock: s.Path, Dir: dir}).wantDecoded(t, 1000, tr, "-map", filepath.Join(dir, "index"))
-		if n := len(s.Asked()); n != 1000 {
-			t.Errorf("%d questions, want 1000", n)
-		}
-	}
-}

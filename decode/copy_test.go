@@ -56,16 +56,19 @@ func (r *recorder) Decrypt(cipher string) (string, bool) {
 	return "x", true
 }
 
-// TestPrepare checks that names are asked for in the order in which they are needed.
+// TestPrepare checks that names are asked for in the order in which they are needed, and those in
+// the index not at all.
 func TestPrepare(t *testing.T) {
-	r := &recorder{}
+	r, x := &recorder{}, openIndex(t, "")
 	var want []string
 	for i := range 300 {
 		want = append(want, encryptedName(i))
 	}
-	copyAll(t, strings.NewReader(strings.Join(want, "\n")), Options{Names: r})
-	if got := strings.Join(r.events, " "); got != strings.Join(want, " ") || len(r.pending) > 0 {
-		t.Errorf("asked %.500s", got)
+	for range 2 { // then all are in the index
+		copyAll(t, strings.NewReader(strings.Join(want, "\n")), Options{Names: r, Index: x})
+		if got := strings.Join(r.events, " "); got != strings.Join(want, " ") || len(r.pending) > 0 {
+			t.Errorf("asked %.500s", got)
+		}
 	}
 }
 

@@ -143,18 +143,6 @@ func pointed(kind kind, link, to int) op    { return op{kind, link + 2*to} }
 func (o op) names() (from, to entry)        { return treeNames[o.n%4], treeNames[o.n/4%4] }
 func (o op) link() (e entry, target string) { return treeLinks[o.n%2], treeTargets[o.n/2%2] }
 
-func (o op) String() string {
-	from, to := o.names()
-	link, target := o.link()
-	switch o.kind {
-	case rename:
-		return fmt.Sprintf("rename %q to %q", from.plain, to.plain)
-	case point, pointAndWait:
-		return fmt.Sprintf("point %s to %s", link.plain, target)
-	}
-	return fmt.Sprint([]string{"exchange", "remove", "create", "", "", "", "wait", "point in the view"}[o.kind], " ", o.n)
-}
-
 // at returns a script that begins at a moment of a look.
 func at(moment int, script ...op) []op {
 	return append(slices.Repeat([]op{{exchange, 0}}, moment), script...)
