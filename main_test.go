@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,27 +27,14 @@ import (
 //	encrypt -forward FILE...      the same, with $CIPHER
 //	orphan FILE                   makes a socket that nobody listens to
 //
-// and in the environment two real mounts with the files of scriptFiles:
+// and in the environment two real mounts with the files of testdata/files.txt:
 //
 //	$SOCK $MOUNT $PLAIN           one in reverse mode
 //	$FSOCK $CIPHER $VIEW          one in forward mode
 //
 // The condition [mounts] reports whether they are there, [namespaces] whether a script can mount
-// more, out of sight of the others. $DEMO is the script of `make demo`.
+// more, out of sight of the others. $ROOT is the source directory.
 // After each exits, a script checks both streams.
-
-// scriptFiles are the files of the mounts.
-var scriptFiles = []row{
-	{path: "a file.txt", was: "file 1"},
-	{path: "Fotos/See.jpg", was: "file 1"},
-	{path: "Fotos/Zürich/Bäume 🌳.jpg", was: "file 1"},
-	{path: "empty", was: "dir"},
-	{path: "tab\there", was: "file 1"},
-	{path: "new\nline", was: "file 1"},
-	{path: "latin1 \xe4", was: "file 1"},
-	{path: "link", was: "-> Fotos/See.jpg"},
-	{path: long("a long name ", 200), was: "file 1"},
-}
 
 var update = flag.Bool("update", false, "rewrite the expected output of the scripts")
 
@@ -84,23 +70,28 @@ func newScriptMounts(t *testing.T) *scriptMounts {
 	}
 	base, s := shortDir(t), servers(t)[0]
 	plain := filepath.Join(base, "plain")
-	buildTree(t, plain, scriptFiles)
+	files := func(root string) {
+		for _, f := range table(t, "files.txt") {
+			create(t, root, f[0], f[1])
+		}
+	}
+	files(plain)
 	m := &scriptMounts{
 		t:       t,
 		reverse: mountReverse(t, s, plain, filepath.Join(base, "mount")),
 		forward: mountForward(t, s, filepath.Join(base, "cipher"), filepath.Join(base, "view")),
 	}
-	buildTree(t, m.forward.Plain, scriptFiles)
+	files(m.forward.Plain)
 	return m
 }
 
 func (m *scriptMounts) setup(env *testscript.Env) error {
-	env.Vars = append(env.Vars, "LC_ALL=C.UTF-8", "GORACE=atexit_sleep_ms=10", "HOME="+os.Getenv("HOME")) // for the cache of Go
+	root, err := os.Getwd()
+	env.Vars = append(env.Vars, "ROOT="+root, "LC_ALL=C.UTF-8", "GORACE=atexit_sleep_ms=10", "HOME="+os.Getenv("HOME")) // for the cache of Go
 	if m.reverse == nil {
-		return nil
+		return err
 	}
-	demo, err := filepath.Abs("testdata/demo.sh")
-	env.Vars = append(env.Vars, "DEMO="+demo, "SOCK="+m.reverse.Sock, "MOUNT="+m.reverse.Dir, "PLAIN="+m.reverse.Plain,
+	env.Vars = append(env.Vars, "SOCK="+m.reverse.Sock, "MOUNT="+m.reverse.Dir, "PLAIN="+m.reverse.Plain,
 		"FSOCK="+m.forward.Sock, "CIPHER="+m.forward.Dir, "VIEW="+m.forward.Plain)
 	return err
 }
@@ -112,13 +103,10 @@ func (m *scriptMounts) condition(cond string) (bool, error) {
 	return m.reverse != nil, nil
 }
 
-func (m *scriptMounts) encrypt(ts *testscript.TestScript, neg bool, args []string) {
+func (m *scriptMounts) encrypt(ts *testscript.TestScript, _ bool, args []string) {
 	side := m.reverse
-	if len(args) > 0 && args[0] == "-forward" {
+	if args[0] == "-forward" {
 		side, args = m.forward, args[1:]
-	}
-	if neg || len(args) == 0 {
-		ts.Fatalf("usage: encrypt [-forward] FILE...")
 	}
 	for _, file := range args {
 		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(side.fill(m.t, ts.ReadFile(file))), 0o666))
@@ -126,10 +114,7 @@ func (m *scriptMounts) encrypt(ts *testscript.TestScript, neg bool, args []strin
 }
 
 // exits runs a program and checks its exit status.
-func exits(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits STATUS PROGRAM ARG...")
-	}
+func exits(ts *testscript.TestScript, _ bool, args []string) {
 	err := ts.Exec(args[1], args[2:]...)
 	status := "0"
 	if e := (*exec.ExitError)(nil); errors.As(err, &e) {
@@ -143,40 +128,21 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // orphan makes a socket that nobody listens to, as a killed server leaves it.
-func orphan(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: orphan FILE")
-	}
+func orphan(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(ctlsocktest.Orphan(ts.MkAbs(args[0])))
 }
 
-// TestFlagsAreDocumented checks that the code, the help, the manual, its synopsis and
-// README have the same flags, except those that every program has.
-func TestFlagsAreDocumented(t *testing.T) {
+// TestHelp checks that the help has all flags; the script docs compares it with other texts.
+func TestHelp(t *testing.T) {
 	want := []string{"-h", "-help"} // package flag adds these
 	newFlags(&config{}).VisitAll(func(f *flag.Flag) { want = append(want, "-"+f.Name) })
 	slices.Sort(want)
-	manual, readme := read(t, program+".1"), read(t, "README.md")
-	synopsis, _, _ := strings.Cut(manual, ".Sh DESCRIPTION")
-	for name, doc := range map[string]struct {
-		text    string
-		form    string   // of a flag, with its name or names in a group
-		without []string // flags that may be missing
-	}{
-		"help":            {usage, `(?m)(?:^  |, )(-[a-z-]+)`, nil},
-		"manual":          {manual, `(?m)^\.It Fl ([a-z-]+(?: , [a-z-]+)*)`, nil},
-		"manual synopsis": {synopsis, `(?m)^(?:\.Op Fl|\.Fl) ([a-z-]+(?: \| [a-z-]+)*)`, []string{"-help"}},
-		"README":          {readme, "(?m)^- `(-[a-z-]+)", []string{"-h", "-help", "-version"}},
-	} {
-		got := slices.Clone(doc.without)
-		for _, m := range regexp.MustCompile(doc.form).FindAllStringSubmatch(doc.text, -1) {
-			for _, f := range strings.FieldsFunc(m[1], func(r rune) bool { return strings.ContainsRune(" ,|", r) }) {
-				got = append(got, "-"+strings.TrimPrefix(f, "-"))
-			}
-		}
-		slices.Sort(got)
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("flags in the %s (-code +%[1]s):\n%s", name, diff)
-		}
+	var got []string
+	for _, m := range regexp.MustCompile(`(?m)(?:^  |, )(-[a-z-]+)`).FindAllStringSubmatch(usage, -1) {
+		got = append(got, m[1])
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("flags in the help (-code +help):\n%s", diff)
 	}
 }

@@ -79,9 +79,24 @@ type row struct{ was, is, path string }
 // readTree returns the tree, with the names of hard links.
 func readTree(t *testing.T, hard []string) (rows []row) {
 	t.Helper()
-	for line := range strings.Lines(read(t, "testdata/oracle/tree.txt")) {
+	for _, fields := range table(t, "oracle/tree.txt") {
+		for i := range fields {
+			for n, name := range hard {
+				fields[i] = strings.Replace(fields[i], fmt.Sprintf("$%d", n+1), name, 1)
+			}
+		}
+		rows = append(rows, row{fields[0], fields[1], fields[2]})
+	}
+	return rows
+}
+
+// table returns the rows of a table in testdata, with tabs between the fields. "-" is an empty
+// field, one in quotes has escapes as in Go, and NAME…N is a name of N bytes.
+func table(t *testing.T, file string) (rows [][]string) {
+	t.Helper()
+	for line := range strings.Lines(read(t, "testdata/"+file)) {
 		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		if len(fields) != 3 || line[0] == '#' {
+		if len(fields) == 1 || line[0] == '#' {
 			continue
 		}
 		for i, f := range fields {
@@ -90,15 +105,11 @@ func readTree(t *testing.T, hard []string) (rows []row) {
 				f, err = strconv.Unquote(f)
 				check(t, err)
 			}
-			if f == "-" {
-				f = ""
+			if fields[i] = pad(f); f == "-" {
+				fields[i] = ""
 			}
-			for n, name := range hard {
-				f = strings.Replace(f, fmt.Sprintf("$%d", n+1), name, 1)
-			}
-			fields[i] = pad(f)
 		}
-		rows = append(rows, row{fields[0], fields[1], fields[2]})
+		rows = append(rows, fields)
 	}
 	return rows
 }

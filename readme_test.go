@@ -20,7 +20,6 @@ import (
 // ~/Documents, a password, and a backup host, which is the same machine here.
 func TestReadme(t *testing.T) {
 	need(t, "fuse", "rsync", "bash", "gocryptfs", "gocryptfs-xray", "fusermount", "flock")
-	testText(t, read(t, "README.md"))
 	get := examples(t)
 	t.Run("script", func(t *testing.T) { testBackups(t, get) })
 	for _, shell := range []string{"bash", "dash", "zsh"} {
@@ -29,21 +28,6 @@ func TestReadme(t *testing.T) {
 			old := testPrompt(t, shell, get)
 			testLostLaptop(t, shell, old, get)
 		})
-	}
-}
-
-// testText checks that README is short, narrow, and runs where there is no GNU: on macOS with
-// bash 3.2, openrsync and the tools of BSD.
-func testText(t *testing.T, text string) {
-	if lines, words := strings.Count(text, "\n"), len(strings.Fields(text)); lines > 210 || words > 1500 {
-		t.Errorf("%d lines, %d words", lines, words)
-	}
-	if wide := regexp.MustCompile(`(?m)^[^!\n].{79,}$`).FindString(text); wide != "" {
-		t.Errorf("wider than 79 columns: %s", wide)
-	}
-	gnu := regexp.MustCompile(`missing-args|\b(touch|date) -d|sed -i|-printf|readlink -f|stat -c|mktemp -[^d]|declare -A|\$\{\w+,,`)
-	if other := gnu.FindString(text); other != "" {
-		t.Errorf("%s does not work everywhere", other)
 	}
 }
 

@@ -36,45 +36,35 @@ import (
 // with those of another one that looks the same in JSON, once it is gone.
 func TestTrustBytes(t *testing.T) {
 	const ff, fe, literal = "bad\xff", "bad\xfe", "bad\ufffd"
-	tests := map[string]struct {
-		change string   // in sh
-		shown  []string // after it; what is not in here stays encrypted
-	}{
-		"there":                        {"", []string{ff}},
-		"deleted":                      {`rm "$FF"`, nil},
-		"renamed":                      {`mv "$FF" "$FE"`, []string{fe}},
-		"beside another":               {`touch "$FE"`, []string{ff, fe}},
-		"beside a literal U+FFFD":      {`touch "$LITERAL"`, []string{ff, literal}},
-		"replaced by a literal U+FFFD": {`mv "$FF" "$LITERAL"`, []string{literal}},
-		"replaced by another file":     {`touch new; mv new "$FE"; rm "$FF"`, []string{fe}},
-	}
+	tests := table(t, "trust/bytes.txt")
 	m, base := mountNew(t, servers(t)[0], nil), shortDir(t)
 	early, late, wrong := filepath.Join(base, "early"), filepath.Join(base, "late"), filepath.Join(base, "wrong")
 	var before, after, hidden transcript
-	for dir, tt := range tests {
+	for _, tt := range tests {
+		dir := tt[0]
 		create(t, m.Plain, dir+"/"+ff, "file 1")
 		create(t, wrong, dir+"/"+fe, "file 1")
 		cipher, shown := m.cipherOf(t, dir+"/"+ff), dir+`/bad\#377`
 		before.add(cipher, shown)
 		hidden.add(cipher, dir+"/"+path.Base(cipher))
-		if !slices.Contains(tt.shown, ff) {
+		if !strings.Contains(tt[2], ff) {
 			shown = dir + "/" + path.Base(cipher)
 		}
 		after.add(cipher, shown)
 	}
 	settle()
 	m.wantDecoded(t, len(tests), before, "-map", early)
-	for dir, tt := range tests {
-		cmd := exec.Command("sh", "-c", tt.change)
-		cmd.Dir, cmd.Env = filepath.Join(m.Plain, dir), append(os.Environ(), "FF="+ff, "FE="+fe, "LITERAL="+literal)
+	for _, tt := range tests {
+		cmd := exec.Command("sh", "-c", tt[1])
+		cmd.Dir, cmd.Env = filepath.Join(m.Plain, tt[0]), append(os.Environ(), "FF="+ff, "FE="+fe, "LITERAL="+literal)
 		check(t, cmd.Run())
 	}
 	shown, _ := pretty(t, []string{"-map", late, m.Sock, m.Dir}, []byte(after.input()))
 	after.decoded(t, shown) // with what the kernel remembers of the view
 	settle()
-	for dir, tt := range tests {
-		for _, name := range tt.shown {
-			after.add(m.cipherOf(t, dir+"/"+name), dir+"/"+escape.String(name))
+	for _, tt := range tests {
+		for name := range strings.FieldsSeq(tt[2]) {
+			after.add(m.cipherOf(t, tt[0]+"/"+name), tt[0]+"/"+escape.String(name))
 		}
 	}
 	m.wantDecoded(t, len(after.raw), after, "-map", late)
@@ -250,30 +240,12 @@ func mountForeign(t *testing.T, victim, fstype, source, at string, hangs bool, a
 // not even looked at, since a look tells a FUSE server names.
 func TestTrustForeign(t *testing.T) {
 	need(t, "root", "fuse")
-	const view, plain, above, beside, below = "view", "users/plain", "users", "users/foreign", "users/plain/dir"
-	tests := map[string]struct {
-		forward, hangs     bool
-		fstype, source, at string // of the foreign mount
-		want               int    // the decoded lines
-	}{
-		"reverse, the plain side of the view":  {false, false, "fuse.gocryptfs", view, beside, 3},
-		"reverse, of any type":                 {false, false, "fuse", view, beside, 3},
-		"reverse, another view":                {false, false, "fuse.gocryptfs-reverse", plain, beside, 3},
-		"reverse, it hangs":                    {false, true, "fuse.gocryptfs", view, beside, 3},
-		"reverse, on top of the plain side":    {false, false, "fuse.gocryptfs", view, plain, 1},
-		"reverse, on top of it, and it hangs":  {false, true, "fuse.gocryptfs", view, plain, 1},
-		"forward":                              {true, false, "fuse.gocryptfs", view, beside, 3},
-		"forward, it hangs":                    {true, true, "fuse.gocryptfs", view, beside, 3},
-		"forward, on top of the plain side":    {true, false, "fuse.gocryptfs", view, plain, 1},
-		"forward, below a directory of theirs": {true, false, "fuse", view, above, 1},
-		"forward, below the plain side":        {true, false, "fuse", view, below, 1},
-		"forward, below it, and it hangs":      {true, true, "fuse", view, below, 1},
-		"reverse, below the plain side":        {false, false, "fuse", view, below, 1},
-	}
+	const view, plain, above, below = "view", "users/plain", "users", "users/plain/dir"
+	tests := table(t, "trust/foreign.txt")
 	base, mounts := shortDir(t), map[string]*mount{}
-	for name, tt := range tests {
-		mount, at, dir := mountReverse, plain, view
-		if tt.forward {
+	for _, tt := range tests {
+		name, mount, at, dir := tt[0], mountReverse, plain, view
+		if strings.HasPrefix(name, "forward") {
 			mount, at, dir = mountForward, view, plain
 		}
 		m := mount(t, servers(t)[0], filepath.Join(base, name, at), filepath.Join(base, name, dir))
@@ -284,31 +256,33 @@ func TestTrustForeign(t *testing.T) {
 		mounts[name] = m
 	}
 	settle()
-	for name, tt := range tests {
+	for _, tt := range tests {
+		name, fstype, source, at, want := tt[0], tt[1], tt[2], tt[3], int(tt[4][0]-'0')
+		hangs := strings.HasSuffix(name, "hangs")
 		t.Run(name, func(t *testing.T) {
 			m, dir := mounts[name], filepath.Join(base, name)
-			under := map[string]string{below: "dir/"}[tt.at] // the files that they have, too
+			under := map[string]string{below: "dir/"}[at] // the files that they have, too
 			var tr transcript
 			tr.add(m.fill(t, "{"+under+"file}"), under+"file")
 			tr.add(m.fill(t, "{"+under+"link} -> {@"+under+"link}"), under+"link -> right")
 			tr.add(m.fill(t, "{"+under+"M\xfcller}"), under+`M\#374ller`)
 			before := startFilter(t, "-timeout", "2s", m.Sock, m.Dir)
 			before.comesBack(tr.part(0, 1)) // what was shown once is remembered
-			if tt.hangs && tt.at == plain {
+			if hangs && at == plain {
 				settle() // the kernel knows nothing of the view any more
 			}
-			f := mountForeign(t, filepath.Join(m.Plain, under), tt.fstype, filepath.Join(dir, tt.source), filepath.Join(dir, tt.at), tt.hangs, "allow_other")
-			if tt.at != above { // on a path through a directory of theirs, they know the names
+			f := mountForeign(t, filepath.Join(m.Plain, under), fstype, filepath.Join(dir, source), filepath.Join(dir, at), hangs, "allow_other")
+			if at != above { // on a path through a directory of theirs, they know the names
 				tr.decoded(t, before.ask(tr.input()))
 			}
 			before.quit()
 			index := filepath.Join(shortDir(t), "index")
-			said := m.wantDecoded(t, tt.want, tr, "-timeout", "2s", "-map", index)
-			if (said == "") != (tt.want == 3 || tt.at == below) || strings.Contains(said, "gocryptfs stopped") {
+			said := m.wantDecoded(t, want, tr, "-timeout", "2s", "-map", index)
+			if (said == "") != (want == 3 || at == below) || strings.Contains(said, "gocryptfs stopped") {
 				t.Errorf("stderr: %s", said)
 			}
 			looks, names := f.looks.Load(), f.names.Load()
-			itself := strings.HasPrefix(tt.at, plain) && !tt.forward // gocryptfs looks at its plain directory
+			itself := strings.HasPrefix(at, plain) && strings.HasPrefix(name, "reverse") // gocryptfs looks at its plain directory
 			if (looks > 0 || names > 0) && !itself {
 				t.Errorf("the other user's server was asked %d times, for %d names", looks, names)
 			}
