@@ -11,7 +11,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 )
 
-const maxVariants = 16 // directories that a source in the table may stand for
+const maxVariants = 16 // of a name in the table
 
 // A mountTable holds all mounts, oldest first, as Linux lists them.
 type mountTable []*mountinfo.Info
@@ -38,7 +38,7 @@ func (t mountTable) top(dir string) *mountinfo.Info {
 	for i := 0; i < len(above); i++ {
 		m := above[i]
 		isParent := func(p *mountinfo.Info) bool { return p.ID == m.Parent }
-		if m.Parent == at.ID && m != at || at.ID < 0 && !slices.ContainsFunc(t, isParent) {
+		if m.Parent == at.ID || at.ID < 0 && !slices.ContainsFunc(t, isParent) {
 			at, i = m, -1
 		}
 	}
@@ -92,13 +92,14 @@ func (s *search) follow(dir, rest string) (found []string) {
 	if strings.Contains(name, "_") {
 		entries, _ := os.ReadDir(dir)
 		for _, e := range entries {
-			if other := e.Name(); other != name && strings.ReplaceAll(other, ",", "_") == name {
-				names = append(names, other)
+			isVariant := e.Name() != name && strings.ReplaceAll(e.Name(), ",", "_") == name
+			if isVariant && len(names) < maxVariants {
+				names = append(names, e.Name())
 			}
 		}
 	}
 	for _, name := range names {
-		if path := filepath.Join(dir, name); s.trusts(path) && len(found) <= maxVariants {
+		if path := filepath.Join(dir, name); s.trusts(path) {
 			found = append(found, s.follow(path, rest)...)
 		}
 	}

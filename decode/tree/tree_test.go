@@ -464,6 +464,12 @@ func TestMountTables(t *testing.T) {
 	if v := findView(dirs["enc"], "", func() mountTable { return nil }); v.problem.kind != NoPlain {
 		t.Errorf("without a table: %v", v.problem)
 	}
+	for i := range 4 * maxVariants {
+		must(os.Mkdir(filepath.Join(dirs["other"], strings.NewReplacer("0", "_", "1", ",").Replace(fmt.Sprintf("%06b", i))), 0o755))
+	}
+	if found := (&search{}).follow(dirs["other"], "______"); len(found) != maxVariants {
+		t.Errorf("a source may be one of %q", found)
+	}
 	for line := range strings.Lines(mountTables) {
 		cells := strings.Split(line, "|")
 		if len(cells) < 3 {
