@@ -155,11 +155,10 @@ func lastWord(b []byte, from int) int {
 	if len(b)-i > maxWord {
 		return len(b)
 	}
-	for k := len(longWord) + 1; k < len(LongPrefix); k++ {
-		end := len(b) - k + len(longWord)
-		if bytes.HasSuffix(b, []byte(LongPrefix[:k])) && end-wordStart(b, end) <= maxWord {
-			i = wordStart(b, end)
-		}
+	end := i - 1 // of the word before a dot
+	long := end - len(longWord)
+	if long >= 0 && bytes.HasPrefix([]byte(LongPrefix), b[long:]) && end-wordStart(b, end) <= maxWord {
+		i = wordStart(b, end)
 	}
 	return max(from, longStart(b, i))
 }
