@@ -71,9 +71,9 @@ func wantsColor(stdout io.Writer) bool {
 func encryptPaths(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	client, files := connect(c, m)
 	defer client.Close()
-	e := encrypt.Encrypter{Mount: c.mount, Plain: c.plain, PathsOnly: c.hideMeta}
+	e := encrypt.Encrypter{Files: files, Mount: c.mount, Plain: c.plain, PathsOnly: c.hideMeta}
 	if !c.indexOnly {
-		e.Names, e.Files = client, files
+		e.Names = client
 	}
 	indexed := true
 	if c.mapFile != "" {

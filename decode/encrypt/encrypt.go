@@ -1,6 +1,6 @@
 // Package encrypt is the way back: plain paths in, one a line, and cipher paths out. A path
-// that cannot be encrypted is reported, and the rest goes on. Memory is bounded. request.go says
-// what a line may mean, encrypt.go finds that and writes it.
+// that cannot be encrypted is reported, and the rest goes on. Memory is bounded. meaning.go
+// says what a line may mean, encrypt.go finds that and writes it.
 package encrypt
 
 import (
@@ -18,14 +18,11 @@ import (
 
 const (
 	maxLine  = 32 << 10 // of a line, in bytes: a path of PATH_MAX, escaped, and more
-	maxPaths = 1 << 16  // of a batch, for which the index is read once
-	maxBytes = 4 << 20  // of a batch
+	maxBatch = 1 << 16  // of lines for which the index is read once; a long one counts as several
 	maxLines = 1 << 19  // of the output, remembered
-
-	conf, reverseConf, diriv, suffix = "gocryptfs.conf", ".gocryptfs.reverse.conf", "gocryptfs.diriv", ".name"
 )
 
-// An Encrypter encrypts plain paths. Its exported fields may be empty, except Fail.
+// An Encrypter encrypts plain paths. Names and Index may be nil.
 type Encrypter struct {
 	Names interface { // a ctlsock.Client
 		PrepareEncrypt(plain string) bool
@@ -33,29 +30,27 @@ type Encrypter struct {
 		Decrypt(cipher string) (plain string, ok bool)
 	}
 	Files interface { // the tree.Tree of MOUNT
-		View() View
+		View() struct { // see decode.View
+			Sub, Plain             string
+			Reverse, Deterministic bool
+		}
 		Exists(cipher string) bool
-		Resolve(path string) (string, error) // without symbolic links
+		Resolve(path string) (resolved string, here bool)
 	}
 	Mount, Plain string                                 // MOUNT and -plain, as they were given
 	Index        func(visit func(cipher, plain []byte)) // gives all its lines, the newest last
 	PathsOnly    bool                                   // write the paths alone, one for each line
 	Fail         func(path, why string)                 // is told each path that cannot be encrypted
 
-	view    View
-	sub     string            // the plain path of MOUNT
-	isKnown bool              // what MOUNT shows is known
-	noIVs   bool              // directories are known to have no gocryptfs.diriv
-	bases   []base            // what a path may begin with
-	indexed map[string]string // the plain paths of a batch, and what the index has of them
-	ahead   []string          // those that gocryptfs is still to be asked for
-	written map[uint64]bool   // hashes of lines
-}
-
-// A View is what is known of the view. See decode.View.
-type View = struct {
-	Sub, Plain             string
-	Reverse, Deterministic bool
+	root, sub string            // the cipher path and the plain path of MOUNT, between slashes
+	prefixes  []prefix          // what a path may begin with
+	reverse   bool              // the view is known to be made of plain files
+	noIVs     bool              // its directories are known to have no gocryptfs.diriv
+	unknown   string            // what is wrong with a path that is not known
+	indexed   map[string]string // the plain paths of a batch, and what the index has of them
+	ahead     []string          // those that gocryptfs is still to be asked for
+	out       *bufio.Writer
+	written   map[uint64]bool // hashes of its lines
 }
 
 var seed = maphash.MakeSeed()
@@ -65,27 +60,25 @@ var seed = maphash.MakeSeed()
 // above, the file of a long name, and the path; each line once. It returns the number of
 // paths, of those that were found, and the first error of reading or writing.
 func (e *Encrypter) Copy(dst io.Writer, src io.Reader) (found, all int, err error) {
-	e.written = map[uint64]bool{}
+	e.out, e.written = bufio.NewWriter(dst), map[uint64]bool{}
 	e.lookAtMount()
-	in, out := bufio.NewReaderSize(src, maxLine), bufio.NewWriter(dst)
+	in := bufio.NewReaderSize(src, maxLine)
 	if mark, _ := in.Peek(3); string(mark) == "\ufeff" {
 		in.Discard(len(mark))
 	}
 	for err == nil {
-		var batch []request
-		if batch, err = e.read(in); e.Index != nil && len(batch) > 0 {
+		var batch []meaning
+		if batch, err = e.read(in); e.Index != nil {
 			e.Index(e.remember)
 		}
-		for _, r := range batch {
-			lines, why := e.answer(r)
-			if all++; why != "" {
-				e.Fail(escape.Undo([]byte(r.line)), why)
-				continue
+		for _, m := range batch {
+			if why := e.encrypt(m); why == "" {
+				found++
+			} else {
+				e.Fail(m.typed, why)
 			}
-			found++
-			e.write(out, lines)
 		}
-		err = cmp.Or(out.Flush(), err)
+		all, err = all+len(batch), cmp.Or(e.out.Flush(), err)
 	}
 	if err == io.EOF {
 		err = nil
@@ -93,57 +86,59 @@ func (e *Encrypter) Copy(dst io.Writer, src io.Reader) (found, all int, err erro
 	return found, all, err
 }
 
-// read returns the next batch. If reading fails, a line that was cut is not part of it.
-func (e *Encrypter) read(in *bufio.Reader) (batch []request, err error) {
+// read returns what the next lines may mean, without a line that was cut by an error.
+func (e *Encrypter) read(in *bufio.Reader) (batch []meaning, err error) {
 	e.indexed, e.ahead = map[string]string{}, nil
-	for size := 0; err == nil && len(batch) < maxPaths && size < maxBytes; {
-		var text []byte
-		text, err = in.ReadSlice('\n')
-		r := e.request(string(bytes.TrimRight(text, "\r\n")))
+	for size := 0; size < maxBatch; {
+		text, err := in.ReadSlice('\n')
+		size += 1 + len(text)/64
+		m := e.meaning(escape.Undo(bytes.TrimRight(text, "\r\n")))
 		for err == bufio.ErrBufferFull {
-			r = request{line: r.line[:80], why: "line too long"}
+			m = meaning{typed: m.typed[:min(80, len(m.typed))], why: "line too long"}
 			_, err = in.ReadSlice('\n')
 		}
-		if err == nil || err == io.EOF && len(text) > 0 {
-			batch, size, e.ahead = append(batch, r), size+len(text), append(e.ahead, r.paths...)
+		if err != nil && (err != io.EOF || len(text) == 0) {
+			return batch, err
 		}
+		batch = append(batch, m)
 	}
-	return batch, err
+	return batch, nil
 }
 
 // remember takes a line of the index. The newest one is the best: in forward mode, a
 // directory that was made anew has another cipher path.
 func (e *Encrypter) remember(cipher, plain []byte) {
-	plain = []byte(escape.Undo(plain))
-	for len(cipher) > 0 {
-		if c, asked := e.indexed[string(plain)]; asked && c != string(cipher) {
-			e.indexed[string(plain)] = string(cipher)
+	for c, p := string(cipher), escape.Undo(plain); c != ""; c, p = parent(c), parent(p) {
+		if last, asked := e.indexed[p]; asked && last != c {
+			e.indexed[p] = c
 		}
-		cipher = cipher[:max(0, bytes.LastIndexByte(cipher, '/'))]
-		plain = plain[:max(0, bytes.LastIndexByte(plain, '/'))]
 	}
 }
 
-// answer returns what is to be written for a request, or why that is not known.
-func (e *Encrypter) answer(r request) (lines []string, why string) {
-	var plain, cipher string
-	exists := false
-	for i, p := range r.paths {
-		c, known := e.find(p, len(r.paths) > 1 || r.must)
-		if i == 0 || known && !exists {
-			plain, cipher, exists = p, c, known
+// parent returns the directory of a path, empty if that is the root.
+func parent(path string) string { return path[:max(0, strings.LastIndexByte(path, '/'))] }
+
+// encrypt writes the first path that is meant and exists or, if nothing is in doubt, need not.
+// Otherwise it returns why there is none.
+func (e *Encrypter) encrypt(m meaning) (why string) {
+	sure := m.why != "" || len(m.plains) > 1
+	for _, plain := range m.plains {
+		cipher, exists := e.find(plain, sure)
+		isLong := strings.HasPrefix(path.Base(cipher), scan.LongPrefix)
+		if !exists && (sure || cipher == "") || m.tail == suffix && !isLong {
+			continue
 		}
+		rest, inside := strings.CutPrefix(slash("/"+strings.TrimPrefix(cipher+m.tail, "/")), e.root)
+		switch {
+		case !inside: // a directory that had the same name
+			return outside
+		case strings.ContainsAny(rest, "\n\r"): // of -plaintextnames
+			return "its encrypted name has a line end"
+		}
+		e.write(cmp.Or(strings.TrimSuffix(rest, "/"), "."), plain != cipher && cipher != conf)
+		return ""
 	}
-	path, inside := below(cipher, e.view.Sub)
-	switch {
-	case !exists && (r.must || cipher == ""):
-		return nil, r.why
-	case !inside: // a directory that had the same name
-		return nil, outside
-	case strings.ContainsAny(path, "\n\r"): // of -plaintextnames
-		return nil, "its encrypted name has a line end"
-	}
-	return e.lines(path, plain != cipher && cipher != conf), ""
+	return cmp.Or(m.why, e.unknown)
 }
 
 // find returns the cipher path of a plain path: that of gocryptfs if the view has it now,
@@ -151,73 +146,56 @@ func (e *Encrypter) answer(r request) (lines []string, why string) {
 // the same time. exists reports whether the view or the index has it; whether the view alone
 // does is looked up only to be sure.
 func (e *Encrypter) find(plain string, sure bool) (cipher string, exists bool) {
-	switch dir, name := path.Split(plain); {
-	case name == diriv:
-		cipher, exists = e.find(strings.TrimSuffix(dir, "/"), sure)
-		if cipher != "" || dir == "" {
-			cipher = path.Join(cipher, diriv)
-		}
-		return cipher, exists
-	case strings.HasPrefix(name, scan.LongPrefix) && strings.HasSuffix(name, suffix):
-		name = dir + name[len(scan.LongPrefix):len(name)-len(suffix)]
-		if cipher, exists = e.find(name, sure); cipher != "" {
-			cipher += suffix
-		}
-		return cipher, exists
-	}
-	known := e.indexed[plain]
+	indexed, ok := e.indexed[plain], false
 	if e.Names != nil {
 		for len(e.ahead) > 0 && e.Names.PrepareEncrypt(e.ahead[0]) {
 			e.ahead = e.ahead[1:]
 		}
-		cipher, _ = e.Names.Encrypt(plain)
+		cipher, ok = e.Names.Encrypt(plain)
 	}
-	if e.view.Reverse && cipher != "" && cipher != known {
-		known = "" // of another file system: in reverse mode, a path has one answer
+	switch {
+	case plain == conf || plain == reverseConf:
+		return conf, true
+	case ok && (cipher == indexed || (sure || indexed != "") && e.Files.Exists(cipher)):
+		return cipher, true
+	case !ok || indexed != "" && !e.reverse: // in reverse mode, a path has one answer
+		return indexed, indexed != "" || plain == ""
 	}
-	sure = sure || known != "" || plain == reverseConf
-	if sure && cipher != known && cipher != "" && e.Files.Exists(cipher) {
-		known = cipher
-	}
-	if plain == conf || plain == reverseConf && (known == "" || e.view.Reverse) {
-		known = conf
-	}
-	return cmp.Or(known, cipher), known != "" || plain == ""
+	return cipher, false
 }
 
-// lines returns what it takes to read the path, with its names if they are encrypted.
-func (e *Encrypter) lines(path string, encrypted bool) (lines []string) {
+// write writes what it takes to read a file, the names above it if they are encrypted.
+func (e *Encrypter) write(file string, encrypted bool) {
 	if e.PathsOnly {
-		return []string{cmp.Or(path, ".")}
+		e.out.WriteString(file + "\n")
+		return
 	}
-	if e.view.Sub == "" {
-		lines = []string{conf}
+	if e.root == "/" {
+		e.writeLine(conf)
 	}
-	for dir, rest := "", path; encrypted && rest != ""; {
+	for dir, rest := "", file; encrypted && rest != ""; {
 		var name string
 		if name, rest, _ = strings.Cut(rest, "/"); !e.noIVs {
-			lines = append(lines, dir+diriv)
+			e.writeLine(dir + diriv)
 		}
 		if strings.HasPrefix(name, scan.LongPrefix) && scan.IsEncrypted([]byte(name)) {
-			lines = append(lines, dir+name+suffix)
+			e.writeLine(dir + name + suffix)
 		}
 		dir += name + "/"
 	}
-	if strings.HasPrefix(path, "#") || strings.HasPrefix(path, ";") { // a comment to rsync
-		path = "./" + path
+	if file[0] == '#' || file[0] == ';' { // a comment to rsync
+		file = "./" + file
 	}
-	return append(lines, cmp.Or(path, "."))
+	e.writeLine(file)
 }
 
-// write writes lines, each of them once.
-func (e *Encrypter) write(out *bufio.Writer, lines []string) {
-	for _, line := range lines {
-		hash := maphash.String(seed, line)
-		if !e.written[hash] || e.PathsOnly {
-			out.WriteString(line + "\n")
-		}
-		if e.written[hash] = true; len(e.written) > maxLines {
-			clear(e.written)
-		}
+// writeLine writes a line, once.
+func (e *Encrypter) writeLine(line string) {
+	hash := maphash.String(seed, line)
+	if !e.written[hash] {
+		e.out.WriteString(line + "\n")
+	}
+	if e.written[hash] = true; len(e.written) > maxLines {
+		clear(e.written)
 	}
 }

@@ -7,15 +7,18 @@ import (
 	"io"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 	"unicode/utf8"
 
+	"gocryptfs-rsync-pretty/ctlsock"
+	"gocryptfs-rsync-pretty/decode"
 	"gocryptfs-rsync-pretty/decode/escape"
+	"gocryptfs-rsync-pretty/decode/tree"
 )
 
 // A fileSystem has files, given by their plain paths, and is their gocryptfs.
@@ -26,6 +29,7 @@ type fileSystem struct {
 
 	exist, indexed    []string
 	root, mount, base string // directories: of all that a test has, MOUNT and the plain one
+	machine           *tree.Tree
 }
 
 var fileSystems = []fileSystem{
@@ -56,24 +60,27 @@ func (fs *fileSystem) cipher(plain string) (cipher string) {
 			dir = ""
 		}
 		hash := sha256.Sum256([]byte(dir + "/" + name))
-		if fs.long && len(name) > 5 {
+		switch {
+		case name == "." || name == "gocryptfs.conf" || name == "gocryptfs.diriv":
+			cipher = path.Join(cipher, name)
+		case fs.long && len(name) > 5:
 			cipher = path.Join(cipher, "gocryptfs.longname."+coding.EncodeToString(hash[:]))
-		} else {
+		default:
 			cipher = path.Join(cipher, coding.EncodeToString(hash[:16]))
 		}
 	}
 	return cipher
 }
 
-func (fs *fileSystem) View() View {
-	return View{Sub: fs.cipher(fs.inside), Plain: fs.base, Reverse: !fs.forward, Deterministic: fs.deterministic}
+func (fs *fileSystem) View() decode.View {
+	return decode.View{Sub: fs.cipher(fs.inside), Plain: fs.base, Reverse: !fs.forward, Deterministic: fs.deterministic}
 }
 
 func (fs *fileSystem) Exists(cipher string) bool {
 	return cipher == "." || slices.ContainsFunc(fs.exist, func(plain string) bool { return fs.cipher(plain) == cipher })
 }
 
-func (fs *fileSystem) Resolve(path string) (string, error) { return filepath.EvalSymlinks(path) }
+func (fs *fileSystem) Resolve(path string) (string, bool) { return fs.machine.Resolve(path) }
 
 func (fs *fileSystem) Decrypt(cipher string) (plain string, ok bool) {
 	return fs.inside, cipher == fs.cipher(fs.inside)
@@ -112,7 +119,7 @@ func (fs *fileSystem) fill(t *testing.T) {
 			fs.exist = append(fs.exist, dir)
 		}
 	}
-	fs.root = t.TempDir()
+	fs.root, fs.machine = t.TempDir(), tree.New("", "", time.Minute, ctlsock.New("", time.Minute, nil))
 	fs.mount, fs.base = path.Join(fs.root, "view", fs.cipher(fs.inside)), path.Join(fs.root, "Documents")
 	err := errors.Join(os.MkdirAll(fs.mount, 0o755), os.Mkdir(fs.base, 0o755), os.Mkdir(fs.root+"/elsewhere", 0o755),
 		os.Symlink("view", fs.root+"/mount link"), os.Symlink(".", fs.root+"/up"), os.Symlink("Documents", fs.root+"/link"),
@@ -123,30 +130,28 @@ func (fs *fileSystem) fill(t *testing.T) {
 }
 
 // needed returns what it takes to read a path elsewhere, with or without the IVs.
-func (fs *fileSystem) needed(plain string, ivs bool) (text string) {
+func (fs *fileSystem) needed(plain string, ivs bool) string {
+	var list []string
 	names := strings.Split(fs.cipher(plain), "/")
 	if fs.inside == "" {
-		text = "gocryptfs.conf\n"
+		list = append(list, "gocryptfs.conf")
 	} else {
 		names = names[1:]
 	}
 	for i, name := range names {
 		dir := strings.Join(names[:i], "/")
-		if plain == "." || plain == "gocryptfs.conf" {
-			return strings.ReplaceAll(text+plain+"\n", text+text, text)
-		}
-		if ivs {
-			text += path.Join(dir, "gocryptfs.diriv") + "\n"
+		if ivs && plain != "." && plain != "gocryptfs.conf" {
+			list = append(list, path.Join(dir, "gocryptfs.diriv"))
 		}
 		if strings.HasPrefix(name, "gocryptfs.longname.") && !fs.plaintext {
-			text += path.Join(dir, name) + ".name\n"
+			list = append(list, path.Join(dir, name)+".name")
 		}
 	}
 	last := strings.Join(names, "/")
 	if strings.ContainsAny(last[:1], "#;") {
 		last = "./" + last
 	}
-	return text + last + "\n"
+	return strings.Join(slices.Compact(append(list, last)), "\n") + "\n"
 }
 
 // lines returns the lines of a file, without comments.
@@ -170,7 +175,7 @@ func unquote(t *testing.T, text string) string {
 
 // run returns the output for an input, and the messages.
 func (fs *fileSystem) run(input io.Reader, names, index bool) (out, said string) {
-	e := Encrypter{Fail: func(path, why string) { said += path + ": " + why + "\n" }}
+	e := Encrypter{Files: &fileSystem{machine: fs.machine}, Fail: func(path, why string) { said += path + ": " + why + "\n" }}
 	if names {
 		e.Names, e.Files, e.Mount = fs, fs, fs.mount
 	}

@@ -5,10 +5,12 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
 	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
 )
 
 // A view is an encrypted directory and the plain directory that belongs to it.
@@ -35,7 +37,7 @@ type search struct {
 // findView returns the view that mount lies in, and what is wrong with it. plain is the value of
 // -plain. The mount table must not change meanwhile.
 func findView(mount, plain string, read func() mountTable) *view {
-	s, dir := search{mounts: read()}, resolve(mount)
+	s, dir := search{mounts: read()}, absolute(mount)
 	s.at, s.own = s.mounts.locate(dir)
 	none := view{dir: mount, known: View{Deterministic: true}, owner: mountedBy(s.own), problem: checkDir(mount, NoDir)}
 	if none.problem != nil {
@@ -60,14 +62,26 @@ func findView(mount, plain string, read func() mountTable) *view {
 	return &v
 }
 
-// resolve returns the absolute path of a directory. It may be one that may not be looked at.
-func resolve(dir string) string {
+// absolute returns the absolute path of a directory, without symbolic links.
+func absolute(dir string) string {
 	dir, _ = filepath.Abs(dir + "/.") // of an empty one, the root, which is of no other user
-	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
-		return resolved
+	dir, _ = resolve(dir + "/")
+	return dir
+}
+
+// resolve returns an absolute path without symbolic links above its last name, as far as that can
+// be looked at. seen is the number of its names for which it can.
+func resolve(path string) (resolved string, seen int) {
+	names := strings.SplitAfter(path, "/") // the first one is the root
+	n := sort.Search(len(names), func(n int) bool {
+		return unix.Access(strings.Join(names[:n+1], ""), unix.F_OK) != nil
+	})
+	dirs := min(n, len(names)-1)
+	above, err := filepath.EvalSymlinks(strings.Join(names[:dirs], ""))
+	if err != nil { // it has changed meanwhile
+		return path, n
 	}
-	above, _ := filepath.EvalSymlinks(filepath.Dir(dir))
-	return filepath.Join(above, filepath.Base(dir))
+	return filepath.Join(above, strings.Join(names[dirs:], "")), n - 1
 }
 
 // lookUp completes v with the view that dir, an absolute path, lies in. The table is a hint,
@@ -137,7 +151,7 @@ func sides(m *mountinfo.Info, source string) (encrypted, plain string) {
 // -plain. The problem so far is that of lookUp.
 func (s *search) checkPlain(v *view, mount string) *problem {
 	p, fits := checkDir(v.known.Plain, BadPlain), s.sameRoot(v)
-	sub, ok := s.leadsTo(resolve(v.known.Plain))
+	sub, ok := s.leadsTo(absolute(v.known.Plain))
 	switch {
 	case p != nil:
 		return p

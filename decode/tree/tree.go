@@ -10,7 +10,6 @@ package tree
 import (
 	"cmp"
 	"path"
-	"path/filepath"
 	"time"
 )
 
@@ -70,13 +69,14 @@ func (t *Tree) Exists(cipher string) bool {
 	}).err == nil
 }
 
-// Resolve returns a path of this machine without symbolic links.
-func (t *Tree) Resolve(path string) (resolved string, err error) {
-	a := t.looks.run(t.timeout, func() (a answer) {
-		a.text, a.err = filepath.EvalSymlinks(path)
-		return a
+// Resolve returns an absolute path of this machine without symbolic links above its last name, as
+// far as that can be looked at. here reports whether anything of it is there, or may be.
+func (t *Tree) Resolve(path string) (resolved string, here bool) {
+	a := t.looks.run(t.timeout, func() answer {
+		resolved, n := resolve(path)
+		return answer{text: resolved, read: n}
 	})
-	return a.text, a.err
+	return cmp.Or(a.text, path), a.text == "" || a.read > 0
 }
 
 // Target returns the plain target of a link.
