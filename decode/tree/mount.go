@@ -13,18 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A view is an encrypted directory and the plain directory that belongs to it.
+// A view is an encrypted directory and the plain directory that belongs to it. If there is a
+// problem, that one is not known.
 type view struct {
 	dir     string    // its root, or MOUNT if that is not known
 	known   View      // what else is known
-	ids     [2]uint64 // the mounts of dir and the plain directory, 0 if they are not what was found
+	ids     [2]uint64 // the mounts of dir, 0 if that is not what was found, and of the plain directory
 	owner   int       // who mounted what MOUNT lies in
 	problem *problem
 	passing bool // a root has changed a moment ago, so that may be gone soon
 }
-
-// isKnown reports whether both directories are what was found.
-func (v *view) isKnown() bool { return v.ids[0] != 0 && v.ids[1] != 0 }
 
 // A search looks for the view that MOUNT lies in.
 type search struct {
@@ -50,7 +48,7 @@ func findView(mount, plain string, read func() mountTable) *view {
 		v.problem = s.checkPlain(&v, mount)
 	}
 	if v.problem != nil {
-		v.known.Plain, v.ids[1], v.passing = "", 0, s.passing
+		v.known.Plain, v.passing = "", s.passing
 	}
 	root, _ := stat(here, v.dir+"/.", noSync)
 	_, err := os.Lstat(filepath.Join(v.dir, "gocryptfs.diriv"))

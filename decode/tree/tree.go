@@ -114,7 +114,7 @@ func (t *Tree) Check(warn func(p Problem, details ...any)) {
 // prove returns what read makes of the trails of two paths.
 func (t *Tree) prove(cipher, plain string, read func(c, p trail) answer) answer {
 	v := t.current()
-	if !v.isKnown() {
+	if v.problem != nil {
 		return answer{err: errUnproved}
 	}
 	return t.look(func() answer { return t.disk.prove(v, cipher, plain, read) })
@@ -125,7 +125,7 @@ func (t *Tree) prove(cipher, plain string, read func(c, p trail) answer) answer 
 func (t *Tree) look(f func() answer) answer {
 	a := t.looks.run(t.timeout, f)
 	if a.err == errLost {
-		t.view.ids = [2]uint64{}
+		t.view.ids[0], t.view.problem = 0, wrong(Unsettled, t.mount)
 	}
 	return a
 }
@@ -133,12 +133,12 @@ func (t *Tree) look(f func() answer) answer {
 // current returns the view, and has it looked for again if it is not known, at most every second.
 // Where paths mean something else to gocryptfs, only -plain names the plain directory.
 func (t *Tree) current() view {
-	if !t.view.isKnown() {
+	if t.view.problem != nil {
 		t.search(0)
 	}
 	v := *t.view
 	if t.plainFlag == "" && t.server.Elsewhere() {
-		v.known.Plain, v.ids[1], v.problem = "", 0, cmp.Or(v.problem, wrong(Elsewhere))
+		v.known.Plain, v.problem = "", cmp.Or(v.problem, wrong(Elsewhere))
 	}
 	return v
 }
