@@ -88,10 +88,11 @@ func resolve(path string) (resolved string, seen int) {
 func (s *search) lookUp(dir string, v *view) (p *problem) {
 	var fits []view
 	seen := map[string]bool{}
-	for _, m := range slices.Backward(s.mounts) {
+	views := slices.DeleteFunc(slices.Clone(s.mounts), func(m *mountinfo.Info) bool { return !isGocryptfs(m) })
+	for _, m := range slices.Backward(views) {
 		at, top := s.mounts.locate(m.Mountpoint)
 		isWhole := top == m && at.path == "/" // nothing else is mounted there
-		if !isGocryptfs(m) || !isWhole || !s.trusts(m.Mountpoint) || seen[at.fs] || isGocryptfs(s.own) && at.fs != s.at.fs {
+		if !isWhole || !s.trusts(m.Mountpoint) || seen[at.fs] || isGocryptfs(s.own) && at.fs != s.at.fs {
 			continue // where MOUNT lies in a gocryptfs mount, it is that one, and no other one's source
 		}
 		seen[at.fs] = true

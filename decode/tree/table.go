@@ -19,30 +19,23 @@ type mountTable []*mountinfo.Info
 // A location is a directory in a file system, wherever that is mounted.
 type location struct{ fs, path string }
 
-// locate returns the location of dir, an absolute path, and its mount, empty if there is none.
+// locate returns the location of dir, an absolute path, and its mount, empty if there is none. A
+// path leads from a mount without a parent to the mount point that comes first, and on from there,
+// so a mount may hide others below it.
 func (t mountTable) locate(dir string) (location, *mountinfo.Info) {
-	m := t.top(dir)
-	sub, _ := below(m.Mountpoint, dir)
-	return location{fmt.Sprint(m.Major, ":", m.Minor), path.Join("/", m.Root, sub)}, m
-}
-
-// top returns the mount that dir lies in. A path leads from a mount without a parent to the mount
-// point that comes first, and on from there, so a mount may hide others below it.
-func (t mountTable) top(dir string) *mountinfo.Info {
-	above := slices.DeleteFunc(slices.Clone(t), func(m *mountinfo.Info) bool {
-		_, ok := below(m.Mountpoint, dir)
-		return !ok
-	})
-	slices.SortStableFunc(above, func(a, b *mountinfo.Info) int { return len(a.Mountpoint) - len(b.Mountpoint) })
+	byLength := func(a, b *mountinfo.Info) int { return len(a.Mountpoint) - len(b.Mountpoint) }
+	sorted := slices.SortedStableFunc(slices.Values(t), byLength)
 	at := &mountinfo.Info{ID: -1}
-	for i := 0; i < len(above); i++ {
-		m := above[i]
+	for i := 0; i < len(sorted); i++ {
+		m := sorted[i]
+		_, ok := below(m.Mountpoint, dir)
 		isParent := func(p *mountinfo.Info) bool { return p.ID == m.Parent }
-		if m.Parent == at.ID || at.ID < 0 && !slices.ContainsFunc(t, isParent) {
-			at, i = m, -1
+		if ok && (m.Parent == at.ID || at.ID < 0 && !slices.ContainsFunc(t, isParent)) {
+			at, i = m, -1 // its children, from the first one on
 		}
 	}
-	return at
+	sub, _ := below(at.Mountpoint, dir)
+	return location{fmt.Sprint(at.Major, ":", at.Minor), path.Join("/", at.Root, sub)}, at
 }
 
 // below returns the path of dir relative to root, empty if they are the same. It

@@ -444,7 +444,7 @@ func table(line string, dirs map[string]string) (t mountTable) {
 		fstype, user, _ := strings.Cut(fstype, "@")
 		above := &mountinfo.Info{}
 		if len(t) > 0 {
-			above = t.top(at)
+			_, above = t.locate(at)
 		}
 		t = append(t, &mountinfo.Info{ID: len(t) + 1, Parent: above.ID, Minor: len(t), FSType: fstype, Source: source,
 			Mountpoint: at, Root: "/", VFSOptions: "rw,user_id=" + cmp.Or(user, "0") + ",group_id=0"})
@@ -639,7 +639,7 @@ func TestMountHides(t *testing.T) {
 			t.Errorf("%s lies in %v, want %d", dir, m, want)
 		}
 	}
-	if m := table[2:].top("/a/b"); m.ID != 6 { // no mount has the root, as in some chroots
+	if _, m := table[2:].locate("/a/b"); m.ID != 6 { // no mount has the root, as in some chroots
 		t.Errorf("without a root: %v", m)
 	}
 }
