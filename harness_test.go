@@ -346,9 +346,7 @@ func (m *mount) fill(t *testing.T, text string) string {
 	return inBraces.ReplaceAllStringFunc(text, func(s string) string {
 		path, isLink := strings.CutPrefix(s[1:len(s)-1], "@")
 		if strings.Contains(path, `\`) { // Unquote replaces what is not UTF-8
-			var err error
-			path, err = strconv.Unquote(`"` + path + `"`)
-			check(t, err)
+			path, _ = strconv.Unquote(`"` + path + `"`)
 		}
 		if isLink {
 			return m.target(t, m.encrypt(t, path))

@@ -7,11 +7,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
@@ -25,7 +23,7 @@ import (
 //	                              $MOUNT, and {@PATH} by the target of that link;
 //	                              PATH may have escapes as in Go: {tab\there}
 //	encrypt -forward FILE...      the same, with $CIPHER
-//	orphan FILE                   makes a socket that nobody listens to
+//	orphan FILE                   makes a socket that nobody listens to, as a killed server leaves it
 //
 // and in the environment two real mounts with the files of testdata/files.txt:
 //
@@ -50,7 +48,9 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":   exits,
 			"encrypt": mounts.encrypt,
-			"orphan":  orphan,
+			"orphan": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(ctlsocktest.Orphan(ts.MkAbs(args[0])))
+			},
 		},
 	})
 }
@@ -127,22 +127,11 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// orphan makes a socket that nobody listens to, as a killed server leaves it.
-func orphan(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Check(ctlsocktest.Orphan(ts.MkAbs(args[0])))
-}
-
 // TestHelp checks that the help has all flags; the script docs compares it with other texts.
 func TestHelp(t *testing.T) {
-	want := []string{"-h", "-help"} // package flag adds these
-	newFlags(&config{}).VisitAll(func(f *flag.Flag) { want = append(want, "-"+f.Name) })
-	slices.Sort(want)
-	var got []string
-	for _, m := range regexp.MustCompile(`(?m)(?:^  |, )(-[a-z-]+)`).FindAllStringSubmatch(usage, -1) {
-		got = append(got, m[1])
-	}
-	slices.Sort(got)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("flags in the help (-code +help):\n%s", diff)
-	}
+	newFlags(&config{}).VisitAll(func(f *flag.Flag) {
+		if !regexp.MustCompile("(?m)(^  |, )-" + f.Name + "[ ,]").MatchString(usage) {
+			t.Errorf("no -%s in the help", f.Name)
+		}
+	})
 }

@@ -353,10 +353,7 @@ type result struct {
 // sh runs a script in a shell, at home.
 func (r *reader) sh(shell, script string) result {
 	cmd := r.command(shell, script)
-	out, err := cmd.CombinedOutput()
-	if cmd.ProcessState == nil {
-		return result{err.Error(), -1}
-	}
+	out, _ := cmd.CombinedOutput()
 	return result{string(out), cmd.ProcessState.ExitCode()}
 }
 

@@ -29,6 +29,9 @@ func newClient(tb testing.TB, path string, timeout time.Duration) (*Client, *pro
 	tb.Helper()
 	var p problems
 	c := New(path, timeout, func(_ error, problem string) { p = append(p, problem) })
+	if c.retry != time.Second {
+		tb.Errorf("while the server is down, it is tried again every %v", c.retry)
+	}
 	c.retry = 5 * time.Millisecond
 	tb.Cleanup(c.Close)
 	return c, &p
@@ -500,19 +503,4 @@ func TestLate(t *testing.T) {
 	prepare(c, "name", 2*window)
 	want(t, c, "name31", "NAME31")
 	wantProblems(t, p)
-}
-
-// While the server is down, it is tried again about once a second, however many names are
-// asked for in the meantime.
-func TestPause(t *testing.T) {
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), func(*ctlsocktest.Conn) {})
-	c := New(s.Path, limit, func(error, string) {})
-	defer c.Close()
-	asked := 0
-	for start := time.Now(); time.Since(start) < 500*time.Millisecond; asked++ {
-		want(t, c, fmt.Sprint(asked), "")
-	}
-	if n := s.Dials(); n > 10 || asked < 100 {
-		t.Errorf("%d connections for %d questions", n, asked)
-	}
 }

@@ -46,9 +46,7 @@ func TestEscape(t *testing.T) {
 		}
 		texts := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		for i := range texts {
-			if texts[i], err = strconv.Unquote(texts[i]); err != nil {
-				t.Fatal(line, err)
-			}
+			texts[i], _ = strconv.Unquote(texts[i])
 		}
 		name, want := texts[0], "before "+texts[len(texts)-1]
 		printed[name] = texts[1]
