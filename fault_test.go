@@ -100,16 +100,6 @@ func TestFaultStopped(t *testing.T) {
 	})
 }
 
-// Whether CTLSOCK is the right one is asked only if gocryptfs answered for every name.
-func TestFaultUnanswered(t *testing.T) {
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Silence)
-	_, said, status := filtered([]string{"-strict", "-timeout", "100ms", s.Path, t.TempDir()}, fakeName(1)+"\n"+fakeName(2)+"\n")
-	if status != exitEncrypted || !strings.HasSuffix(said, ": hint: gocryptfs did not answer for all of them\n") ||
-		strings.Contains(said, "none of") {
-		t.Errorf("status %d, stderr %s", status, said)
-	}
-}
-
 // Bytes that cannot become part of a token, and whose color is certain, are shown before
 // more input comes.
 func TestStreamsAtOnce(t *testing.T) {

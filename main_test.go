@@ -31,7 +31,7 @@ import (
 //	$FSOCK $CIPHER $VIEW          one in forward mode
 //
 // The condition [mounts] reports whether they are there, [namespaces] whether a script can mount
-// more, out of sight of the others. $ROOT is the source directory.
+// more, out of sight of the others. $ROOT is the source directory, and nobody answers at $SILENT.
 // After each exits, a script checks both streams.
 
 var update = flag.Bool("update", false, "rewrite the expected output of the scripts")
@@ -66,7 +66,7 @@ func newScriptMounts(t *testing.T) *scriptMounts {
 	t.Helper()
 	none := missing("gocryptfs") != "" && missing(pinnedBin) != ""
 	if os.Getenv("CI") != "true" && (none || missing("fuse") != "") {
-		return &scriptMounts{}
+		return &scriptMounts{t: t}
 	}
 	base, s := shortDir(t), servers(t)[0]
 	plain := filepath.Join(base, "plain")
@@ -87,7 +87,8 @@ func newScriptMounts(t *testing.T) *scriptMounts {
 
 func (m *scriptMounts) setup(env *testscript.Env) error {
 	root, err := os.Getwd()
-	env.Vars = append(env.Vars, "ROOT="+root, "LC_ALL=C.UTF-8", "GORACE=atexit_sleep_ms=10", "HOME="+os.Getenv("HOME")) // for the cache of Go
+	silent := ctlsocktest.Start(m.t, ctlsocktest.Path(m.t), ctlsocktest.Silence)
+	env.Vars = append(env.Vars, "ROOT="+root, "SILENT="+silent.Path, "LC_ALL=C.UTF-8", "GORACE=atexit_sleep_ms=10", "HOME="+os.Getenv("HOME")) // for the cache of Go
 	if m.reverse == nil {
 		return err
 	}
