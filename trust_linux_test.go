@@ -124,28 +124,19 @@ func bind(t *testing.T, from, at string) (unmount func()) {
 // TestTrustAlike has names that are the same in every directory: only paths that there are
 // get into the index, whatever the text has, and wherever MOUNT lies.
 func TestTrustAlike(t *testing.T) {
-	deep := long("long ", 200) + "/sub"
-	m := mountNew(t, servers(t)[0], map[string]string{
-		"top": "file 1", "dir/sub/below": "file 1", "dir/sub/dir/deep": "file 1", "dir/beside": "file 1", "sub/other": "file 1",
-		deep + "/below": "file 1", deep + "/sub/deep": "file 1", "link": "-> dir",
-	}, "-deterministic-names")
-	const inside = "{below}\n{dir/deep}\nmount/{top}\n{sub/below}\n{dir/sub/below}\n/x/{dir/beside}\n" +
-		"*deleting   {gone}\n*deleting   {dir/gone}\n"
-	for name, tt := range map[string]struct{ sub, text string }{
-		"MOUNT inside":            {"dir/sub", inside},
-		"MOUNT below a long name": {deep, inside},
-		"MOUNT at a long name":    {path.Dir(deep), inside},
-		"ls -R":                   {"", "{dir/sub}:\n{below}\n{dir}\n{dir/sub/dir}:\n{deep}\n{sub}:\n{other}\n"},
-		"diff -rq":                {"", "Only in {dir/sub}: {below}\nOnly in {dir}: {beside}\nOnly in {dir/sub/dir}: {deep}\n"},
-		"a deleted directory":     {"", "deleting {dir/sub/gone/below}\n{gone/below}\n{gone/dir/deep}\n"},
-	} {
-		mount := m.Dir
-		if tt.sub != "" {
-			mount = filepath.Join(mount, m.encrypt(t, tt.sub))
+	m := mountNew(t, servers(t)[0], map[string]string{"link": "-> dir"}, "-deterministic-names")
+	for _, tt := range table(t, "trust/alike.txt") {
+		if len(tt) == 2 {
+			create(t, m.Plain, tt[0], tt[1])
+			continue
+		}
+		name, mount, text := tt[0], m.Dir, tt[2]
+		if tt[1] != "" {
+			mount = filepath.Join(mount, m.encrypt(t, tt[1]))
 		}
 		index := filepath.Join(shortDir(t), "index")
-		shown, _ := pretty(t, []string{"-map", index, m.Sock, mount}, []byte(m.fill(t, tt.text)))
-		if want := strings.NewReplacer("{", "", "}", "").Replace(tt.text); shown != want {
+		shown, _ := pretty(t, []string{"-map", index, m.Sock, mount}, []byte(m.fill(t, text)))
+		if want := strings.NewReplacer("{", "", "}", "").Replace(text); shown != want {
 			t.Errorf("%s: got\n%swant\n%s", name, shown, want)
 		}
 		for line := range strings.Lines(read(t, index)) {
