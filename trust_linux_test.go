@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -499,130 +500,277 @@ func TestRandomWords(t *testing.T) {
 	}
 }
 
-// TestSoak runs filters over and over, with input in random pieces, while the tree
-// changes, and gocryptfs hangs or is mounted again, in turn with another plain directory that
-// has the same names and other links, or with one of its directories inside. Half of the
-// filters share an index. Each line that comes out must be right or have stayed encrypted.
+// TestSoak runs filters over and over, with input in random pieces, while files change, and
+// gocryptfs hangs or is mounted again. Each line that comes out must be right or have stayed
+// encrypted, and each line of an index be right.
 func TestSoak(t *testing.T) {
 	limit, err := time.ParseDuration(os.Getenv("SOAKTIME"))
 	if err != nil {
 		t.Skip("run by make soak")
 	}
-	base := shortDir(t)
-	plains, view := []string{filepath.Join(base, "one"), filepath.Join(base, "two")}, filepath.Join(base, "view")
-	sock, index := filepath.Join(base, "sock"), filepath.Join(base, "index") // the same for each mount
-	var m *mount
-	use := func(plain string) {
-		m = mountReverse(t, servers(t)[0], plain, view)
-		os.Remove(sock)
-		check(t, os.Symlink(m.Sock, sock))
+	for name, begin := range map[string]func(s *soak){"twins": soakTwins, "copies": soakCopies} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &soak{t: t, base: shortDir(t), names: map[string]string{}, old: map[string]string{}}
+			s.dir = s.base + "/mount"
+			begin(s)
+			s.end = time.Now().Add(limit)
+			s.run()
+		})
 	}
-	var files []string // PATH, or PATH -> TARGET
-	var all transcript
-	names := func() {
-		for i := range 80 {
-			for _, name := range []string{"file %d", "tab\t%d\n", long("long %d ", 200), "bad \xff%d", "bad \xfe%d", "link %d"} {
-				file, state := fmt.Sprintf("dir %d/"+name, i/20, i%20), "file 1"
-				text, shown := "{"+file+"}", file
-				if strings.HasPrefix(name, "link") {
-					state = fmt.Sprintf("-> file %d of %s", i%20, path.Base(m.Plain))
-					text, shown = text+" -> {@"+file+"}", file+" "+state
-				}
-				create(t, m.Plain, file, state)
-				files = append(files, shown)
-				all.add("*deleting   "+m.fill(t, text), "*deleting   "+escape.String(shown))
-			}
-		}
-	}
-	use(plains[1])
-	names()
-	m.unmount(t)
-	const conf = "/.gocryptfs.reverse.conf"
-	create(t, plains[0], "dir 0/file", "file 1")
-	check(t, os.WriteFile(plains[0]+conf, []byte(read(t, plains[1]+conf)), 0o600))
-	use(plains[0])
-	names()
+}
 
-	end := time.Now().Add(limit)
+// A soak is what the filters are run on.
+type soak struct {
+	t         *testing.T
+	base, dir string // dir is MOUNT
+	m         *mount
+	end       time.Time
+	mount     func(turn int) *mount
+	change    func(random *rand.Rand) // makes one change of the files
+
+	all   transcript        // an entry may have several lines
+	names map[string]string // plain paths by cipher path, as in an index
+	old   map[string]string // what an index may have for a name below a heading: that of elsewhere
+
+	lines, decoded, targets, indexed, elsewhere atomic.Int64
+}
+
+// use mounts the file system, and has it serve at the same socket as before.
+func (s *soak) use(turn int) {
+	s.m = s.mount(turn)
+	os.Remove(s.base + "/sock")
+	check(s.t, os.Symlink(s.m.Sock, s.base+"/sock"))
+}
+
+// know takes note of the plain path of a cipher path.
+func (s *soak) know(cipher, plain string) {
+	for ; plain != "."; cipher, plain = path.Dir(cipher), path.Dir(plain) {
+		s.names[cipher] = strings.ReplaceAll(escape.String(plain), "\t", `\#011`)
+	}
+}
+
+func (s *soak) run() {
 	var group sync.WaitGroup
-	group.Go(func() { // the trees change
+	group.Go(func() {
 		random := rand.New(rand.NewPCG(1, 1))
-		for n := 0; time.Now().Before(end); n++ {
-			file, target, _ := strings.Cut(files[random.IntN(len(files))], " -> ")
-			other, _, _ := strings.Cut(files[random.IntN(len(files))], " -> ")
-			file, other = filepath.Join(plains[random.IntN(2)], file), filepath.Join(plains[random.IntN(2)], other)
-			switch random.IntN(5) {
-			case 0:
-				os.RemoveAll(file)
-			case 1:
-				os.Rename(file, other)
-			case 2:
-				unix.Renameat2(unix.AT_FDCWD, file, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE)
-			default:
-				os.MkdirAll(filepath.Dir(file), 0o755)
-				if target == "" {
-					os.WriteFile(file, nil, 0o644)
-				} else {
-					os.Symlink(target, file)
-				}
-			}
+		for n := 0; time.Now().Before(s.end); n++ {
+			s.change(random)
 			time.Sleep(time.Millisecond)
-			if n%200 == 0 { // the kernel remembers a change time for a second
-				time.Sleep(1500 * time.Millisecond)
+			if n%100 == 0 { // the kernel remembers a change time for a second
+				time.Sleep(time.Duration(random.IntN(4000)) * time.Millisecond)
 			}
 		}
 	})
-	var lines, decoded, targets atomic.Int64
 	for i := range 4 {
-		group.Go(func() {
-			random := rand.New(rand.NewPCG(2, uint64(i)))
-			for time.Now().Before(end) && !t.Failed() {
-				var tr transcript
-				for n := range all.raw { // in the order of directories, as rsync has it
-					for range random.IntN(5) {
-						tr.add(all.raw[n], all.plain[n])
-					}
-				}
-				args := []string{"-timeout", "500ms", sock, view, "-map", index}
-				f := startProcess(t, exec.Command(program, args[:4+i%2*2]...))
-				for rest := []byte(tr.input()); len(rest) > 0; {
-					n := min(len(rest), 1+random.IntN(8000))
-					f.send(string(rest[:n]))
-					rest = rest[n:]
-					time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
-				}
-				if status := f.quit(); status != exitOK {
-					t.Errorf("status %d: %s", status, &f.errs)
-				}
-				lines.Add(int64(len(tr.raw)))
-				decoded.Add(int64(tr.decoded(t, f.out.String())))
-				targets.Add(int64(strings.Count(f.out.String(), " -> file ")))
-			}
-		})
+		group.Go(func() { s.filters(i) })
 	}
-	for turn := 1; time.Now().Before(end); turn++ { // gocryptfs comes and goes
+	for turn := 1; time.Now().Before(s.end); turn++ { // gocryptfs comes and goes
 		time.Sleep(3 * time.Second)
-		m.signal(t, syscall.SIGSTOP)
+		s.m.signal(s.t, syscall.SIGSTOP)
 		time.Sleep(time.Second)
-		m.signal(t, syscall.SIGCONT)
+		s.m.signal(s.t, syscall.SIGCONT)
 		time.Sleep(time.Second)
-		if os.Geteuid() == 0 { // files of the one inside the other, with the same names
-			unmount := bind(t, plains[1-turn%2]+"/dir 0", plains[turn%2]+"/dir 0")
-			time.Sleep(time.Second)
-			unmount()
-		}
-		ctlsocktest.Eventually(t, "the view is unmounted", func() bool { // not while it is looked at
-			return exec.Command("fusermount3", "-u", m.at).Run() == nil
+		ctlsocktest.Eventually(s.t, "the view is unmounted", func() bool { // not while it is looked at
+			return exec.Command("fusermount3", "-u", s.m.at).Run() == nil
 		})
+		<-s.m.done
+		s.m.process = nil
 		time.Sleep(time.Duration(turn%2) * time.Second)
-		use(plains[turn%2])
+		s.use(turn)
 	}
 	group.Wait()
-	known, _ := pretty(t, []string{"-map", index}, []byte(all.input()))
-	all.decoded(t, known)
-	t.Logf("%d lines, %d decoded, %d targets of links, none wrong unless said above",
-		lines.Load(), decoded.Load(), targets.Load())
-	if decoded.Load() < lines.Load()/4 || targets.Load() < lines.Load()/200 {
-		t.Error("too few lines were decoded to tell anything")
+	known, _ := pretty(s.t, []string{"-map", s.base + "/index"}, []byte(s.all.input()))
+	s.check(s.all, known, s.base+"/index")
+	s.t.Logf("%d lines, %d decoded, %d targets of links, %d lines of an index, %d names of elsewhere, none wrong unless said above",
+		s.lines.Load(), s.decoded.Load(), s.targets.Load(), s.indexed.Load(), s.elsewhere.Load())
+	if s.decoded.Load() < s.lines.Load()/4 || s.targets.Load() < s.lines.Load()/200 {
+		s.t.Error("too few lines were decoded to tell anything")
+	}
+}
+
+// filters runs a filter again and again: 0 and 1 share an index, 2 has a new one for each run.
+func (s *soak) filters(number int) {
+	random := rand.New(rand.NewPCG(2, uint64(number)))
+	for time.Now().Before(s.end) && !s.t.Failed() {
+		var tr transcript
+		for i := range s.all.raw {
+			for range random.IntN(5) {
+				tr.add(s.all.raw[i], s.all.plain[i])
+			}
+		}
+		index := [...]string{s.base + "/index", s.base + "/index", s.base + "/fresh", ""}[number]
+		args := []string{"-timeout", "500ms", s.base + "/sock", s.dir, "-map", index}
+		f := startProcess(s.t, exec.Command(program, args[:len(args)-number/3*2]...))
+		for rest := []byte(tr.input()); len(rest) > 0; {
+			n := min(len(rest), 1+random.IntN(8000))
+			f.send(string(rest[:n]))
+			rest = rest[n:]
+			time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
+		}
+		if status := f.quit(); status != exitOK {
+			s.t.Errorf("status %d: %s", status, &f.errs)
+		}
+		if s.check(tr, f.out.String(), index); number == 2 {
+			os.Remove(index)
+		}
+	}
+}
+
+// check compares output with a transcript, and an index with what is known.
+func (s *soak) check(tr transcript, out, index string) {
+	tr = transcript{strings.Split(strings.Join(tr.raw, "\n"), "\n"), strings.Split(strings.Join(tr.plain, "\n"), "\n")}
+	text := ""
+	if index != "" {
+		text = read(s.t, index)
+		for i, line := range strings.Split(out, "\n") {
+			if i < len(tr.raw) && line != tr.plain[i] && line != "" && line == s.old[tr.raw[i]] {
+				tr.plain[i] = line
+				s.elsewhere.Add(1)
+			}
+		}
+	}
+	for line := range strings.Lines(text) {
+		cipher, plain, ended := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		if s.indexed.Add(1); plain != s.names[cipher] && ended {
+			s.t.Errorf("the index has %q, want %q", line, s.names[cipher])
+		}
+	}
+	s.lines.Add(int64(len(tr.raw)))
+	s.decoded.Add(int64(tr.decoded(s.t, out)))
+	s.targets.Add(int64(strings.Count(out, " -> file ")))
+}
+
+// A soakFile is a file, and what the text has after its name if it is a link: an arrow and its
+// target, encrypted and not.
+type soakFile struct{ cipher, plain, text, shown string }
+
+const soakDirs = 8
+
+// fill makes files, some of which look the same in JSON, and text about them in the order of
+// directories, as rsync has it.
+func (s *soak) fill() (files []soakFile) {
+	for i := range 20 * soakDirs {
+		for _, name := range []string{"file %d", "tab\t%d\n", long("long %d ", 200), "bad \xff%d", "bad \xfe%d", "link %d"} {
+			f, state := soakFile{plain: fmt.Sprintf("dir %d/"+name, i/20, i%20)}, "file 1"
+			if strings.HasPrefix(name, "link") {
+				state = fmt.Sprintf("-> file %d of %s", i, path.Base(s.m.Plain))
+			}
+			create(s.t, s.m.Plain, f.plain, state)
+			if f.cipher = s.m.cipherOf(s.t, f.plain); state != "file 1" {
+				f.text, f.shown = " -> "+s.m.target(s.t, f.cipher), " "+state
+			}
+			s.know(f.cipher, f.plain)
+			s.all.add("*deleting   "+f.cipher+f.text, "*deleting   "+escape.String(f.plain)+f.shown)
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+func exchange(one, other string) error {
+	return unix.Renameat2(unix.AT_FDCWD, one, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE)
+}
+
+// soakTwins shows two plain directories in turn that have the same names and other links, or
+// one with a directory of the other inside. Files are renamed, deleted and replaced.
+func soakTwins(s *soak) {
+	const conf = "/.gocryptfs.reverse.conf"
+	plains := []string{s.base + "/one", s.base + "/two"}
+	s.mount = func(turn int) *mount { return mountReverse(s.t, servers(s.t)[0], plains[turn%2], s.dir) }
+	s.use(1)
+	files := s.fill()
+	s.m.unmount(s.t)
+	create(s.t, plains[0], "dir 0/file", "file 1")
+	check(s.t, os.WriteFile(plains[0]+conf, []byte(read(s.t, plains[1]+conf)), 0o600))
+	s.use(0)
+	files = append(files, s.fill()...)
+	s.change = func(random *rand.Rand) {
+		f, to, turn := files[random.IntN(len(files))], files[random.IntN(len(files))], random.IntN(2)
+		file, other := filepath.Join(plains[turn], f.plain), filepath.Join(plains[random.IntN(2)], to.plain)
+		switch change := random.IntN(500); {
+		case change == 0 && os.Geteuid() == 0: // files of the one inside the other, with the same names
+			unmount := bind(s.t, plains[1-turn]+"/dir 0", plains[turn]+"/dir 0")
+			time.Sleep(time.Second)
+			unmount()
+		case change < 100:
+			os.RemoveAll(file)
+		case change < 200:
+			os.Rename(file, other)
+		case change < 300:
+			exchange(file, other)
+		case f.shown == "":
+			os.MkdirAll(filepath.Dir(file), 0o755)
+			os.WriteFile(file, nil, 0o644)
+		default:
+			os.MkdirAll(filepath.Dir(file), 0o755)
+			os.Symlink(strings.TrimPrefix(f.shown, " -> "), file)
+		}
+	}
+}
+
+// soakCopies has whoever writes the storage of a forward file system copy and exchange encrypted
+// names. One in 280 decrypts to junk in another directory: that is the name of the file at that
+// path, but not of the name alone.
+func soakCopies(s *soak) {
+	s.mount = func(int) *mount { return mountForward(s.t, servers(s.t)[0], s.dir, s.base+"/plain") }
+	s.use(0)
+	files := s.fill()
+	copies := func(visit func(f soakFile, dir, to string)) {
+		for _, f := range files {
+			for i := range soakDirs {
+				dir := path.Dir(files[i*len(files)/soakDirs].cipher)
+				if to := dir + "/" + path.Base(f.cipher); to != f.cipher {
+					visit(f, dir, to)
+				}
+			}
+		}
+	}
+	do := func(f func(from, to string) error, from, to string) { // with the other file of a long name
+		f(s.dir+"/"+from, s.dir+"/"+to)
+		f(s.dir+"/"+from+".name", s.dir+"/"+to+".name")
+	}
+	copies(func(f soakFile, _, to string) { do(os.Link, f.cipher, to) })
+	shown, _ := filepath.Glob(s.m.Plain + "/*/*")
+	for _, file := range shown {
+		plain := strings.TrimPrefix(file, s.m.Plain+"/")
+		s.know(s.m.cipherOf(s.t, plain), plain)
+	}
+
+	var below transcript
+	var pairs [][2]string
+	remove := func(_, to string) error { return os.Remove(to) }
+	copies(func(f soakFile, dir, to string) {
+		if s.names[to] == "" && rand.IntN(200) > 0 { // most that are no name there
+			do(remove, "", to)
+			return
+		}
+		plain := strings.ReplaceAll(cmp.Or(s.names[to], s.names[dir]+"/"+path.Base(to)), `\#011`, "\t")
+		s.all.add("*deleting   "+to+f.text, "*deleting   "+plain+f.shown)
+		below.add(dir+":\n"+path.Base(to), s.names[dir]+":\n"+path.Base(plain))
+		pairs = append(pairs, [2]string{f.cipher, to})
+	})
+	s.t.Logf("%d names, and %d of copies", len(files), len(shown)-len(files))
+	for i, f := range files {
+		name := path.Base(f.cipher)
+		s.old[name] = escape.String(path.Base(f.plain))
+		s.all.add(name+f.text, s.old[name]+f.shown)
+		if strings.Contains(f.plain, "\xff") { // the next one is the same in JSON
+			pairs = append(pairs, [2]string{f.cipher, files[i+1].cipher})
+		}
+	}
+	rand.Shuffle(len(s.all.raw), func(i, j int) {
+		s.all.raw[i], s.all.raw[j], s.all.plain[i], s.all.plain[j] = s.all.raw[j], s.all.raw[i], s.all.plain[j], s.all.plain[i]
+	})
+	s.all.raw, s.all.plain = append(s.all.raw, below.raw...), append(s.all.plain, below.plain...)
+	changes := []func(one, other string) error{
+		remove, os.Rename, exchange, os.Link, func(one, other string) error { return os.Link(other, one) },
+		func(one, other string) error { return exec.Command("cp", "-aT", one, other).Run() },
+	}
+	s.change = func(random *rand.Rand) {
+		pair := pairs[random.IntN(len(pairs))]
+		do(changes[random.IntN(len(changes))], pair[0], pair[1])
+		long := 12*random.IntN(len(files)/12) + 2 // it and the next one are given each other's name, or their own
+		exchange(s.dir+"/"+files[long].cipher+".name", s.dir+"/"+files[long+6].cipher+".name")
 	}
 }
