@@ -3,11 +3,10 @@ package index
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"io"
-	"io/fs"
 	"math"
 	"os"
+	"slices"
 	"syscall"
 
 	"gocryptfs-rsync-pretty/decode/scan"
@@ -27,12 +26,12 @@ type file struct {
 	warn     func(what, hint string)
 	failed   bool // there has been trouble
 	data     *os.File
-	reader   *bufio.Reader
 	end      int64 // all lines up to this offset have been read
 	isIndex  bool  // a line says so
 }
 
-// open opens the file, unless it cannot be used.
+// open opens the file, unless it cannot be used: it has to be a regular one that no other user
+// can have written.
 func (f *file) open() (ok bool) {
 	flag := syscall.O_NONBLOCK // for reading; it may be a FIFO
 	if f.writable {
@@ -40,33 +39,24 @@ func (f *file) open() (ok bool) {
 	}
 	var err error
 	f.data, err = os.OpenFile(f.path, flag, 0o600)
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+	if err != nil && f.writable {
 		f.data, _ = os.OpenFile(f.path, syscall.O_NONBLOCK, 0)
 		f.writable = false
 	}
-	if f.data == nil {
-		return f.refuse(err.Error(), "give a file that can be read and written; names are shown without it")
-	}
-	f.reader = bufio.NewReaderSize(nil, maxLine)
-	if ok = f.isMine(); ok && err != nil {
-		f.trouble(err.Error(), "names are looked up there, but new ones are not added")
-	}
-	return ok
-}
-
-// isMine refuses a file that is not a regular one, or that others can have written.
-func (f *file) isMine() (ok bool) {
-	fi, err := f.data.Stat()
+	fi, unknown := f.data.Stat()
 	const hint = "it is not used; give a file of your own that only you can write"
-	if err != nil || !fi.Mode().IsRegular() {
-		return f.refuse(f.path+" is not a regular file", hint)
-	}
-	mode, owner := fi.Mode(), int(fi.Sys().(*syscall.Stat_t).Uid)
 	switch {
-	case mode&0o022 != 0 || owner != 0 && owner != os.Geteuid():
+	case f.data == nil:
+		return f.refuse(err.Error(), "give a file that can be read and written; names are shown without it")
+	case unknown != nil || !fi.Mode().IsRegular():
+		return f.refuse(f.path+" is not a regular file", hint)
+	case fi.Mode()&0o022 != 0 || !slices.Contains([]int{0, os.Geteuid()}, int(fi.Sys().(*syscall.Stat_t).Uid)):
 		return f.refuse("another user may have written "+f.path, hint+" (chmod go-w)")
-	case mode&0o044 != 0:
+	case fi.Mode()&0o044 != 0:
 		f.warn("other users can read "+f.path, "it reveals what the encryption hides (chmod go-r)")
+	}
+	if err != nil {
+		f.trouble(err.Error(), "names are looked up there, but new ones are not added")
 	}
 	return true
 }
@@ -120,27 +110,24 @@ func (f *file) write(lines []byte) (ok bool) {
 // each calls visit with each line that has been appended since the last call, and with its
 // offset. The first line that is not blank has to begin with a cipher path.
 func (f *file) each(visit func(l line, at int64)) {
-	f.reader.Reset(io.NewSectionReader(f.data, f.end, math.MaxInt64))
+	in := bufio.NewReaderSize(io.NewSectionReader(f.data, f.end, math.MaxInt64), maxLine)
 	for long := 0; ; { // bytes that have been read of a line that is too long
-		text, err := f.reader.ReadSlice('\n')
-		cipher, _, tab := bytes.Cut(text, []byte("\t"))
-		name, _, _ := bytes.Cut(cipher, []byte("/"))
-		f.isIndex = f.isIndex || tab && scan.IsEncrypted(name)
-		if !f.isIndex && len(bytes.TrimSpace(text)) > 0 || long >= maxBroken {
+		text, err := in.ReadSlice('\n')
+		l, ok := parse(bytes.TrimSuffix(text, []byte("\n")))
+		f.isIndex = f.isIndex || bytes.Contains(text, []byte("\t")) && scan.IsEncrypted(text[:bytes.IndexAny(text, "/\t")])
+		switch {
+		case !f.isIndex && len(bytes.TrimSpace(text)) > 0 || long >= maxBroken:
 			f.refuse(f.path+" is not an index: it has other lines than CIPHERPATH<tab>PLAINPATH", "it is not used and not changed; give another file")
 			return
-		}
-		if err == bufio.ErrBufferFull {
+		case err == bufio.ErrBufferFull:
 			long += len(text)
 			continue
-		}
-		if err != nil {
-			if err != io.EOF {
-				f.trouble(err.Error(), "names that could not be read are looked up elsewhere")
-			}
+		case err == io.EOF:
 			return
-		}
-		if l, ok := parse(bytes.TrimSuffix(text, []byte("\n"))); ok && long == 0 {
+		case err != nil:
+			f.trouble(err.Error(), "names that could not be read are looked up elsewhere")
+			return
+		case ok && long == 0:
 			visit(l, f.end)
 		}
 		f.end += int64(long + len(text))

@@ -242,7 +242,7 @@ func TestOther(t *testing.T) {
 			t.Errorf("2 GiB after %q: %v, %q", text, time.Since(start), said)
 		}
 	}
-	if x := open(t.TempDir()); x.Close() || !strings.Contains(said[0], "is a directory") {
+	if x := open(t.TempDir()); x.Close() || !strings.Contains(said[0], "is not a regular file") {
 		t.Errorf("a directory: %q", said)
 	}
 	if Read("/proc/self/mem", func(what, hint string) {}, nil) { // on Linux, it can be opened
