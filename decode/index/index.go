@@ -27,7 +27,6 @@ type Index struct {
 	file   file
 	search search
 	text   []byte // lines to be appended
-	path   []byte // scratch
 }
 
 // Open loads the index at path. If add is set, it creates a missing file, with mode 0600, and
@@ -94,15 +93,14 @@ func (x *Index) Find(dir, names string, maxRead int) (cipher, plain string, read
 	if x == nil {
 		return "", "", 0
 	}
-	x.path = append(append(append(x.path[:0], '/'), dir...), names...)
-	last := x.path[1+len(dir):]
-	if bytes.Contains(x.text, keys(x.path)[0]) {
+	if len(x.text) > 0 && bytes.Contains(x.text, []byte(names[strings.LastIndexByte(names, '/')+1:])) {
 		x.Flush()
 	}
-	x.search.read = 0
-	for at := range x.search.offsets(x.path) {
+	x.search.read, x.search.path = 0, append(append(append(x.search.path[:0], '/'), dir...), names...)
+	path, last := x.search.path, x.search.path[1+len(dir):]
+	for at := range x.search.offsets(path) {
 		l := x.search.lineAt(at)
-		whole := endOf(l.cipher, x.path)
+		whole := endOf(l.cipher, path)
 		if end := max(whole, endOf(l.cipher, last)); whole > 0 || end > 0 && cipher == "" {
 			for range bytes.Count(l.cipher[end:], []byte("/")) {
 				l.plain = l.plain[:bytes.LastIndexByte(l.plain, '/')]

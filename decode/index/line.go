@@ -15,22 +15,19 @@ type line struct{ cipher, plain []byte }
 // parse returns the line of a file: an encrypted name for each name that a file can have.
 func parse(text []byte) (l line, ok bool) {
 	l = split(text)
-	ok, rest := !bytes.ContainsFunc(l.plain, unicode.IsControl), l.plain
+	ok = !bytes.ContainsFunc(l.plain, unicode.IsControl)
 	for name := range bytes.SplitSeq(l.cipher, []byte("/")) {
-		plain, below, _ := bytes.Cut(rest, []byte("/"))
-		ok, rest = ok && scan.IsEncrypted(name) && isName(plain), below
+		ok = ok && scan.IsEncrypted(name)
+	}
+	plain := l.plain
+	if bytes.Contains(plain, []byte(`\#`)) {
+		plain = []byte(escape.Undo(plain))
+		ok = ok && bytes.Count(plain, []byte("/")) == bytes.Count(l.cipher, []byte("/")) && bytes.IndexByte(plain, 0) < 0
+	}
+	for name := range bytes.SplitSeq(plain, []byte("/")) {
+		ok = ok && len(name) > 0 && len(name) <= 255 /* NAME_MAX */ && string(name) != "." && string(name) != ".."
 	}
 	return l, ok
-}
-
-// isName reports whether a file can have this name, which is escaped.
-func isName(name []byte) bool {
-	escaped := bytes.Contains(name, []byte(`\#`))
-	if escaped {
-		name = []byte(escape.Undo(name))
-	}
-	return len(name) > 0 && len(name) <= 255 /* NAME_MAX */ && string(name) != "." && string(name) != ".." &&
-		!(escaped && bytes.ContainsAny(name, "/\x00"))
 }
 
 // split returns the line with this text, or an empty one. A tab follows one whose writing was
