@@ -141,14 +141,18 @@ func TestInterrupted(t *testing.T) {
 	wantProblems(t, p, "did not answer within")
 }
 
-// A try is short, even if the timeout is not.
+// A try is short, even if the timeout is not, and a single question.
 func TestTry(t *testing.T) {
-	_, c, _ := serve(t, limit, ctlsocktest.Silence)
-	c.fail(io.EOF, 0)
-	c.next = time.Time{}
-	start := time.Now()
-	want(t, c, "a", "")
-	if d := time.Since(start); d < maxTry*7/8 || d > 2*maxTry {
-		t.Errorf("a try took %v", d)
+	hangup := ctlsocktest.Each(func(*ctlsocktest.Conn, string) bool { return false })
+	for least, script := range map[time.Duration]ctlsocktest.Script{maxTry: ctlsocktest.Silence, 0: hangup} {
+		s, c, _ := serve(t, limit, script)
+		c.fail(io.EOF, 0)
+		c.next = time.Time{}
+		start := time.Now()
+		want(t, c, "a", "")
+		if d := time.Since(start); d < least*7/8 || d > 2*maxTry {
+			t.Errorf("a try took %v", d)
+		}
+		wantAsked(t, s, 1, "a")
 	}
 }

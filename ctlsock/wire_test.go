@@ -14,7 +14,7 @@ import (
 // oddNames is names that JSON cannot hold as they are, or that could mislead a short cut.
 var oddNames = []string{
 	"", "a/b", `"`, `\`, `\n`, `a"b\c`, "new\nline", "\x1b[2J", "\x00", "\x1f", "\x7f", "&<>", "ä€😀", "\ufffd", "\u2028\u2029",
-	"\xff", "a\xc3", "\xed\xa0\x80", `","ErrNo":0,"ErrText":"","WarnText":""}`, `{"Result":"`, "/a", "a/../b",
+	"\xff", "a\xc3", "\xed\xa0\x80", `","ErrNo":0,"ErrText":"","WarnText":""}`, `{"Result":"`, "/a", "a/../b", strings.Repeat("\x01", 832),
 }
 
 // FuzzUnmarshal compares unmarshal, which takes a short cut, with the JSON decoder.
