@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -124,40 +123,5 @@ func TestStreamsAtOnce(t *testing.T) {
 				t.Errorf("the last name came out as %q", got[len(shown):])
 			}
 		})
-	}
-}
-
-// The first Ctrl-C goes to rsync as well, which still prints its last messages. Another one,
-// or SIGTERM, ends the filter.
-func TestSignals(t *testing.T) {
-	// A script may run the tests with interrupts ignored, and a child inherits that. A
-	// signal that is caught here has its default in the child.
-	caught := make(chan os.Signal, 1)
-	signal.Notify(caught, os.Interrupt)
-	defer signal.Stop(caught)
-	s := ctlsocktest.Start(t, ctlsocktest.Path(t), ctlsocktest.Answer(fakePlain))
-	tr := fakeTranscript(2)
-	for _, last := range []syscall.Signal{0, syscall.SIGINT, syscall.SIGTERM} {
-		f := startProcess(t, exec.Command(program, s.Path, t.TempDir()))
-		f.ask(tr.part(0, 1).input())
-		f.process.Signal(os.Interrupt)
-		f.ask(tr.part(1, 2).input())
-		if last == 0 {
-			if got := f.end(notMounted); got != tr.output() {
-				t.Errorf("got %q, want %q", got, tr.output())
-			}
-			continue
-		}
-		ctlsocktest.Eventually(t, "the filter ends", func() bool {
-			// Go merges two signals that come within some hundred microseconds, so one
-			// more may be needed.
-			f.process.Signal(last)
-			time.Sleep(20 * time.Millisecond)
-			return len(f.status) > 0
-		})
-		if status := <-f.status; status != 128+int(last) {
-			t.Errorf("status %d, want that of a death by %v", status, last)
-		}
-		f.in.Close()
 	}
 }

@@ -485,7 +485,6 @@ type running struct {
 	in        io.WriteCloser
 	out, errs watched
 	status    chan int
-	process   *os.Process // nil in this process
 }
 
 // watched is a buffer that can be read while it is written to.
@@ -594,15 +593,10 @@ func startProcess(t *testing.T, cmd *exec.Cmd) *running {
 	f := &running{t: t, in: in, status: make(chan int, 1)}
 	cmd.Stdout, cmd.Stderr = &f.out, &f.errs
 	check(t, cmd.Start())
-	f.process = cmd.Process
 	t.Cleanup(func() { cmd.Process.Kill() })
 	go func() {
 		cmd.Wait()
-		status := cmd.ProcessState.ExitCode()
-		if ws := cmd.ProcessState.Sys().(syscall.WaitStatus); ws.Signaled() {
-			status = 128 + int(ws.Signal()) // as a shell reports it
-		}
-		f.status <- status
+		f.status <- cmd.ProcessState.ExitCode()
 	}()
 	return f
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -37,6 +38,11 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected output of the scripts")
 
 func TestScript(t *testing.T) {
+	// A child inherits that interrupts are ignored, as in a script's background, but not that they
+	// are caught.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, os.Interrupt)
+	defer signal.Stop(caught)
 	mounts := newScriptMounts(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
