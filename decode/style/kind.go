@@ -104,10 +104,8 @@ func mayGrow(b []byte) bool { return len(b) <= maxHead && partForm().Match(b) }
 // judge returns the kind of the record at the beginning of b, and the length of its figures with
 // their prefix. run means that they are of the whole run (--info=progress2), which counts early.
 func judge(b []byte, final bool) (kind Kind, figures int, run bool) {
-	line, m := b[:min(len(b), maxHead)], []int(nil)
-	if !bytes.HasPrefix(line, []byte("\n")) { // saves time
-		m = headForm().FindSubmatchIndex(line)
-	}
+	line := b[:min(len(b), maxHead)]
+	m := headForm().FindSubmatchIndex(line)
 	for kind = Progress; kind > Ordinary && (m == nil || m[2*kind] < 0); kind-- {
 	}
 	if percent, counts := 2*Progress+2, 2*Progress+4; kind == Progress && m[percent] >= 0 {

@@ -99,7 +99,7 @@ func (s *Style) next(b []byte, from int, final bool) record {
 		return record{start: from, end: from + 1, kind: Progress, ended: true}
 	}
 	r := record{start: from - s.past, end: len(b), kind: s.kind, ended: final}
-	if s.past <= maxHead {
+	if s.past <= maxHead && b[r.start] != '\n' { // nor in one full of empty lines
 		figures := 0
 		r.kind, figures, r.run = judge(b[r.start:], final)
 		if end := r.start + figures; figures > 0 && (end == len(b) || b[end] != '\r' && b[end] != '\n') {
@@ -138,7 +138,7 @@ func (s *Style) release(b []byte, r record, from, stop int) {
 		if s.report && !housekeeping {
 			s.Counts[s.kind]++
 		}
-		s.cr, s.past = s.past > 1 && b[stop-1] == '\r', 0
+		s.cr, s.past, s.kind = s.past > 1 && b[stop-1] == '\r', 0, Ordinary
 	}
 }
 
