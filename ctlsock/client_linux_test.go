@@ -113,11 +113,7 @@ func TestFullBacklog(t *testing.T) {
 		}
 	}
 	c, p := newClient(t, path, limit)
-	start := time.Now()
 	want(t, c, "a", "")
-	if d := time.Since(start); d > limit/2 {
-		t.Errorf("it took %v", d)
-	}
 	wantProblems(t, p, "too many connections wait for gocryptfs")
 }
 
