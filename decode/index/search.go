@@ -46,8 +46,7 @@ func (s *search) offsets(path []byte) iter.Seq[int64] {
 
 // lineAt returns the line at an offset, or an empty one. It is valid until the next call.
 func (s *search) lineAt(at int64) line {
-	before := min(at, 1) // length of the newline before it
-	start := at - before
+	start := max(0, at-1) // with the newline before it
 	s.read++
 	for _, size := range []int{0, blockSize, cap(s.block)} {
 		if size > 0 {
@@ -56,7 +55,7 @@ func (s *search) lineAt(at int64) line {
 			s.read += size / blockSize / 2
 		}
 		if skip := start - s.start; skip >= 0 && skip <= int64(len(s.block)) {
-			text, ok := bytes.CutPrefix(s.block[skip:], []byte("\n")[:before])
+			text, ok := bytes.CutPrefix(s.block[skip:], []byte("\n")[:at-start])
 			text, _, ended := bytes.Cut(text, []byte("\n"))
 			if ok && ended {
 				return split(text)
