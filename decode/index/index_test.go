@@ -242,23 +242,8 @@ func TestOther(t *testing.T) {
 			t.Errorf("2 GiB after %q: %v, %q", text, time.Since(start), said)
 		}
 	}
-	if x := open(t.TempDir()); x.Close() || !strings.Contains(said[0], "is not a regular file") {
-		t.Errorf("a directory: %q", said)
-	}
 	if Read("/proc/self/mem", func(what, hint string) {}, nil) { // on Linux, it can be opened
 		t.Error("what cannot be read counts as read")
-	}
-	path := write(t, good)
-	os.Chmod(path, 0o644)
-	if x := open(path); !x.Has(encA) || !x.Close() || len(said) != 1 || !strings.Contains(said[0], "other users can read "+path) {
-		t.Errorf("a file that others can read: %q", said)
-	}
-	if os.Geteuid() == 0 {
-		path := write(t, good)
-		os.Chown(path, 65534, 65534)
-		if x := open(path); x.Has(encA) || x.Close() || len(said) != 1 {
-			t.Error("another user's file is used")
-		}
 	}
 }
 
