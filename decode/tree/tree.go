@@ -125,7 +125,7 @@ func (t *Tree) prove(cipher, plain string, read func(c, p trail) answer) answer 
 func (t *Tree) look(f func() answer) answer {
 	a := t.looks.run(t.timeout, f)
 	if a.err == errLost {
-		t.view.ids[0], t.view.problem = 0, wrong(Unsettled, t.mount)
+		t.view.problem = wrong(Unsettled, t.mount)
 	}
 	return a
 }

@@ -624,6 +624,11 @@ func TestTreeLooks(t *testing.T) {
 	if tree.view.problem == nil {
 		t.Error("another file system was taken for that of the root")
 	}
+	p = newPlainTree(t, t.TempDir())
+	p.change(pointed(pointAndWait, 0, 0))
+	if p.view.problem = wrong(NoPlain, ""); p.links() > 0 {
+		t.Error("a target was found in a directory that is not known")
+	}
 }
 
 // TestMountHides finds the mount of a path by the parents of mounts: one that is above others
