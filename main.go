@@ -72,8 +72,9 @@ func main() {
 	surviveInterrupt()
 	// When nobody reads messages any more, the text goes on: a write fails, but with the number 2
 	// it would end the program, as on standard output (os/signal).
-	stderr, _ := unix.Dup(2)
-	os.Exit(run(os.Args[1:], waitingFile{os.Stdin}, waitingFile{os.Stdout}, os.NewFile(uintptr(stderr), "/dev/stderr")))
+	fd, _ := unix.Dup(2)
+	stderr := os.NewFile(uintptr(fd), "/dev/stderr")
+	os.Exit(run(os.Args[1:], waitingFile{os.Stdin}, waitingFile{os.Stdout}, stderr))
 }
 
 // A config is a parsed command line.

@@ -116,7 +116,8 @@ func (m messages) summary(stats decode.Stats, asked ctlsock.Stats, spent time.Du
 		index = fmt.Sprintf(" %d answers from the index,", stats.Indexed)
 	}
 	fmt.Fprintf(m.w, "%s: %s decoded, %d left encrypted,%s %v waiting for gocryptfs, %v in all\n",
-		program, count(stats.Decoded, "name"), stats.Encrypted, index, asked.Wait.Round(time.Millisecond), spent.Round(time.Millisecond))
+		program, count(stats.Decoded, "name"), stats.Encrypted, index,
+		asked.Wait.Round(time.Millisecond), spent.Round(time.Millisecond))
 	var parts []string
 	add := func(n int64, text string) {
 		// Only a log with lines of rsync -i tells that there is nothing to report.

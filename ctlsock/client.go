@@ -177,7 +177,7 @@ func (c *Client) fail(err error, spent time.Duration) {
 
 // report warns of err, once for each cause.
 func (c *Client) report(err error) {
-	cause, problem := explain(err, c.windows.socket.path, c.windows.timeout)
+	problem, cause := explain(err, c.windows.socket.path, c.windows.timeout)
 	if !c.warned[cause] {
 		c.warned[cause] = true
 		c.warn(cause, problem)

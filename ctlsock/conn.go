@@ -30,7 +30,7 @@ var errPending = errors.New("no answer yet")
 // dial connects to the socket at path. It does not wait: where the server does not take up what
 // others have sent it, nor would it answer.
 func dial(path string) (*conn, error) {
-	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0) // the filter starts no program that could inherit it
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0) // inherited by nothing: no program is started
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}

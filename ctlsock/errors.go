@@ -27,7 +27,7 @@ var causes = map[error]string{
 	fs.ErrNotExist:         "no control socket at PATH",
 	syscall.ECONNREFUSED:   "connection refused at PATH",
 	fs.ErrPermission:       "no permission to use PATH",
-	syscall.EINVAL:         "the path of the control socket is too long (LENGTH bytes)", // package syscall, on all systems
+	syscall.EINVAL:         "the path of the control socket is too long (LENGTH bytes)", // of package syscall
 	syscall.EAGAIN:         "too many connections wait for gocryptfs at PATH",
 	syscall.EMFILE:         "too few file descriptors to connect to gocryptfs: ERROR",
 	os.ErrDeadlineExceeded: "gocryptfs did not answer within TIMEOUT",
@@ -35,9 +35,9 @@ var causes = map[error]string{
 	nil:                    "cannot use PATH: ERROR",
 }
 
-// explain returns what has caused an error of the socket at path, nil if that is not known, and
-// what it means. timeout is what was waited for if that is the error.
-func explain(err error, path string, timeout time.Duration) (cause error, problem string) {
+// explain returns what an error of the socket at path means, and its cause, nil if that is not
+// known. timeout is what was waited for if that is the error.
+func explain(err error, path string, timeout time.Duration) (problem string, cause error) {
 	fi, statErr := os.Stat(path) // the error of connecting to what is no socket depends on what it is
 	switch {
 	case path == "":
@@ -50,8 +50,9 @@ func explain(err error, path string, timeout time.Duration) (cause error, proble
 			cause = known
 		}
 	}
-	details := strings.NewReplacer("PATH", path, "ERROR", err.Error(), "LENGTH", strconv.Itoa(len(path)), "TIMEOUT", timeout.String())
-	return cause, details.Replace(causes[cause])
+	details := strings.NewReplacer("PATH", path, "LENGTH", strconv.Itoa(len(path)), "ERROR", err.Error(),
+		"TIMEOUT", timeout.String())
+	return details.Replace(causes[cause]), cause
 }
 
 // isFault reports whether the server had no answer to a question, and said so by closing

@@ -37,12 +37,12 @@ type question struct {
 
 // isAskable reports whether the server can be asked. It refuses a path that is too long,
 // JSON cannot hold a plain path that is not UTF-8, and the server would answer for
-// another one if it is not canonical.
+// another one if it is not canonical. JSON takes at most six bytes for one.
 func (q question) isAskable() bool {
 	if q.encrypt && !fs.ValidPath(q.path) {
 		return false
 	}
-	return len(q.path) < maxRequest/8 || len(q.appendRequest(nil)) <= maxRequest // JSON takes at most six for a byte
+	return len(q.path) < maxRequest/8 || len(q.appendRequest(nil)) <= maxRequest
 }
 
 // weight is the share that a question has in a window. In reverse mode, gocryptfs looks for
