@@ -18,7 +18,7 @@ import (
 type view struct {
 	dir     string    // its root, or MOUNT if that is not known
 	known   View      // what else is known
-	ids     [2]uint64 // the mounts of dir, 0 if that is not what was found, and of the plain directory
+	ids     [2]uint64 // the mounts of dir, 0 if that is not known, and of the plain directory
 	owner   int       // who mounted what MOUNT lies in
 	problem *problem
 	passing bool // a root has changed a moment ago, so that may be gone soon
