@@ -52,9 +52,9 @@ func (c chain) decrypt(near *nearby) match {
 }
 
 // below decrypts the longest part in one of the directories dirs, from one of the first names,
-// as many as starts, or from the one after a loose name.
+// as many as starts.
 func (c chain) below(dirs []string, starts int) match {
-	for first := 0; first < len(c.names) && (first < starts || c.names[first-1].Loose); first++ {
+	for first := range min(len(c.names), starts) {
 		for _, dir := range dirs {
 			if m := c.grow(dir, first); m.found() {
 				return m
