@@ -129,13 +129,16 @@ func (g grammar) cost() (cpu, price float64) {
 		}
 		return plain, plain != ""
 	})
-	var before, after syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &before)
+	before, mb := cpuTime(), float64(len(text))/1e6
 	Copy(io.Discard, &cutReader{data: text, cuts: cuts}, o)
-	syscall.Getrusage(syscall.RUSAGE_SELF, &after)
-	mb := float64(len(text)) / 1e6
-	used := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
-	return float64(used) / 1e9 / mb, 8e-6 * float64(len(asked)) / mb
+	return (cpuTime() - before).Seconds() / mb, 8e-6 * float64(len(asked)) / mb
+}
+
+// cpuTime returns the CPU time of this process.
+func cpuTime() time.Duration {
+	var r syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
 // make returns the text, how it is cut, and what it is decoded with.
