@@ -138,7 +138,10 @@ func (e *Encrypter) encrypt(m meaning) (why string) {
 		e.write(cmp.Or(strings.TrimSuffix(rest, "/"), "."), plain != cipher && cipher != conf)
 		return ""
 	}
-	return cmp.Or(m.why, e.unknown)
+	if why = cmp.Or(m.why, e.unknown); len(m.plains) > 1 && m.typed[0] != '/' {
+		why += unsure
+	}
+	return why
 }
 
 // find returns the cipher path of a plain path: that of gocryptfs if the view has it now,

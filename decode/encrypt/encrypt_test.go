@@ -123,6 +123,7 @@ func (fs *fileSystem) fill(t *testing.T) {
 	fs.mount, fs.base = path.Join(fs.root, "view", fs.cipher(fs.inside)), path.Join(fs.root, "Documents")
 	err := errors.Join(os.MkdirAll(fs.mount, 0o755), os.Mkdir(fs.base, 0o755), os.Mkdir(fs.root+"/elsewhere", 0o755),
 		os.Symlink("view", fs.root+"/mount link"), os.Symlink(".", fs.root+"/up"), os.Symlink("Documents", fs.root+"/link"),
+		os.Symlink("Documents/docs", fs.root+"/to docs"),
 		os.Mkdir(fs.base+"/docs", 0o755), os.Symlink("docs", fs.base+"/inner"), os.Symlink("../elsewhere", fs.base+"/out"))
 	if err != nil {
 		t.Fatal(err)

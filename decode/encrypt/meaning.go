@@ -24,6 +24,7 @@ const (
 	conf, reverseConf, diriv, suffix = "gocryptfs.conf", ".gocryptfs.reverse.conf", "gocryptfs.diriv", ".name"
 
 	outside = "not below MOUNT"
+	unsure  = "; if its first name is a directory below MOUNT, begin it with a slash"
 	above   = "leave out what stands above the root of the view"
 )
 
@@ -86,14 +87,19 @@ func (e *Encrypter) meaning(typed string) meaning {
 	case isLong && isName:
 		full, m.tail = dir+long, suffix
 	}
-	at := "." + full
-	if typed[0] == '/' {
-		at, here = e.Files.Resolve(full)
-	}
-	at = slash(at)
-	for _, p := range e.prefixes {
-		if rest, ok := strings.CutPrefix(at, p.typed); ok {
-			m.plains = append(m.plains, strings.Trim(p.plain+rest, "/"))
+	for _, at := range []string{full, slash(full)} { // a link is meant itself, or else the directory that it leads to
+		if typed[0] == '/' {
+			at, here = e.Files.Resolve(at)
+		} else {
+			at = "." + at
+		}
+		for _, p := range e.prefixes {
+			if rest, ok := strings.CutPrefix(slash(at), p.typed); ok {
+				m.plains = append(m.plains, strings.Trim(p.plain+rest, "/"))
+			}
+		}
+		if m.plains != nil {
+			break
 		}
 	}
 	if m.plains = slices.Compact(m.plains); m.plains == nil { // below MOUNT, as without the slash
