@@ -100,7 +100,7 @@ func TestElsewhere(t *testing.T) {
 	cmd.Wait()
 }
 
-// A server that takes up no connection is not waited for.
+// A server that takes up no connection is waited for, up to the timeout.
 func TestFullBacklog(t *testing.T) {
 	path := ctlsocktest.Path(t)
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
@@ -112,9 +112,21 @@ func TestFullBacklog(t *testing.T) {
 			t.Cleanup(cn.close)
 		}
 	}
-	c, p := newClient(t, path, limit)
+	c, p := newClient(t, path, patience)
 	want(t, c, "a", "")
 	wantProblems(t, p, "too many connections wait for gocryptfs")
+	c, p = newClient(t, path, limit)
+	time.AfterFunc(patience, func() {
+		for answered, _, err := syscall.Accept(fd); err == nil; answered, _, err = syscall.Accept(fd) {
+			go func() {
+				b := make([]byte, 100)
+				syscall.Read(answered, b)
+				syscall.Write(answered, []byte(`{"Result":"A","ErrNo":0,"ErrText":"","WarnText":""}`+"\n"))
+			}()
+		}
+	})
+	want(t, c, "a", "A")
+	wantProblems(t, p)
 }
 
 // A signal interrupts waiting, as SIGSTOP and SIGCONT do. It does not prolong it.

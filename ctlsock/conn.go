@@ -27,8 +27,8 @@ type conn struct {
 // errPending is returned by receive if the answer is not complete.
 var errPending = errors.New("no answer yet")
 
-// dial connects to the socket at path. It does not wait: where the server does not take up what
-// others have sent it, nor would it answer.
+// dial connects to the socket at path. It does not wait: if too many connections have not been
+// taken up, the error is EAGAIN on Linux.
 func dial(path string) (*conn, error) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0) // inherited by nothing: no program is started
 	if err != nil {
