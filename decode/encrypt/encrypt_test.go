@@ -80,7 +80,13 @@ func (fs *fileSystem) Exists(cipher string) bool {
 	return cipher == "." || slices.ContainsFunc(fs.exist, func(plain string) bool { return fs.cipher(plain) == cipher })
 }
 
-func (fs *fileSystem) Resolve(path string) (string, bool) { return fs.machine.Resolve(path) }
+// Resolve answers for this machine, and as if a file lay in its root.
+func (fs *fileSystem) Resolve(path string) (string, bool) {
+	if name, isDir := strings.CutSuffix(path, "/"); name == "/swapfile" {
+		return path, !isDir
+	}
+	return fs.machine.Resolve(path)
+}
 
 func (fs *fileSystem) Decrypt(cipher string) (plain string, ok bool) {
 	return fs.inside, cipher == fs.cipher(fs.inside)

@@ -87,22 +87,15 @@ func (e *Encrypter) meaning(typed string) meaning {
 	case isLong && isName:
 		full, m.tail = dir+long, suffix
 	}
-	for _, at := range []string{full, slash(full)} { // a link is meant itself, or else the directory that it leads to
-		if typed[0] == '/' {
-			at, here = e.Files.Resolve(at)
-		} else {
-			at = "." + at
-		}
-		for _, p := range e.prefixes {
-			if rest, ok := strings.CutPrefix(slash(at), p.typed); ok {
-				m.plains = append(m.plains, strings.Trim(p.plain+rest, "/"))
-			}
-		}
-		if m.plains != nil {
-			break
-		}
+	at := "." + full
+	if typed[0] == '/' {
+		at, here = e.Files.Resolve(full)
 	}
-	if m.plains = slices.Compact(m.plains); m.plains == nil { // below MOUNT, as without the slash
+	if m.plains = e.below(at); m.plains == nil && here { // the last name may be a link to a directory
+		at, _ = e.Files.Resolve(slash(full))
+		m.plains = e.below(at)
+	}
+	if m.plains == nil { // below MOUNT, as without the slash
 		m.plains = []string{strings.Trim(e.sub+full[1:], "/")}
 		if here && e.Names != nil {
 			m.why = outside
@@ -113,6 +106,16 @@ func (e *Encrypter) meaning(typed string) meaning {
 	}
 	e.ahead = append(e.ahead, m.plains...)
 	return m
+}
+
+// below returns what a path, resolved if it is absolute, may mean by what it begins with.
+func (e *Encrypter) below(path string) (plains []string) {
+	for _, p := range e.prefixes {
+		if rest, ok := strings.CutPrefix(slash(path), p.typed); ok {
+			plains = append(plains, strings.Trim(p.plain+rest, "/"))
+		}
+	}
+	return slices.Compact(plains)
 }
 
 // slash returns a path with a slash after it.
