@@ -135,7 +135,7 @@ func (e *Encrypter) encrypt(m meaning) (why string) {
 		case strings.ContainsAny(rest, "\n\r"): // of -plaintextnames
 			return "its encrypted name has a line end"
 		}
-		e.write(cmp.Or(strings.TrimSuffix(rest, "/"), "."), plain != cipher && cipher != conf)
+		e.write(cmp.Or(strings.TrimSuffix(rest, "/"), "."), rest != "" && plain != cipher && cipher != conf)
 		return ""
 	}
 	if why = cmp.Or(m.why, e.unknown); len(m.plains) > 1 && m.typed[0] != '/' {

@@ -1,6 +1,7 @@
 package encrypt
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -154,7 +155,7 @@ func (fs *fileSystem) needed(plain string, ivs bool) string {
 			list = append(list, path.Join(dir, name)+".name")
 		}
 	}
-	last := strings.Join(names, "/")
+	last := cmp.Or(strings.Join(names, "/"), ".")
 	if strings.ContainsAny(last[:1], "#;") {
 		last = "./" + last
 	}
