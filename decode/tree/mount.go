@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/moby/sys/mountinfo"
-	"golang.org/x/sys/unix"
 )
 
 // A view is an encrypted directory and the plain directory that belongs to it. If there is a
@@ -53,7 +52,7 @@ func findView(mount, plain string, read func() mountTable) *view {
 	root, _ := stat(here, v.dir+"/.", noSync)
 	_, err := os.Lstat(filepath.Join(v.dir, "gocryptfs.diriv"))
 	v.ids[0], v.known.Deterministic = root.mount, err != nil
-	if !reflect.DeepEqual(s.mounts, read()) {
+	if !reflect.DeepEqual(s.mounts, read()) || err != nil && !os.IsNotExist(err) {
 		none.problem, none.passing = wrong(Unsettled, mount), true
 		return &none
 	}
@@ -72,7 +71,8 @@ func absolute(dir string) string {
 func resolve(path string) (resolved string, seen int) {
 	names := strings.SplitAfter(path, "/") // the first one is the root
 	n := sort.Search(len(names), func(n int) bool {
-		return unix.Access(strings.Join(names[:n+1], ""), unix.F_OK) != nil
+		_, err := os.Stat(strings.Join(names[:n+1], "")) // which a signal does not interrupt
+		return err != nil
 	})
 	dirs := min(n, len(names)-1)
 	above, err := filepath.EvalSymlinks(strings.Join(names[:dirs], ""))
