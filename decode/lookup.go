@@ -110,14 +110,14 @@ func isDoubtful(plain string) bool {
 // confirm returns a doubtful answer with the exact bytes of its names, if all its
 // doubtful names are confirmed.
 func (l *lookup) confirm(cipher, plain string, implied int) (exact string, ok bool) {
-	below := false
+	names, below := strings.Split(cipher, "/"), false
 	for i, name := range strings.Split(plain, "/") {
 		exact = strings.TrimPrefix(exact+"/"+name, "/")
 		if !isDoubtful(name) {
 			below = below || i >= implied
 			continue
 		}
-		at := strings.Join(strings.Split(cipher, "/")[:i+1], "/")
+		at := strings.Join(names[:i+1], "/")
 		if exact, ok = l.exactPath(at, exact, below); !ok {
 			return "", false
 		}

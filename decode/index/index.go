@@ -54,8 +54,11 @@ func (x *Index) Close() (ok bool) {
 
 // Add adds the plain path of a cipher path that Find does not find. Flush writes it.
 func (x *Index) Add(cipher, plain string) {
+	if x == nil || !x.file.writable {
+		return
+	}
 	text := []byte(cipher + "\t" + strings.ReplaceAll(escape.String(plain), "\t", `\#011`))
-	if _, ok := parse(text); ok && len(text) < maxLine && x != nil && x.file.writable { // it can be read back
+	if _, ok := parse(text); ok && len(text) < maxLine { // it can be read back
 		x.text = append(append(x.text, text...), '\n')
 	}
 }
