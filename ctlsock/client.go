@@ -71,7 +71,7 @@ func (c *Client) Elsewhere() bool { return c.windows.socket.elsewhere }
 
 // Connect makes a first connection and reports whether it could. If not, the server is down.
 func (c *Client) Connect() (ok bool) {
-	cn, err := c.windows.socket.connect()
+	cn, err := c.windows.socket.connect(c.windows.timeout)
 	if err != nil {
 		c.fail(err, 0)
 		return false

@@ -108,7 +108,7 @@ func TestFullBacklog(t *testing.T) {
 	err = errors.Join(err, syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 0))
 	for err == nil {
 		var cn *conn
-		if cn, err = dial(path); err == nil {
+		if cn, err = dial(path, 0); err == nil {
 			t.Cleanup(cn.close)
 		}
 	}
@@ -125,6 +125,9 @@ func TestFullBacklog(t *testing.T) {
 			}()
 		}
 	})
+	if !c.Connect() {
+		t.Error("the first connection is not waited for")
+	}
 	want(t, c, "a", "A")
 	wantProblems(t, p)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 )
 
 // A conn is one connection to the control socket. The protocol allows one question
@@ -27,16 +28,22 @@ type conn struct {
 // errPending is returned by receive if the answer is not complete.
 var errPending = errors.New("no answer yet")
 
-// dial connects to the socket at path. It does not wait: if too many connections have not been
-// taken up, the error is EAGAIN on Linux.
-func dial(path string) (*conn, error) {
+// dial connects to the socket at path, which takes at most the timeout: the server may first have
+// to take up other connections. No signal interrupts it.
+func dial(path string, timeout time.Duration) (*conn, error) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0) // inherited by nothing: no program is started
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	c := &conn{fd: fd, buf: make([]byte, 1024)}
 	syscall.SetNonblock(fd, true) // cannot fail
-	if err = syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		err = syscall.Connect(fd, &syscall.SockaddrUnix{Name: path})
+		if err != syscall.EAGAIN || time.Since(start) > timeout {
+			break
+		}
+	}
+	if err != nil {
 		c.close()
 	}
 	return c, os.NewSyscallError("connect", err)
@@ -88,13 +95,13 @@ type socket struct {
 
 // connect returns an idle connection or a new one, unless a user who is not trusted listens
 // at the other end. Anybody may have put a socket in the place of a missing one.
-func (s *socket) connect() (*conn, error) {
+func (s *socket) connect(timeout time.Duration) (*conn, error) {
 	if n := len(s.idle); n > 0 {
 		cn := s.idle[n-1]
 		s.idle = s.idle[:n-1]
 		return cn, nil
 	}
-	cn, err := dial(s.path)
+	cn, err := dial(s.path, timeout)
 	if err != nil {
 		return nil, err
 	}

@@ -1,10 +1,8 @@
 package ctlsock
 
 import (
-	"errors"
 	"os"
 	"slices"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -65,11 +63,7 @@ func (w *windows) send() (err error) {
 	w.sent++
 	w.heard = time.Now()
 	for _, p := range w.queue {
-		p.cn, err = w.socket.connect()
-		for ; errors.Is(err, syscall.EAGAIN) && time.Since(w.heard) < w.timeout; p.cn, err = w.socket.connect() {
-			time.Sleep(time.Millisecond) // until the server has taken up others
-		}
-		if err != nil {
+		if p.cn, err = w.socket.connect(w.timeout); err != nil {
 			return err
 		}
 		p.cn.send(p.question)
