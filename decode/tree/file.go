@@ -6,10 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	here      = unix.AT_FDCWD // the directory that paths of the user are relative to
-	inodeMask = 1<<48 - 1     // without the tag of gocryptfs for files on another device than the root's (internal/inomap)
-)
+const here = unix.AT_FDCWD // the directory that paths of the user are relative to
 
 // A file is what identifies an entry of a directory, and tells its changes.
 type file struct {

@@ -15,7 +15,7 @@ func stat(in int, name string, flags int) (file, error) {
 	var st unix.Stat_t
 	flags |= unix.AT_SYMLINK_NOFOLLOW
 	_, err := retry(func() (int, error) { return 0, unix.Fstatat(in, name, &st, flags) })
-	return file{uint64(st.Dev), uint64(st.Ino) & inodeMask, time.Unix(st.Ctim.Unix())}, err
+	return file{uint64(st.Dev), uint64(st.Ino), time.Unix(st.Ctim.Unix())}, err
 }
 
 // readMounts returns none: the table has neither sources nor owners to rely on.

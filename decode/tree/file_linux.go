@@ -22,7 +22,7 @@ func stat(in int, name string, flags int) (file, error) {
 	if st.Mask&(unix.STATX_MNT_ID|unix.STATX_MNT_ID_UNIQUE) == 0 {
 		st.Mnt_id = unix.Mkdev(st.Dev_major, st.Dev_minor)
 	}
-	return file{st.Mnt_id, st.Ino & inodeMask, time.Unix(st.Ctime.Sec, int64(st.Ctime.Nsec))}, err
+	return file{st.Mnt_id, st.Ino, time.Unix(st.Ctime.Sec, int64(st.Ctime.Nsec))}, err
 }
 
 func readMounts() mountTable {

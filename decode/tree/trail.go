@@ -38,10 +38,12 @@ type disk struct {
 
 var system = disk{readMounts, stat, readlink, isSame}
 
-// isSame reports whether entries of the two sides are the same file. gocryptfs hands both
-// through. Without the time, a snapshot would be taken for what it was made of.
+// isSame reports whether entries of the two sides are the same file. gocryptfs hands the time
+// through, and 48 bits of the number, below a tag for files on another device than the root's. It
+// replaces a longer number, and sets the highest bit (internal/inomap). Without the time, a
+// snapshot would be taken for what it was made of.
 func isSame(encrypted, plain file) bool {
-	return encrypted.inode == plain.inode && encrypted.changed.Equal(plain.changed)
+	return (encrypted.inode|plain.inode)>>63 == 0 && encrypted.inode<<16 == plain.inode<<16 && encrypted.changed.Equal(plain.changed)
 }
 
 // isRecent reports whether a file may change once more without another change time. Some file

@@ -411,7 +411,7 @@ func TestTreeListing(t *testing.T) {
 }
 
 // TestSameFile takes an inode for that of a file only with its change time: a snapshot has
-// the inodes of what it was made of. A change time in seconds is not that of the moment.
+// the inodes of what it was made of. A number of more than 48 bits is not handed through. A change time in seconds is not that of the moment.
 func TestSameFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	must(os.WriteFile(path, nil, 0o644))
