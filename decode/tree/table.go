@@ -29,8 +29,8 @@ func (t mountTable) locate(dir string) (location, *mountinfo.Info) {
 	for i := 0; i < len(sorted); i++ {
 		m := sorted[i]
 		_, ok := below(m.Mountpoint, dir)
-		isParent := func(p *mountinfo.Info) bool { return p.ID == m.Parent }
-		if ok && (m.Parent == at.ID || at.ID < 0 && !slices.ContainsFunc(t, isParent)) {
+		isParent := func(p *mountinfo.Info) bool { return p.ID == m.Parent && p != m }
+		if ok && m != at && (m.Parent == at.ID || at.ID < 0 && !slices.ContainsFunc(t, isParent)) {
 			at, i = m, -1 // its children, from the first one on
 		}
 	}
