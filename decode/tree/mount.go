@@ -44,7 +44,7 @@ func findView(mount, plain string, read func() mountTable) *view {
 	v.problem = s.lookUp(dir, &v)
 	if plain != "" {
 		v.known.Plain = plain
-		v.problem = s.checkPlain(&v, mount)
+		v.problem = s.checkPlain(&v)
 	}
 	if v.problem != nil {
 		v.known.Plain, v.passing = "", s.passing
@@ -148,20 +148,20 @@ func sides(m *mountinfo.Info, source string) (encrypted, plain string) {
 
 // checkPlain returns a problem if the view does not show its plain directory, the value of
 // -plain. The problem so far is that of lookUp.
-func (s *search) checkPlain(v *view, mount string) *problem {
+func (s *search) checkPlain(v *view) *problem {
 	p, fits := checkDir(v.known.Plain, BadPlain), s.sameRoot(v)
 	sub, ok := s.leadsTo(absolute(v.known.Plain))
 	switch {
 	case p != nil:
 		return p
-	case ok && sub == v.known.Sub, !fits && isEncrypted(v.known.Plain):
+	case ok && sub == v.known.Sub, isEncrypted(v.known.Plain) && !(fits && isEncrypted(v.dir)):
 		return wrong(BadPlain, v.known.Plain+" is the encrypted side")
 	case fits:
 		return nil
 	case v.problem != nil && v.problem.kind == NotEncrypted:
 		return v.problem
 	}
-	return wrong(OtherPlain, v.known.Plain, mount)
+	return wrong(OtherPlain, v.known.Plain, v.dir)
 }
 
 // sameRoot reports whether the roots of a view and of its plain directory have the same change
