@@ -590,7 +590,7 @@ func (o *oracle) putAside(side string, c comparison, lines []string, lost bool) 
 // can. belowDeleted matches such a path as the filter shows it, belowDeletedPlain as the
 // plain tree has it.
 var (
-	belowDeleted      = regexp.MustCompile("(" + goneDir + ")/[A-Za-z0-9_/-]*?[A-Za-z0-9_-](-2026-11-23|_bak|)(/?(?:[^A-Za-z0-9_/-]|$))")
+	belowDeleted      = regexp.MustCompile("(" + goneDir + ")/[A-Za-z0-9_=/-]*?[A-Za-z0-9_=-](-2026-11-23|_bak|)(/?(?:[^A-Za-z0-9_=/-]|$))")
 	belowDeletedPlain = regexp.MustCompile("(" + goneDir + ")/(one|zwei ü(/three|/vier\t)?)")
 )
 

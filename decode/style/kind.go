@@ -39,7 +39,7 @@ var names = strings.NewReplacer(
 	// A housekeeping file, and a path with blanks in it. `FAILED...` is no directory.
 	"REST", `(?:[^>:"'\x00]*/)?PATH`,
 	"PATH", `(?:MOUNT)?(?:\.{0,2}/|\.?DIR(?:\.DIR)*/)*(?:\.FILE\.[A-Za-z0-9]{6}|\.?FILE~?)`,
-	"DIR", `[_@%+~-]*[A-Za-z0-9][\w@%+~-]*`,
+	"DIR", `(?:[_@%+~-]*[A-Za-z0-9][\w@%+~-]*|[\w-]{22}[\w-]*==?)`,
 	"FILE", `gocryptfs\.(?:conf|diriv|longname\.[\w-]{43}=?\.name)`,
 	// The columns of a list, other ones after a path, and what stands between them.
 	"ANY", `(?:ITEM|MODE|send|recv|del\.|\*deleting|(?:op|name|file|path|item|what|type|size|len|mtime|date|time|link|hardlink|target)" *:)`,
