@@ -71,15 +71,10 @@ func wantsColor(stdout io.Writer) bool {
 func encryptPaths(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	client, files := connect(c, m)
 	defer client.Close()
-	e := encrypt.Encrypter{Files: files, Mount: c.mount, Plain: c.plain, PathsOnly: c.hideMeta}
-	if !c.indexOnly {
-		e.Names = client
-	}
+	e := encrypt.Encrypter{Names: client, Files: files, View: files.View(), Mount: c.mount, Plain: c.plain, PathsOnly: c.hideMeta}
 	indexed := true
-	if c.mapFile != "" {
-		e.Index = func(visit func(cipher, plain []byte)) {
-			indexed = index.Read(c.mapFile, m.index, visit) && indexed
-		}
+	e.Index = func(wanted map[string]string) {
+		indexed = c.mapFile == "" || index.Encrypt(c.mapFile, m.index, wanted) && indexed
 	}
 	e.Fail = func(path, why string) { m.error(strings.TrimPrefix(path+": "+why, ": "), "") }
 	found, all, err := e.Copy(stdout, stdin)

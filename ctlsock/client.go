@@ -12,6 +12,7 @@
 package ctlsock
 
 import (
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -48,7 +49,8 @@ type Stats struct {
 
 // New returns a Client for the control socket at path, without a connection. Questions are
 // given up when nothing is answered for timeout. warn is called once for each different cause of
-// trouble: an error of this package, or one of the system, or nil if it is not known.
+// trouble: an error of this package, or one of the system, or nil if it is not known. If path is
+// empty, no question is answered.
 func New(path string, timeout time.Duration, warn func(cause error, problem string)) *Client {
 	c := &Client{timeout: timeout, warn: warn, warned: map[error]bool{}, retry: retryEvery}
 	c.windows = windows{socket: socket{path: path}, cache: newCache(), timeout: timeout,
@@ -56,6 +58,9 @@ func New(path string, timeout time.Duration, warn func(cause error, problem stri
 	var files unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) == nil {
 		c.windows.width = int(min(window, files.Cur/6)) // the connections of two windows leave the rest for files
+	}
+	if path == "" {
+		c.isDown, c.next = true, time.Now().Add(math.MaxInt64)
 	}
 	return c
 }

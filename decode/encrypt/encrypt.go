@@ -9,7 +9,9 @@ import (
 	"cmp"
 	"hash/maphash"
 	"io"
+	"iter"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"gocryptfs-rsync-pretty/decode/escape"
@@ -22,35 +24,33 @@ const (
 	maxLines = 1 << 19  // of the output, remembered
 )
 
-// An Encrypter encrypts plain paths. Names and Index may be nil.
+// An Encrypter encrypts plain paths.
 type Encrypter struct {
-	Names interface { // a ctlsock.Client
+	Names interface { // a ctlsock.Client, which may know nothing
 		PrepareEncrypt(plain string) bool
 		Encrypt(plain string) (cipher string, ok bool)
 		Decrypt(cipher string) (plain string, ok bool)
 	}
 	Files interface { // the tree.Tree of MOUNT
-		View() struct { // see decode.View
-			Sub, Plain             string
-			Reverse, Deterministic bool
-		}
 		Exists(cipher string) bool
-		Resolve(path string) (resolved string, here bool)
+		Resolve(path string) iter.Seq[string]
 	}
-	Mount, Plain string                                 // MOUNT and -plain, as they were given
-	Index        func(visit func(cipher, plain []byte)) // gives all its lines, the newest last
-	PathsOnly    bool                                   // write the paths alone, one for each line
-	Fail         func(path, why string)                 // is told each path that cannot be encrypted
+	View struct { // what is known of MOUNT, see decode.View
+		Sub, Plain             string
+		Reverse, Deterministic bool
+	}
+	Mount, Plain string                         // MOUNT and -plain, as they were given
+	Index        func(wanted map[string]string) // fills in the newest cipher paths of plain ones
+	PathsOnly    bool                           // write the paths alone, one for each line
+	Fail         func(path, why string)         // is told each path that cannot be encrypted
 
-	root, sub string            // the cipher path and the plain path of MOUNT, between slashes
-	prefixes  []prefix          // what a path may begin with
-	reverse   bool              // the view is known to be made of plain files
-	noIVs     bool              // its directories are known to have no gocryptfs.diriv
-	unknown   string            // what is wrong with a path that is not known
-	indexed   map[string]string // the plain paths of a batch, and what the index has of them
-	ahead     []string          // those that gocryptfs is still to be asked for
-	out       *bufio.Writer
-	written   map[uint64]bool // hashes of its lines
+	prefixes         []prefix          // what a path may begin with
+	unknown, outside string            // what is wrong with a path that is not known, or not below MOUNT
+	noIVs            bool              // directories are known to have no gocryptfs.diriv
+	indexed          map[string]string // the plain paths of a batch, and what the index has of them
+	ahead            []string          // those that gocryptfs is still to be asked for
+	out              *bufio.Writer
+	written          map[uint64]bool // hashes of its lines
 }
 
 var seed = maphash.MakeSeed()
@@ -67,10 +67,8 @@ func (e *Encrypter) Copy(dst io.Writer, src io.Reader) (found, all int, err erro
 		in.Discard(len(mark))
 	}
 	for err == nil {
-		var batch []meaning
-		if batch, err = e.read(in); e.Index != nil {
-			e.Index(e.remember)
-		}
+		batch, end := e.read(in)
+		e.Index(e.indexed)
 		for _, m := range batch {
 			if why := e.encrypt(m); why == "" {
 				found++
@@ -78,7 +76,7 @@ func (e *Encrypter) Copy(dst io.Writer, src io.Reader) (found, all int, err erro
 				e.Fail(m.typed, why)
 			}
 		}
-		all, err = all+len(batch), cmp.Or(e.out.Flush(), err)
+		all, err = all+len(batch), cmp.Or(e.out.Flush(), end)
 	}
 	if err == io.EOF {
 		err = nil
@@ -105,100 +103,70 @@ func (e *Encrypter) read(in *bufio.Reader) (batch []meaning, err error) {
 	return batch, nil
 }
 
-// remember takes a line of the index. The newest one is the best: in forward mode, a
-// directory that was made anew has another cipher path.
-func (e *Encrypter) remember(cipher, plain []byte) {
-	for c, p := string(cipher), escape.Undo(plain); c != ""; c, p = parent(c), parent(p) {
-		if last, asked := e.indexed[p]; asked && last != c {
-			e.indexed[p] = c
-		}
-	}
-}
-
-// parent returns the directory of a path, empty if that is the root.
-func parent(path string) string { return path[:max(0, strings.LastIndexByte(path, '/'))] }
-
 // encrypt writes the first path that is meant and exists or, if nothing is in doubt, need not.
 // Otherwise it returns why there is none.
 func (e *Encrypter) encrypt(m meaning) (why string) {
-	sure := m.why != "" || len(m.plains) > 1
 	for _, plain := range m.plains {
-		cipher, exists := e.find(plain, sure)
-		isLong := strings.HasPrefix(path.Base(cipher), scan.LongPrefix)
-		if !exists && (sure || cipher == "") || m.tail == suffix && !isLong {
+		cipher, exists := e.find(plain, m.why != "")
+		if !exists && (m.why != "" || cipher == "") || m.tail == ".name" && !scan.IsLong(path.Base(cipher)) {
 			continue
 		}
-		rest, inside := strings.CutPrefix(slash("/"+strings.TrimPrefix(cipher+m.tail, "/")), e.root)
+		file, _ := filepath.Rel("/"+e.View.Sub, "/"+cipher+m.tail)
 		switch {
-		case !inside: // a directory that had the same name
-			return outside
-		case strings.ContainsAny(rest, "\n\r"): // of -plaintextnames
+		case strings.HasPrefix(file+"/", "../"): // a directory that had the same name
+			return e.outside
+		case strings.ContainsAny(file, "\n\r"): // of -plaintextnames
 			return "its encrypted name has a line end"
 		}
-		e.write(cmp.Or(strings.TrimSuffix(rest, "/"), "."), rest != "" && plain != cipher && cipher != conf)
+		e.write(file, file != "." && plain != cipher && cipher != scan.Conf)
 		return ""
 	}
-	if why = cmp.Or(m.why, e.unknown); len(m.plains) > 1 && m.typed[0] != '/' {
-		why += unsure
-	}
-	return why
+	return cmp.Or(m.why, e.unknown)
 }
 
-// find returns the cipher path of a plain path: that of gocryptfs if the view has it now,
-// otherwise that of the index, otherwise that of gocryptfs, which is asked for several paths at
-// the same time. exists reports whether the view or the index has it; whether the view alone
-// does is looked up only to be sure.
+// find returns the cipher path of a plain path: that of gocryptfs if the view has it now, otherwise
+// that of the index, otherwise that of gocryptfs. exists reports whether the view or the index has
+// it; unless sure is set, the view is looked at only where two answers differ.
 func (e *Encrypter) find(plain string, sure bool) (cipher string, exists bool) {
-	indexed, ok := e.indexed[plain], false
-	if e.Names != nil {
-		for len(e.ahead) > 0 && e.Names.PrepareEncrypt(e.ahead[0]) {
-			e.ahead = e.ahead[1:]
-		}
-		cipher, ok = e.Names.Encrypt(plain)
+	indexed := e.indexed[plain]
+	for len(e.ahead) > 0 && e.Names.PrepareEncrypt(e.ahead[0]) {
+		e.ahead = e.ahead[1:]
 	}
+	cipher, ok := e.Names.Encrypt(plain)
 	switch {
-	case plain == conf || plain == reverseConf:
-		return conf, true
+	case plain == scan.Conf || plain == ".gocryptfs.reverse.conf":
+		return scan.Conf, true
 	case ok && (cipher == indexed || (sure || indexed != "") && e.Files.Exists(cipher)):
 		return cipher, true
-	case !ok || indexed != "" && !e.reverse: // in reverse mode, a path has one answer
+	case !ok || indexed != "" && !e.View.Reverse: // in reverse mode, a path has one answer
 		return indexed, indexed != "" || plain == ""
 	}
 	return cipher, false
 }
 
-// write writes what it takes to read a file, the names above it if they are encrypted.
+// write writes a file and what it takes to read it, each line once.
 func (e *Encrypter) write(file string, encrypted bool) {
 	if e.PathsOnly {
 		e.out.WriteString(file + "\n")
 		return
 	}
-	if e.root == "/" {
-		e.writeLine(conf)
+	var lines []string
+	if e.View.Sub == "" {
+		lines = append(lines, scan.Conf)
 	}
-	for dir, rest := "", file; encrypted && rest != ""; {
-		var name string
-		if name, rest, _ = strings.Cut(rest, "/"); !e.noIVs {
-			e.writeLine(dir + diriv)
-		}
-		if strings.HasPrefix(name, scan.LongPrefix) && scan.IsEncrypted([]byte(name)) {
-			e.writeLine(dir + name + suffix)
-		}
-		dir += name + "/"
+	if encrypted {
+		lines = append(lines, scan.Needed(file, !e.noIVs)...)
 	}
 	if file[0] == '#' || file[0] == ';' { // a comment to rsync
 		file = "./" + file
 	}
-	e.writeLine(file)
-}
-
-// writeLine writes a line, once.
-func (e *Encrypter) writeLine(line string) {
-	hash := maphash.String(seed, line)
-	if !e.written[hash] {
-		e.out.WriteString(line + "\n")
-	}
-	if e.written[hash] = true; len(e.written) > maxLines {
-		clear(e.written)
+	for _, line := range append(lines, file) {
+		hash := maphash.String(seed, line)
+		if !e.written[hash] {
+			e.out.WriteString(line + "\n")
+		}
+		if e.written[hash] = true; len(e.written) > maxLines {
+			clear(e.written)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"iter"
 	"os"
 	"path"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"gocryptfs-rsync-pretty/ctlsock"
 	"gocryptfs-rsync-pretty/decode"
 	"gocryptfs-rsync-pretty/decode/escape"
+	"gocryptfs-rsync-pretty/decode/index"
 	"gocryptfs-rsync-pretty/decode/tree"
 )
 
@@ -82,9 +84,9 @@ func (fs *fileSystem) Exists(cipher string) bool {
 }
 
 // Resolve answers for this machine, and as if a file lay in its root.
-func (fs *fileSystem) Resolve(path string) (string, bool) {
-	if name, isDir := strings.CutSuffix(path, "/"); name == "/swapfile" {
-		return path, !isDir
+func (fs *fileSystem) Resolve(path string) iter.Seq[string] {
+	if path == "/swapfile" {
+		return slices.Values([]string{path})
 	}
 	return fs.machine.Resolve(path)
 }
@@ -104,13 +106,9 @@ func (fs *fileSystem) Encrypt(plain string) (cipher string, ok bool) {
 	return fs.cipher(plain), true
 }
 
-// index visits the lines of an index.
-func (fs *fileSystem) index(visit func(cipher, plain []byte)) {
-	for _, file := range fs.indexed {
-		if !fs.plaintext {
-			visit([]byte(fs.cipher(file)), []byte(strings.ReplaceAll(escape.String(file), "\t", `\#011`)))
-		}
-	}
+// index fills in the newest cipher paths of plain ones.
+func (fs *fileSystem) index(wanted map[string]string) {
+	index.Encrypt(fs.root+"/names.tsv", func(what, hint string) {}, wanted)
 }
 
 // fill gives the file system the files of testdata/files.txt, and links to its directories.
@@ -128,10 +126,15 @@ func (fs *fileSystem) fill(t *testing.T) {
 	}
 	fs.root, fs.machine = t.TempDir(), tree.New("", "", time.Minute, ctlsock.New("", time.Minute, nil))
 	fs.mount, fs.base = path.Join(fs.root, "view", fs.cipher(fs.inside)), path.Join(fs.root, "Documents")
-	err := errors.Join(os.MkdirAll(fs.mount, 0o755), os.Mkdir(fs.base, 0o755), os.Mkdir(fs.root+"/elsewhere", 0o755),
+	var names strings.Builder
+	for _, file := range fs.indexed {
+		names.WriteString(fs.cipher(file) + "\t" + strings.ReplaceAll(escape.String(file), "\t", `\#011`) + "\n")
+	}
+	err := errors.Join(os.WriteFile(fs.root+"/names.tsv", []byte(names.String()), 0o600), os.MkdirAll(fs.mount, 0o755), os.Mkdir(fs.base, 0o755), os.Mkdir(fs.root+"/elsewhere", 0o755),
 		os.Symlink("view", fs.root+"/mount link"), os.Symlink(".", fs.root+"/up"), os.Symlink("Documents", fs.root+"/link"),
 		os.Symlink("Documents/docs", fs.root+"/to docs"),
-		os.Mkdir(fs.base+"/docs", 0o755), os.Symlink("docs", fs.base+"/inner"), os.Symlink("../elsewhere", fs.base+"/out"))
+		os.Mkdir(fs.base+"/docs", 0o755), os.WriteFile(fs.base+"/docs/tax.pdf", nil, 0o600),
+		os.Symlink("Documents/docs/tax.pdf", fs.root+"/to tax"), os.Symlink("docs", fs.base+"/inner"), os.Symlink("../elsewhere", fs.base+"/out"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,9 +186,10 @@ func unquote(t *testing.T, text string) string {
 
 // run returns the output for an input, and the messages.
 func (fs *fileSystem) run(input io.Reader, names, index bool) (out, said string) {
-	e := Encrypter{Files: &fileSystem{machine: fs.machine}, Fail: func(path, why string) { said += path + ": " + why + "\n" }}
+	e := Encrypter{Names: ctlsock.New("", 0, nil), Files: fs.machine, Index: func(map[string]string) {},
+		Fail: func(path, why string) { said += path + ": " + why + "\n" }}
 	if names {
-		e.Names, e.Files, e.Mount = fs, fs, fs.mount
+		e.Names, e.Files, e.View, e.Mount = fs, fs, fs.View(), fs.mount
 	}
 	if index {
 		e.Index = fs.index

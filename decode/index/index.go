@@ -116,12 +116,20 @@ func (x *Index) Find(dir, names string, maxRead int) (cipher, plain string, read
 	return cipher, plain, x.search.read
 }
 
-// Read calls visit with the paths of each line of the index at path, the newest last. The
-// plain one is escaped. They are valid until visit returns. Trouble is treated as by Open.
-func Read(path string, warn func(what, hint string), visit func(cipher, plain []byte)) (ok bool) {
+// Encrypt fills in the cipher paths of plain paths, as far as the index at path has them: the
+// newest, since a directory that was made anew in forward mode has another one. Trouble is treated
+// as by Open.
+func Encrypt(path string, warn func(what, hint string), wanted map[string]string) (ok bool) {
 	f := file{path: path, warn: warn}
 	if f.open() {
-		f.each(func(l line, _ int64) { visit(l.cipher, l.plain) })
+		f.each(func(l line, _ int64) {
+			c, p := string(l.cipher), escape.Undo(l.plain)
+			for i, j := len(c), len(p); i > 0; i, j = strings.LastIndexByte(c[:i], '/'), strings.LastIndexByte(p[:j], '/') {
+				if _, ok := wanted[p[:j]]; ok {
+					wanted[p[:j]] = c[:i]
+				}
+			}
+		})
 	}
 	return f.finish()
 }

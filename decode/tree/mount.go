@@ -62,14 +62,17 @@ func findView(mount, plain string, read func() mountTable) *view {
 // absolute returns the absolute path of a directory, without symbolic links.
 func absolute(dir string) string {
 	dir, _ = filepath.Abs(dir + "/.") // of an empty one, the root, which is of no other user
-	dir, _ = resolve(dir + "/")
+	dir, _ = resolve(dir, true)
 	return dir
 }
 
-// resolve returns an absolute path without symbolic links above its last name, as far as that can
-// be looked at. seen is the number of its names for which it can.
-func resolve(path string) (resolved string, seen int) {
+// resolve returns an absolute path without symbolic links above its last name or, if whole is set,
+// without any, as far as they can be looked at. seen is the number of names for which it can.
+func resolve(path string, whole bool) (resolved string, seen int) {
 	names := strings.SplitAfter(path, "/") // the first one is the root
+	if whole {
+		names = append(names, "")
+	}
 	n := sort.Search(len(names), func(n int) bool {
 		_, err := os.Stat(strings.Join(names[:n+1], "")) // which a signal does not interrupt
 		return err != nil

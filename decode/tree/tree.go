@@ -9,7 +9,9 @@ package tree
 
 import (
 	"cmp"
+	"iter"
 	"path"
+	"path/filepath"
 	"time"
 )
 
@@ -69,14 +71,21 @@ func (t *Tree) Exists(cipher string) bool {
 	}).err == nil
 }
 
-// Resolve returns an absolute path of this machine without symbolic links above its last name, as
-// far as that can be looked at. here reports whether anything of it is there, or may be.
-func (t *Tree) Resolve(path string) (resolved string, here bool) {
-	a := t.looks.run(t.timeout, func() answer {
-		resolved, n := resolve(path)
-		return answer{text: resolved, read: n}
-	})
-	return cmp.Or(a.text, path), a.text == "" || a.read > 0
+// Resolve yields a path of this machine without symbolic links above its last name, as far as that
+// can be looked at, and then without any. It yields nothing if no name of the path is there.
+func (t *Tree) Resolve(path string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, whole := range []bool{false, true} {
+			at, _ := filepath.Abs(path)
+			a := t.looks.run(t.timeout, func() answer {
+				resolved, n := resolve(at, whole)
+				return answer{text: resolved, read: n}
+			})
+			if path == "" || a.text != "" && a.read == 0 || !yield(cmp.Or(a.text, at)) {
+				return
+			}
+		}
+	}
 }
 
 // Target returns the plain target of a link.
