@@ -47,7 +47,7 @@ func (f *file) open() (ok bool) {
 	const hint = "it is not used; give a file of your own that only you can write"
 	switch {
 	case f.data == nil:
-		return f.refuse(err.Error(), "give a file that can be read and written; names are shown without it")
+		return f.refuse(err.Error(), "it is not used; give a file that can be read and, to add names, written")
 	case unknown != nil || !fi.Mode().IsRegular():
 		return f.refuse(f.path+" is not a regular file", hint)
 	case fi.Mode()&0o022 != 0 || !slices.Contains([]int{0, os.Geteuid()}, int(fi.Sys().(*syscall.Stat_t).Uid)):

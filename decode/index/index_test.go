@@ -97,11 +97,11 @@ func TestFind(t *testing.T) {
 
 // TestBrokenLines checks that a broken line affects no other line.
 func TestBrokenLines(t *testing.T) {
-	const good = encA + "/" + encB + "\ta/b\n"
+	const good = encA + "/" + encB + "\ta/b\r\n" // as some editors end lines
 	for _, line := range []string{
 		"", "\n", encC + "\n", encC + "\tx\ty\n", encC + "\tx/y\n", encC + "\t\n", "/" + encC + "\t/x\n", "x" + encC + "\tx\n",
 		encC + "\t.\n", encC + "\t..\n", encC + "\t\\#056.\n", encC + "\tx\\#057y\n",
-		encC + "\tx\x00\n", encC + "\tx\\#000\n", encC + "\tx\r\n", encC + "\tx\x7f\n", encC + "\t" + strings.Repeat("x", 256) + "\n",
+		encC + "\tx\x00\n", encC + "\tx\\#000\n", encC + "\tx\r\r\n", encC + "\tx\x7f\n", encC + "\t" + strings.Repeat("x", 256) + "\n",
 		encC + "\t" + strings.Repeat("x", 1<<20) + "\n", strings.Repeat("x", maxLine) + encC + "\tx\n",
 	} {
 		x := openIndex(t, write(t, good+line+encC+"/"+encA+"\tc/a\n"), true)

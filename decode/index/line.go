@@ -31,9 +31,9 @@ func parse(text []byte) (l line, ok bool) {
 }
 
 // split returns the line with this text, or an empty one. A tab follows one whose writing was
-// cut short.
+// cut short. An editor may have ended lines with CR LF.
 func split(text []byte) line {
-	cipher, plain, ok := bytes.Cut(text, []byte("\t"))
+	cipher, plain, ok := bytes.Cut(bytes.TrimSuffix(text, []byte("\r")), []byte("\t"))
 	if !ok || bytes.IndexByte(plain, '\t') >= 0 || bytes.IndexByte(plain, 0) >= 0 ||
 		bytes.Count(cipher, []byte("/")) != bytes.Count(plain, []byte("/")) {
 		return line{}
