@@ -36,14 +36,14 @@ type Tree struct {
 	looks, searches runner
 
 	server Server
-	listed *listing // the last one
+	listed listing // the last one
 	disk   disk
 }
 
 // New returns the Tree of MOUNT, after looking for its view. If plain is empty, the mount
 // table names the plain directory. A look at files takes at most the timeout.
 func New(mount, plain string, timeout time.Duration, server Server) *Tree {
-	t := &Tree{mount: mount, plainFlag: plain, timeout: timeout, server: server, disk: system, listed: &listing{},
+	t := &Tree{mount: mount, plainFlag: plain, timeout: timeout, server: server, disk: system,
 		view: &view{dir: mount, known: View{Deterministic: true}, problem: wrong(Unsettled, mount)}}
 	t.search(timeout)
 	return t
@@ -102,9 +102,9 @@ func (t *Tree) Spelling(cipher, plain string) (exact string, read int, ok bool) 
 	if exact = l.unique(path.Base(cipher), plain); exact != "" {
 		return exact, 0, true // true for ever, whatever has become of the directory
 	}
-	a := t.prove(cipher, plain, func(c, p trail) answer { return t.disk.spell(l, c, p, plain) })
+	a := t.prove(cipher, plain, func(c, p trail) answer { return t.disk.spell(&l, c, p, plain) })
 	if a.listing != nil { // nothing has changed meanwhile
-		t.listed = a.listing
+		t.listed = *a.listing
 	}
 	return a.text, a.read, a.err == nil
 }
@@ -166,7 +166,7 @@ func (t *Tree) search(limit time.Duration) {
 	case v.problem != nil && v.known.Sub == "" && t.view.known.Sub != "": // MOUNT is gone; its path is still the same
 		t.view.problem, t.view.passing = v.problem, v.passing
 	default:
-		t.view, t.listed = v, &listing{}
+		t.view, t.listed = v, listing{}
 	}
 	t.server.Trust(uint32(v.owner))
 }
