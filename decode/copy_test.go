@@ -175,6 +175,14 @@ func TestCount(t *testing.T) {
 	}
 }
 
+// TestKnown checks that a spelling that is known is shown when all credit has gone into a listing.
+func TestKnown(t *testing.T) {
+	o := Options{Names: paths{encA: "\ufffd", encB: "\ufffd"}, Files: &stubView{listed: 1 << 20}}
+	if got := copyAll(t, strings.NewReader(encA+"\n"+encB), o); got != encA+"\nknown" {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestRemembered checks that a target is remembered, but not forever: memory is bounded.
 func TestRemembered(t *testing.T) {
 	const n = 10_000

@@ -129,8 +129,9 @@ type Files interface {
 	Exists(cipher string) bool
 	// Spelling returns the exact plain path of a cipher path whose last name is not
 	// UTF-8. plain has U+FFFD in that name, and only there. ok is false if the files do not
-	// prove the spelling. read is the number of directory entries that had to be read.
-	Spelling(cipher, plain string) (exact string, read int, ok bool)
+	// prove the spelling or, without look, if that is not known already. read is the number
+	// of directory entries that had to be read.
+	Spelling(cipher, plain string, look bool) (exact string, read int, ok bool)
 	// Target returns the plain target of a symbolic link if text is its encrypted target.
 	// ok is false if it is not, or if the files do not prove it.
 	Target(cipher, plain string, text []byte) (target string, ok bool)

@@ -67,8 +67,8 @@ const (
 
 func encryptedName(i int) string { return fmt.Sprintf("%021dA", i) }
 
-// A stubView is a view without spellings that counts the looks at files. A test that looks for
-// existing files says which there are, and for links, which of them lead to "target".
+// A stubView is a view that counts the looks at files. It tells a spelling only without a look. A test
+// that looks for existing files says which there are, and for links, which of them lead to "target".
 type stubView struct {
 	view   View
 	exists func(cipher string) bool
@@ -80,9 +80,11 @@ type stubView struct {
 func (v *stubView) View() View                { return v.view }
 func (v *stubView) Exists(cipher string) bool { return v.exists != nil && v.exists(cipher) }
 
-func (v *stubView) Spelling(string, string) (string, int, bool) {
-	v.looks++
-	return "", v.listed, false
+func (v *stubView) Spelling(_, _ string, look bool) (_ string, read int, ok bool) {
+	if look {
+		v.looks, read = v.looks+1, v.listed
+	}
+	return "known", read, !look
 }
 
 func (v *stubView) Target(cipher, plain string, text []byte) (string, bool) {

@@ -137,10 +137,10 @@ func (l *lookup) exactPath(cipher, plain string, below bool) (exact string, ok b
 	}
 	if !strings.ContainsRune(path.Base(plain), utf8.RuneError) {
 		exact, ok = plain, below || l.files.Exists(cipher)
-	} else if l.budget.has(2) {
+	} else {
 		var read int // it is charged when it is known, so the credit may become negative
-		exact, read, ok = l.files.Spelling(cipher, plain)
-		l.budget.chargeReads(read + perQuestion - 1)
+		exact, read, ok = l.files.Spelling(cipher, plain, l.budget.has(2))
+		l.budget.chargeReads(read)
 	}
 	if ok {
 		l.exact.Add(cipher, exact)

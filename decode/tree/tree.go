@@ -95,12 +95,12 @@ func (t *Tree) Target(cipher, plain string, text []byte) (target string, ok bool
 	return a.text, a.err == nil
 }
 
-// Spelling returns the exact plain path of a name that is not UTF-8. Each file that was looked
-// at counts as some entries that were read.
-func (t *Tree) Spelling(cipher, plain string) (exact string, read int, ok bool) {
+// Spelling returns the exact plain path of a name that is not UTF-8, without look only if the last
+// listing tells. Each file that was looked at counts as some entries that were read.
+func (t *Tree) Spelling(cipher, plain string, look bool) (exact string, read int, ok bool) {
 	l := t.listed
-	if exact = l.unique(path.Base(cipher), plain); exact != "" {
-		return exact, 0, true // true for ever, whatever has become of the directory
+	if exact = l.unique(path.Base(cipher), plain); exact != "" || !look {
+		return exact, 0, exact != "" // true for ever, whatever has become of the directory
 	}
 	a := t.prove(cipher, plain, func(c, p trail) answer { return t.disk.spell(&l, c, p, plain) })
 	if a.listing != nil { // nothing has changed meanwhile
