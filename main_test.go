@@ -8,7 +8,9 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -94,7 +96,9 @@ func newScriptMounts(t *testing.T) *scriptMounts {
 func (m *scriptMounts) setup(env *testscript.Env) error {
 	root, err := os.Getwd()
 	silent := ctlsocktest.Start(m.t, ctlsocktest.Path(m.t), ctlsocktest.Silence)
-	env.Vars = append(env.Vars, "ROOT="+root, "SILENT="+silent.Path, "LC_ALL=C.UTF-8", "GORACE=atexit_sleep_ms=10", "HOME="+os.Getenv("HOME")) // for the cache of Go
+	isOther := func(v string) bool { return !strings.HasPrefix(v, "GO") && !strings.HasPrefix(v, "HOME=") }
+	env.Vars = append(env.Vars, slices.DeleteFunc(os.Environ(), isOther)...) // for the caches of Go
+	env.Vars = append(env.Vars, "ROOT="+root, "SILENT="+silent.Path, "LC_ALL=C.UTF-8", "GORACE=atexit_sleep_ms=10")
 	if m.reverse == nil {
 		return err
 	}

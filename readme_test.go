@@ -125,7 +125,7 @@ func testBackups(t *testing.T, get func(string) string) {
 			r.write(".config/systemd/user/backup."+unit, get(unit))
 		}
 		need(t, "systemd-analyze")
-		if out := r.sh("sh", "chmod 644 .config/systemd/user/*; cd .config/systemd/user && XDG_RUNTIME_DIR=$HOME systemd-analyze verify --man=no --user backup.timer backup.service"); out.out != "" {
+		if out := r.sh("sh", "chmod 644 .config/systemd/user/*; cd .config/systemd/user && XDG_RUNTIME_DIR=$HOME systemd-analyze --man=no --user verify backup.timer backup.service"); out.out != "" {
 			t.Error(out)
 		}
 	})
