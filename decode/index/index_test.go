@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"gocryptfs-rsync-pretty/decode/scan"
 
@@ -237,10 +236,9 @@ func TestOther(t *testing.T) {
 	}
 	for _, text := range []string{"", good} {
 		path := write(t, text)
-		os.Truncate(path, 2<<30)
-		start := time.Now()
-		if x := open(path); x.Close() || len(said) != 1 || time.Since(start) > time.Second {
-			t.Errorf("2 GiB after %q: %v, %q", text, time.Since(start), said)
+		os.Truncate(path, maxBroken+2*maxLine) // no more is read of a sparse file, however large
+		if x := open(path); x.Close() || len(said) != 1 {
+			t.Errorf("a line without an end after %q: %q", text, said)
 		}
 	}
 	if Encrypt("/proc/self/mem", func(what, hint string) {}, nil) { // on Linux, it can be opened
