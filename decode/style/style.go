@@ -154,7 +154,7 @@ func OpenSequence(b []byte) []byte {
 	start := len(b)
 	for i := start - 1; i >= 0 && b[i] != '\a' && b[i] != '\r' && b[i] != '\n'; i-- {
 		// ESC, or U+0080 to U+009F, of which only one byte may be there.
-		if b[i] == 0x1b || b[i] == 0xc2 && (i+1 == len(b) || b[i+1] < 0xa0) {
+		if b[i] == 0x1b || b[i] == 0xc2 && (i+1 == len(b) || b[i+1]&^0x1f == 0x80) {
 			if !openForm.Match(b[i:start]) {
 				break
 			}
