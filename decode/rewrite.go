@@ -32,9 +32,8 @@ func (w *rewriter) begin(text []byte, from int) {
 	w.passed, w.prefetched = 0, 0
 }
 
-// prefetch asks for the next names, as many as may be under way at the same time, so
-// that gocryptfs is never idle. What may be a target is no name, mostly, and a loose name
-// is one only in text in which few names fail.
+// prefetch asks for the next names, as many as may be under way at once, so that gocryptfs is
+// never idle: for no target, as it is hardly ever a name, and for loose names if few of them fail.
 func (w *rewriter) prefetch() {
 	for ; w.prefetched < len(w.tokens); w.prefetched++ {
 		t := w.tokens[w.prefetched]
@@ -93,6 +92,7 @@ func (w *rewriter) appendToken(dst, b []byte, t scan.Token) ([]byte, int) {
 	}
 	switch {
 	case m.found():
+		t.End = max(t.End, m.names[m.last-1].After) // another name of a word may have other padding
 		if rest, more := w.scan.Rest(b, t, m.names[m.last-1]); more {
 			m.names, t.End, w.tokens[w.passed] = m.names[:m.last], rest.Start, rest
 		}
