@@ -17,9 +17,8 @@ import (
 	"gocryptfs-rsync-pretty/ctlsock/ctlsocktest"
 )
 
-// startAs is ctlsocktest.Start as another user, whom the system notes when the socket is
-// made. A user belongs to a thread.
-func startAs(t *testing.T, uid int, path string) *ctlsocktest.Server {
+// as calls f as another user. A user belongs to a thread.
+func as(t *testing.T, uid int, f func()) {
 	t.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -27,12 +26,19 @@ func startAs(t *testing.T, uid int, path string) *ctlsocktest.Server {
 		t.Fatal(errno)
 	}
 	defer syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), 0, ^uintptr(0))
-	return ctlsocktest.Start(t, path, ctlsocktest.Answer(upper))
+	f()
+}
+
+// startAs is ctlsocktest.Start as another user, whom the system notes when the socket is made.
+func startAs(t *testing.T, uid int, path string) (s *ctlsocktest.Server) {
+	as(t, uid, func() { s = ctlsocktest.Start(t, path, ctlsocktest.Answer(upper)) })
+	os.Chmod(path, 0o777)
+	return s
 }
 
 // Another user's socket is not asked, neither at first nor in the place of the right one,
-// unless that user is trusted. Root is trusted all the same. No connection that was not
-// wanted, or not made, stays open.
+// unless that user is trusted. Root and the user who runs the program are trusted all the same. No
+// connection that was not wanted, or not made, stays open.
 func TestStranger(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
@@ -62,8 +68,13 @@ func TestStranger(t *testing.T) {
 		s.Close()
 		c.windows.socket.dropIdle()
 	}
-	startAs(t, 0, path)
-	wantBack(t, c, "root is asked")
+	c.Trust(1)
+	for _, uid := range []int{nobody, 0} {
+		s := startAs(t, uid, path)
+		as(t, nobody, func() { wantBack(t, c, fmt.Sprint(uid, " is asked")) })
+		s.Close()
+		c.windows.socket.dropIdle()
+	}
 	wantProblems(t, p, "is the socket of another user (uid 65534)", "no control socket")
 	ctlsocktest.Eventually(t, "few descriptors are open", func() bool { return descriptors() < before+window })
 }

@@ -125,8 +125,8 @@ func TestTrouble(t *testing.T) {
 		{"was deleted or replaced meanwhile; names of this run are not in it", os.Remove},
 		{"was deleted or replaced", func(path string) error { return os.Rename(write(t, wrong), path) }},
 		{"was truncated while in use; names of this run may be missing in it", rewrite(strings.Repeat("x", len(first)) + wrong)},
-		{"was truncated", rewrite(first + encB + "\tw\tx\n")},
-		{"was truncated", rewrite(first + encB + "\tw\x00\n")},
+		{"was truncated", rewrite(first + encB + "\t\tw\n")},
+		{"was truncated", rewrite(first + encB + "\t\x00w\n")},
 	} {
 		var said []string
 		path := write(t, "")
