@@ -49,7 +49,7 @@ func TestStranger(t *testing.T) {
 	descriptors := func() int { d, _ := os.ReadDir("/proc/self/fd"); return len(d) }
 	before := descriptors()
 	c, p := newClient(t, path, limit)
-	for _, trust := range []uint32{0, nobody} {
+	for _, tt := range []struct{ trust, server, user int }{{0, 0, 0}, {1, nobody, nobody}, {1, 0, nobody}, {nobody, nobody, 0}} {
 		s := startAs(t, nobody, path)
 		for range 2 * window {
 			c.Connect()
@@ -62,16 +62,9 @@ func TestStranger(t *testing.T) {
 			c.Connect() // to nobody
 		}
 
-		c.Trust(trust)
-		s = startAs(t, int(trust), path)
-		wantBack(t, c, fmt.Sprint("trust ", trust))
-		s.Close()
-		c.windows.socket.dropIdle()
-	}
-	c.Trust(1)
-	for _, uid := range []int{nobody, 0} {
-		s := startAs(t, uid, path)
-		as(t, nobody, func() { wantBack(t, c, fmt.Sprint(uid, " is asked")) })
+		c.Trust(uint32(tt.trust))
+		s = startAs(t, tt.server, path)
+		as(t, tt.user, func() { wantBack(t, c, fmt.Sprintf("%+v", tt)) })
 		s.Close()
 		c.windows.socket.dropIdle()
 	}

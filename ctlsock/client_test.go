@@ -174,7 +174,7 @@ func TestHangups(t *testing.T) {
 	for i := range 100 {
 		want(t, c, fmt.Sprint(i), fmt.Sprint(i))
 	}
-	prepared(t, c, 5*window)
+	prepared(t, c, "dir/file", 5*window)
 	wantProblems(t, p)
 }
 
@@ -367,10 +367,10 @@ func prepare(c *Client, name string, n int) {
 	}
 }
 
-// prepared decrypts n paths, with as many of the next ones prepared as possible.
-func prepared(t *testing.T, c *Client, n int) {
+// prepared decrypts n names, with as many of the next ones prepared as possible.
+func prepared(t *testing.T, c *Client, name string, n int) {
 	t.Helper()
-	path := func(i int) string { return fmt.Sprintf("dir/file%d", i) }
+	path := func(i int) string { return fmt.Sprint(name, i) }
 	for i, ahead := 0, 0; i < n; i++ {
 		for ahead < n && c.Prepare(path(ahead)) {
 			ahead++
@@ -403,7 +403,7 @@ func TestPrepare(t *testing.T) {
 		t.Error("what is not asked for has to wait")
 	}
 	for range 2 { // the second time from the cache
-		prepared(t, c, 10*window)
+		prepared(t, c, "dir/file", 10*window)
 		want(t, c, "known", "KNOWN")
 		if len(s.Asked()) != 10*window+1 || s.Dials() != 2*window {
 			t.Errorf("%d questions, %d connections", len(s.Asked()), s.Dials())
@@ -460,15 +460,9 @@ func TestSlow(t *testing.T) {
 			}
 			return upper(path)
 		}))
-		for i, ahead := 0, 0; i < 2*window; i++ {
-			for ahead < 2*window && c.Prepare(fmt.Sprint(name, ahead)) {
-				ahead++
-			}
-			if i == 0 {
-				want(t, c, name+"alone", upper(name)+"ALONE") // it takes its turn
-			}
-			want(t, c, fmt.Sprint(name, i), fmt.Sprint(upper(name), i))
-		}
+		prepare(c, name, 2*window)
+		want(t, c, name+"alone", upper(name)+"ALONE") // it takes its turn
+		prepared(t, c, name, 2*window)
 		wantProblems(t, p)
 		if n := highest.Load(); n > most+1 || n < most/2 {
 			t.Errorf("%s: %d at a time, want at most %d", name, n, most)
