@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const toPass, noSync = unix.O_RDONLY | unix.O_NOFOLLOW, 0
+const toPass, noSync, fresh = unix.O_RDONLY | unix.O_NOFOLLOW, 0, 0
 
 // stat describes an entry of a directory. Its mount is the number of the device.
 func stat(in int, name string, flags int) (file, error) {

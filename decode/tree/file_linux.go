@@ -10,6 +10,7 @@ import (
 const (
 	toPass = unix.O_PATH | unix.O_NOFOLLOW // opens a directory to look into; its FUSE server is not told
 	noSync = unix.AT_STATX_DONT_SYNC       // asks no FUSE server
+	fresh  = unix.AT_STATX_FORCE_SYNC      // asks it even if the kernel remembers
 )
 
 // stat describes an entry of a directory. The number of a mount is used once, since Linux

@@ -170,8 +170,8 @@ func (s *search) checkPlain(v *view) *problem {
 // sameRoot reports whether the roots of a view and of its plain directory have the same change
 // time, and notes their mounts. After a recent change the kernel may not know it yet.
 func (s *search) sameRoot(v *view) bool {
-	x, err := stat(here, v.dir+"/.", 0)
-	y, err2 := stat(here, v.known.Plain+"/.", 0)
+	x, err := stat(here, v.dir+"/.", fresh)
+	y, err2 := stat(here, v.known.Plain+"/.", fresh)
 	v.ids = [2]uint64{x.mount, y.mount}
 	s.passing = s.passing || time.Since(x.changed) < entryTimeout || time.Since(y.changed) < entryTimeout
 	return err == nil && err2 == nil && x.changed.Equal(y.changed)

@@ -34,9 +34,10 @@ type disk struct {
 	stat     func(in int, name string, flags int) (file, error)
 	readlink func(in int, name string) (string, error)
 	same     func(encrypted, plain file) bool
+	flags    int // of a look: 0 or fresh
 }
 
-var system = disk{readMounts, stat, readlink, isSame}
+var system = disk{readMounts, stat, readlink, isSame, 0}
 
 // isSame reports whether entries of the two sides are the same file. gocryptfs hands the time
 // through, and 48 bits of the number, below a tag for files on another device than the root's. It
@@ -73,11 +74,16 @@ func (d disk) prove(v view, cipher, plain string, read func(c, p trail) answer) 
 	defer c.close()
 	p, err2 := d.walk(v.known.Plain, v.ids[1], plain)
 	defer p.close()
-	err = cmp.Or(err, err2)
-	if err == nil && (slices.ContainsFunc(p.files, isRecent) || !slices.EqualFunc(c.files[1:], p.files[1:], d.same)) {
-		err = errUnproved // the roots alone have two inodes
-	}
-	if a.err = err; err == nil {
+	switch a.err = cmp.Or(err, err2); {
+	case a.err != nil:
+	case !slices.EqualFunc(c.files[1:], p.files[1:], d.same): // the roots alone have two inodes
+		if a.err = errUnproved; d.flags != fresh {
+			d.flags = fresh // the kernel may remember a time that has passed
+			return d.prove(v, cipher, plain, read)
+		}
+	case slices.ContainsFunc(p.files, isRecent):
+		a.err = errUnproved
+	default:
 		a = read(c, p)
 		// In reverse mode the plain side tells: gocryptfs makes the other one of it.
 		if !d.isStill(p) || !v.known.Reverse && !d.isStill(c) {
@@ -91,7 +97,7 @@ func (d disk) prove(v view, cipher, plain string, read func(c, p trail) answer) 
 // isStill reports whether no directory of a trail has changed, and so no entry in it.
 func (d disk) isStill(t trail) bool {
 	return slices.EqualFunc(t.dirs, t.files, func(dir int, was file) bool {
-		now, err := d.stat(dir, ".", 0)
+		now, err := d.stat(dir, ".", d.flags)
 		return err == nil && now == was
 	})
 }
@@ -104,8 +110,8 @@ func (d disk) walk(root string, mount uint64, to string) (t trail, err error) {
 	if !filepath.IsLocal(to) {
 		return t, errUnproved
 	}
-	failed := errLost // until the root is known
-	for _, step := range steps[:last] {
+	for i, step := range steps[:last] {
+		failed := []error{errLost, errUnproved}[min(i, 1)] // the root is another one, or a path leads nowhere
 		if t.in, err = open(t.in, step, toPass); err != nil {
 			return t, failed
 		}
@@ -114,7 +120,6 @@ func (d disk) walk(root string, mount uint64, to string) (t trail, err error) {
 		if t.files = append(t.files, f); err != nil {
 			return t, failed
 		}
-		failed = errUnproved
 	}
 	return t, nil
 }
@@ -125,7 +130,7 @@ func (d disk) look(t trail, name string) (f file, err error) {
 	if f, _ = stat(t.in, name, noSync); f.mount != t.mount {
 		return f, errUnproved
 	}
-	if f, err = d.stat(t.in, name, 0); err == nil && f.mount != t.mount {
+	if f, err = d.stat(t.in, name, d.flags); err == nil && f.mount != t.mount {
 		err = errUnproved
 	}
 	return f, err
