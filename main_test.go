@@ -8,9 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -96,9 +94,8 @@ func newScriptMounts(t *testing.T) *scriptMounts {
 func (m *scriptMounts) setup(env *testscript.Env) error {
 	root, err := os.Getwd()
 	silent := ctlsocktest.Start(m.t, ctlsocktest.Path(m.t), ctlsocktest.Silence)
-	isOther := func(v string) bool { return !strings.HasPrefix(v, "GO") && !strings.HasPrefix(v, "HOME=") }
-	env.Vars = append(env.Vars, slices.DeleteFunc(os.Environ(), isOther)...) // for the caches of Go
-	env.Vars = append(env.Vars, "ROOT="+root, "SILENT="+silent.Path, "LC_ALL=C.UTF-8", "GORACE=atexit_sleep_ms=10")
+	env.Vars = append(env.Vars, "ROOT="+root, "SILENT="+silent.Path, "LC_ALL=C.UTF-8", "GORACE=atexit_sleep_ms=10",
+		"HOME="+os.Getenv("HOME"), "GOPATH="+os.Getenv("GOPATH"), "GOCACHE="+os.Getenv("GOCACHE"), "GOMODCACHE="+os.Getenv("GOMODCACHE"))
 	if m.reverse == nil {
 		return err
 	}
