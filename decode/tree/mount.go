@@ -91,6 +91,9 @@ func resolve(path string, whole bool) (resolved string, seen int) {
 func (s *search) lookUp(dir string, v *view) (p *problem) {
 	var fits []view
 	seen := map[string]bool{}
+	if s.own.FSType == reverse { // its root may be seen here or not
+		v.known.Sub, v.known.Reverse, p = strings.Trim(s.at.path, "/"), true, wrong(NoPlain, dir)
+	}
 	views := slices.DeleteFunc(slices.Clone(s.mounts), func(m *mountinfo.Info) bool { return !isGocryptfs(m) })
 	for _, m := range slices.Backward(views) {
 		at, top := s.mounts.locate(m.Mountpoint)
@@ -104,8 +107,8 @@ func (s *search) lookUp(dir string, v *view) (p *problem) {
 			p = wrong(PlainSide, dir, encrypted)
 			continue
 		}
-		if sub, ok := s.leadsTo(m.Mountpoint); ok {
-			v.dir, v.known.Sub, v.known.Reverse, p = m.Mountpoint, sub, true, wrong(NoPlain, m.Mountpoint)
+		if s.own.FSType == reverse {
+			v.dir, p = m.Mountpoint, wrong(NoPlain, m.Mountpoint)
 		} else if m.FSType == reverse {
 			continue // its source need not be looked at
 		}

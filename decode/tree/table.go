@@ -65,8 +65,7 @@ func mountedBy(m *mountinfo.Info) (uid int) {
 // system of MOUNT. Others are not even looked at, since a look tells a FUSE server a name.
 func (s *search) trusts(dir string) bool {
 	at, m := s.mounts.locate(dir)
-	owner := mountedBy(m)
-	return owner == 0 || owner == os.Geteuid() || at.fs == s.at.fs
+	return slices.Contains([]int{0, os.Geteuid()}, mountedBy(m)) || at.fs == s.at.fs
 }
 
 // follow returns the directories that a source in the mount table may stand for, below one:
