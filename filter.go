@@ -72,9 +72,10 @@ func encryptPaths(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	client, files := connect(c, m)
 	defer client.Close()
 	e := encrypt.Encrypter{Names: client, Files: files, View: files.View(), Mount: c.mount, Plain: c.plain, PathsOnly: c.hideMeta}
-	indexed := true
+	indexed, warn := true, m.index
 	e.Index = func(wanted map[string]string) {
-		indexed = c.mapFile == "" || index.Encrypt(c.mapFile, m.index, wanted) && indexed
+		indexed = c.mapFile == "" || index.Encrypt(c.mapFile, warn, wanted) && indexed
+		warn = func(_, _ string) {} // the next batch would say the same
 	}
 	e.Fail = func(path, why string) { m.error(strings.TrimPrefix(path+": "+why, ": "), "") }
 	found, all, err := e.Copy(stdout, stdin)

@@ -70,8 +70,8 @@ func main() {
 	// instead of 3.9, with 4,056 collections instead of 13 (GODEBUG=gctrace=1).
 	debug.SetMemoryLimit(32 << 20)
 	surviveInterrupt()
-	// When nobody reads messages any more, the text goes on: a write fails, but with the number 2
-	// it would end the program, as on standard output (os/signal).
+	// When nobody reads messages any more, the text goes on: a write to a broken pipe ends a Go
+	// program if the descriptor is 1 or 2 (os/signal), and this is a copy.
 	fd, _ := unix.Dup(2)
 	stderr := os.NewFile(uintptr(fd), "/dev/stderr")
 	os.Exit(run(os.Args[1:], waitingFile{os.Stdin}, waitingFile{os.Stdout}, stderr))
@@ -80,7 +80,7 @@ func main() {
 // A config is a parsed command line.
 type config struct {
 	sock, mount string // empty without operands
-	indexOnly   bool   // there are none
+	indexOnly   bool   // there are no operands
 
 	color, mapFile, plain, wait string // wait is -timeout
 	timeout                     time.Duration
@@ -143,7 +143,7 @@ func parse(args []string) (c config, err error) {
 		}
 		operands, args = append(operands, flags.Arg(0)), flags.Args()[1:]
 	}
-	flags.Visit(func(f *flag.Flag) { // as of a variable that is not set
+	flags.Visit(func(f *flag.Flag) { // perhaps a variable of the shell that is not set
 		if err == nil && f.Value.String() == "" {
 			err = errors.New("the value of -" + f.Name + " is empty")
 		}

@@ -15,8 +15,8 @@ import (
 	"gocryptfs-rsync-pretty/decode/tree"
 )
 
-// hints says what to do about a problem: by the cause of trouble with the socket, nil if that is
-// not known, and by the problem of the tree. Packages do not know flags and operands.
+// hints says what to do: by the cause of trouble with the socket, nil if that is not known, or by
+// the problem of the tree. It stands here since the packages do not know flags and operands.
 var hints = map[any]string{
 	ctlsock.ErrEmpty:       "CTLSOCK is empty; is a variable of the script not set?",
 	ctlsock.ErrStranger:    "it is not asked: run as the user who mounted it, and keep the socket where nobody else can write",
@@ -40,7 +40,7 @@ var hints = map[any]string{
 	tree.NoPlain:      "name it with -plain",
 	tree.Ambiguous:    "name the right one with -plain",
 	tree.BadPlain:     "give the directory with the real names to -plain",
-	tree.OtherPlain:   "give that one to -plain",
+	tree.OtherPlain:   "give -plain the directory that MOUNT shows",
 	tree.Elsewhere:    "name the plain directory, as it is seen here, with -plain",
 	tree.Unsettled:    "it is looked at again",
 }
@@ -57,7 +57,7 @@ func (m messages) hint(what string)          { m.say("hint", what, "") }
 func (m messages) socket(cause error, problem string) { m.warning(problem, hints[cause]) }
 
 func (m messages) files(p tree.Problem, details ...any) {
-	m.warning(fmt.Sprintf(string(p), details...), hints[p]+"; names are decoded, targets of links are not")
+	m.warning(fmt.Sprintf(string(p), details...), hints[p]+"; until then, targets of links stay encrypted")
 }
 
 func (m messages) index(what, hint string) { m.warning("-map: "+what, hint) }
@@ -120,7 +120,7 @@ func (m messages) summary(stats decode.Stats, asked ctlsock.Stats, spent time.Du
 		asked.Wait.Round(time.Millisecond), spent.Round(time.Millisecond))
 	var parts []string
 	add := func(n int64, text string) {
-		// Only a log with lines of rsync -i tells that there is nothing to report.
+		// Only a log with lines of rsync -i shows that there is nothing to report.
 		if n > 0 || stats.Itemized {
 			parts = append(parts, text)
 		}

@@ -13,7 +13,7 @@ import (
 
 // surviveInterrupt ignores the first Ctrl-C: it goes to the whole pipeline, and rsync still
 // prints its last messages. The second one ends the program, unless that was started with Ctrl-C
-// ignored, as by nohup.
+// ignored, as a script starts a command with `&`.
 func surviveInterrupt() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	context.AfterFunc(ctx, stop)

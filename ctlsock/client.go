@@ -7,7 +7,7 @@
 // every question over a new connection is down. Then no question waits: all are given
 // up at once, except that about once a second one of them is tried.
 //
-// Each file uses those after it alone: client.go, window.go, cache.go, conn.go, wire.go,
+// Each file calls only those after it: client.go, window.go, cache.go, conn.go, wire.go,
 // errors.go, peer_*.go.
 package ctlsock
 
@@ -70,7 +70,7 @@ func New(path string, timeout time.Duration, warn func(cause error, problem stri
 func (c *Client) Trust(uid uint32) { c.windows.socket.trusted = uid }
 
 // Elsewhere reports whether the gocryptfs that the last connection was made to is seen to live in
-// another mount or PID namespace. It is false before the first connection, and on other systems
+// another mount or PID namespace. It is false before the first connection, and on systems other
 // than Linux.
 func (c *Client) Elsewhere() bool { return c.windows.socket.elsewhere }
 
@@ -168,7 +168,7 @@ func (c *Client) find(q question) {
 }
 
 // fail reports err, after which the server counts as down. If it did before, spent is the time
-// that it took to try it.
+// that this try took.
 func (c *Client) fail(err error, spent time.Duration) {
 	c.report(err)
 	pause := c.retry

@@ -88,7 +88,7 @@ func (c *conn) receive(q question) (answer, error) {
 // A socket makes connections, and keeps those that are idle.
 type socket struct {
 	path      string
-	trusted   uint32 // a user to be trusted besides root and the own one
+	trusted   uint32 // a user to be trusted besides root and the user of this process
 	elsewhere bool   // the last connection led to another namespace
 	idle      []*conn
 }

@@ -10,7 +10,8 @@
 //   - No name plays a trick on a terminal.
 //   - A wrong name is never shown. When in doubt, the token stays as it is.
 //   - Memory and work are bounded.
-//   - Only bytes that could still become part of a token wait for more input.
+//   - Only bytes that could still become part of a token wait for more input or, with
+//     Color or HideMeta, those that decide about a record.
 //
 // One goroutine goes through the text. A second one was measured not to help a
 // live rsync.

@@ -68,8 +68,8 @@ func (l *lookup) find(dir, names string) (cipher, plain string) {
 	return cipher, plain
 }
 
-// learn adds a path to the index. If names are the same in every directory, it has to
-// exist: the text may give the directory of a name or not.
+// learn adds a path to the index. If names are the same in every directory, one also decrypts
+// where it does not lie, so the path has to exist.
 func (l *lookup) learn(cipher, plain string) {
 	if l.index != nil && (!l.files.View().Deterministic || l.files.Exists(cipher)) {
 		l.index.Add(cipher, plain)

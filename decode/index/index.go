@@ -3,7 +3,7 @@
 //	CIPHERPATH<tab>PLAINPATH
 //
 // Both paths are relative to the root of the view. The plain one is escaped as in the text,
-// and its tabs, too. A line stays true for ever. It also names the directories above.
+// and its tabs, too. A line stays true forever. It also names the directories above.
 //
 // An encrypted name is made for its directory. The same name occurs twice only where it
 // stands for the same plain name, or where it was copied to another directory and decrypts

@@ -82,7 +82,7 @@ func (s *search) insert(l line, at int64) {
 	s.last = append(s.last[:0], l.cipher...)
 }
 
-// insertPath inserts l for path, a part of its own. found is set if another line gives that.
+// insertPath inserts l for its path or a directory above. found is set if another line gives that.
 func (s *search) insertPath(path []byte, l line, at int64, doubtful bool) (found bool) {
 	for i, key := range keys(path) {
 		hash, free := s.hash(key), i == 2 || !doubtful

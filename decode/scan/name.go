@@ -21,7 +21,7 @@ type Name struct {
 	Pad        int  // number of `=` after it that may belong to it
 	After      int  // offset after these, which may be spelled out
 	Meta       bool // it is part of `gocryptfs.longname.X.name`
-	Loose      bool // only its length tells it from what its word begins or ends with
+	Loose      bool // glued to other letters: only its length says where it begins or ends
 
 	wordStart, wordEnd int // of the word that holds it, without the prefix of a long name
 }

@@ -1,7 +1,8 @@
 // Package scan finds what looks encrypted in a text: where tokens begin and end, and the
 // shape of names. It knows bytes only.
 //
-// Its files, each of which uses only those before it: word, name, find, path, token.
+// Each file calls only those after it: token.go, path.go, find.go, housekeeping.go, name.go,
+// word.go.
 package scan
 
 import "bytes"
@@ -48,8 +49,8 @@ func (s *Scanner) All(dst []Token, b []byte, i int) []Token {
 	return dst
 }
 
-// next returns the first token of b[i:], of a path up to its first name. i must not lie
-// within a token.
+// next returns the first token of b[i:]; if that is a path, only up to its first name. i must not
+// lie within a token.
 func (s *Scanner) next(b []byte, i int) (t Token, ok bool) {
 	if i > 0 && i < len(b) && isWord[b[i-1]] && isWord[b[i]] && wordEnd(b, i)-wordStart(b, i) > maxWord {
 		i = wordEnd(b, i)

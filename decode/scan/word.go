@@ -45,8 +45,8 @@ func wordEnd(b []byte, i int) int {
 	return i
 }
 
-// wordStart returns the offset of the word that holds b[i-1], or i if there is none. If the
-// word is too long up to i, the result lies within it.
+// wordStart returns the offset of the word that holds b[i-1], or i if there is none. If more
+// than maxWord bytes of the word come before i, the result lies within it.
 func wordStart(b []byte, i int) int {
 	start := i
 	for start > 0 && isWord[b[start-1]] && i-start <= maxWord {

@@ -30,7 +30,8 @@ type listing struct {
 }
 
 // unique returns a plain path with the one spelling that its name, with U+FFFD, can have if the
-// view has its cipher name, or an empty string. The root of another file system may look the same.
+// view has its cipher name, or an empty string. After a remount, another root may look the same, so
+// a name in the root is proved each time.
 func (l *listing) unique(cipher, plain string) string {
 	dir, leaf := path.Split(plain)
 	if s := l.spellings[leaf]; len(s) == 1 && dir != "" && dir == l.dir && l.hashes[maphash.String(seed, cipher)] {

@@ -12,8 +12,8 @@ import (
 	"github.com/moby/sys/mountinfo"
 )
 
-// A view is an encrypted directory and the plain directory that belongs to it. If there is a
-// problem, that one is not known.
+// A view is an encrypted directory and the plain directory that belongs to it. The latter is not
+// known if there is a problem.
 type view struct {
 	dir     string    // its root, or MOUNT if that is not known
 	known   View      // what else is known
@@ -129,7 +129,7 @@ func (s *search) lookUp(dir string, v *view) (p *problem) {
 		return wrong(Ambiguous, dir, fits[0].known.Plain, fits[1].known.Plain)
 	case p != nil:
 		return p
-	case s.mounts == nil: // as on other systems than Linux
+	case s.mounts == nil: // as on systems other than Linux
 		return wrong(NoPlain, dir)
 	case isEncrypted(dir):
 		return wrong(NoView, dir)

@@ -15,7 +15,7 @@ const (
 	NoView       Problem = "%v is not a gocryptfs mount"
 	NotEncrypted Problem = "%v is not a gocryptfs mount, and nothing in it is encrypted"
 	NoPlain      Problem = "the plain directory of %v was not found"
-	Ambiguous    Problem = "there are two plain directories that %v could show: %v and %v"
+	Ambiguous    Problem = "there are several plain directories that %v could show, such as %v and %v"
 	BadPlain     Problem = "the plain directory cannot be used: %v"
 	OtherPlain   Problem = "%v is not the directory that %v shows"
 	Elsewhere    Problem = "gocryptfs runs in another namespace, where paths mean something else"

@@ -19,9 +19,9 @@ type mountTable []*mountinfo.Info
 // A location is a directory in a file system, wherever that is mounted.
 type location struct{ fs, path string }
 
-// locate returns the location of dir, an absolute path, and its mount, empty if there is none. A
-// path leads from a mount without a parent to the mount point that comes first, and on from there,
-// so a mount may hide others below it.
+// locate returns the location of dir, an absolute path, and its mount, empty if there is none. It
+// begins at the mount whose parent is not in the table. From each one it goes on to the child with
+// the shortest mount point above dir, so a mount may hide others below it.
 func (t mountTable) locate(dir string) (location, *mountinfo.Info) {
 	byLength := func(a, b *mountinfo.Info) int { return len(a.Mountpoint) - len(b.Mountpoint) }
 	sorted := slices.SortedStableFunc(slices.Values(t), byLength)

@@ -24,11 +24,11 @@ const (
 )
 
 var (
-	errLost     = errors.New("another file system than the one found is mounted at a root")
+	errLost     = errors.New("a file system other than the one found is mounted at a root")
 	errUnproved = errors.New("not the same file, or it is changing, or in another mount")
 )
 
-// A disk looks at files. Tests change them meanwhile.
+// A disk looks at files. Tests replace its functions, to change files during a look.
 type disk struct {
 	mounts   func() mountTable
 	stat     func(in int, name string, flags int) (file, error)
@@ -39,10 +39,10 @@ type disk struct {
 
 var system = disk{readMounts, stat, readlink, isSame, 0}
 
-// isSame reports whether entries of the two sides are the same file. gocryptfs hands the time
-// through, and 48 bits of the number, below a tag for files on another device than the root's. It
-// replaces a longer number, and sets the highest bit (internal/inomap). Without the time, a
-// snapshot would be taken for what it was made of.
+// isSame reports whether entries of the two sides are the same file. gocryptfs passes on the change
+// time and the lower 48 bits of the inode number; those above tell the device. It replaces a
+// longer number by one with the highest bit set (internal/inomap). Without the time, a snapshot
+// would be taken for what it was made of.
 func isSame(encrypted, plain file) bool {
 	return (encrypted.inode|plain.inode)>>63 == 0 && encrypted.inode<<16 == plain.inode<<16 && encrypted.changed.Equal(plain.changed)
 }
@@ -85,7 +85,7 @@ func (d disk) prove(v view, cipher, plain string, read func(c, p trail) answer) 
 		a.err = errUnproved
 	default:
 		a = read(c, p)
-		// In reverse mode the plain side tells: gocryptfs makes the other one of it.
+		// In reverse mode the plain side decides: gocryptfs makes the other one from it.
 		if !d.isStill(p) || !v.known.Reverse && !d.isStill(c) {
 			a = answer{read: a.read, err: errUnproved}
 		}

@@ -1,8 +1,8 @@
 // Package tree reads the files behind the names: the encrypted view that MOUNT belongs to,
 // and the plain directory.
 //
-// It reads only below these two directories, in their mounts, and keeps nothing open between
-// two looks, so that they can be unmounted. A file calls only those after it: tree.go has the
+// Apart from Resolve, it reads only below these two directories, in their mounts, and keeps nothing
+// open between two looks, so that they can be unmounted. A file calls only those after it: tree.go has the
 // questions, listing.go spells names, trail.go proves which file is which, mount.go finds the
 // view, table.go has the mount table, problem.go says what is wrong, file.go calls the system.
 package tree
