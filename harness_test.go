@@ -220,10 +220,8 @@ func (m *mount) start(t testing.TB, s server, conf, source string, opts []string
 		if out, err := exec.Command(s.Bin, args...).CombinedOutput(); err != nil {
 			t.Fatalf("%s %s: %v\n%s", s.Bin, strings.Join(args, " "), err, out)
 		}
-		if slices.Contains(opts, "-raw64=false") { // ignored
-			b, _ := os.ReadFile(filepath.Join(source, conf))
-			os.Remove(filepath.Join(source, conf))
-			check(t, os.WriteFile(filepath.Join(source, conf), bytes.ReplaceAll(b, []byte("Raw64"), []byte("LongNames")), 0o600))
+		if slices.Contains(opts, "-raw64=false") { // which -init ignores
+			check(t, exec.Command("sed", "-i", "s/Raw64/LongNames/", filepath.Join(source, conf)).Run())
 		}
 	}
 	args := append(mountOpts, "-fg", "-passfile", pass, "-ctlsock", m.Sock, source, m.at)

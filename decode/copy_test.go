@@ -28,8 +28,18 @@ func TestPanic(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "a defect") {
 		t.Errorf("error %v", err)
 	}
-	want := "a" + in[len(encA):]
-	wantSame(t, "a panic", want, out.String())
+	wantSame(t, "a panic", "a"+in[len(encA):], out.String())
+}
+
+// TestStyle hides records, and the progress that follows them, and lays on color, but within no
+// control string.
+func TestStyle(t *testing.T) {
+	for _, f := range texts("hidden") {
+		checkCuts(t, f.line, f.want, Options{Names: paths{encA: "gocryptfs.conf"}, HideMeta: true})
+	}
+	for _, f := range texts("colored") {
+		checkCuts(t, f.line, f.want, Options{Names: paths{}, Color: true})
+	}
 }
 
 // recorder is a server with a window of two.
@@ -84,8 +94,7 @@ func TestDoubt(t *testing.T) {
 		return strings.Repeat("O\u00dcg\t0\r/", strings.Count(cipher, "/")) + "O\u00dcg\t0\r", true
 	})
 	for _, files := range []Files{nil, &stubView{exists: paths{}.has}} {
-		got := copyAll(t, strings.NewReader(text.String()), Options{Names: junk, Files: files})
-		wantSame(t, "junk", text.String(), got)
+		wantSame(t, "junk", text.String(), copyAll(t, strings.NewReader(text.String()), Options{Names: junk, Files: files}))
 	}
 }
 
@@ -193,8 +202,7 @@ func TestRemembered(t *testing.T) {
 		text.WriteString(encryptedName(link%n) + " -> " + strings.Repeat("Q", 100) + "\n")
 	}
 	files := &stubView{links: func(_, _, _ string) bool { return true }}
-	names := namesFunc(func(cipher string) (string, bool) { return cipher, true })
-	copyAll(t, strings.NewReader(text.String()), Options{Names: names, Files: files})
+	copyAll(t, strings.NewReader(text.String()), Options{Names: namesFunc(func(cipher string) (string, bool) { return cipher, true }), Files: files})
 	if files.looks <= n || files.looks > n+10 {
 		t.Errorf("%d looks at %d links, want few more", files.looks, n)
 	}

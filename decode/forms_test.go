@@ -40,8 +40,7 @@ func TestForms(t *testing.T) {
 			}
 			for _, e := range strings.Fields(section("forms", "for =")) {
 				if spell := strings.NewReplacer("=", e).Replace; fs.padded {
-					line := spell(w.encrypted("{a}")) + " x" + spell(w.encrypted(`\n{dir/a}`)) + "%0A"
-					w.checkText(t, form{line, `a x\ndir/a%0A`})
+					w.checkText(t, form{spell(w.encrypted("{a}")) + " x" + spell(w.encrypted(`\n{dir/a}`)) + "%0A", `a x\ndir/a%0A`})
 				}
 			}
 			w.checkCut(t)
