@@ -157,15 +157,16 @@ func sides(m *mountinfo.Info, source string) (encrypted, plain string) {
 func (s *search) checkPlain(v *view) *problem {
 	p, fits := checkDir(v.known.Plain, BadPlain), s.sameRoot(v)
 	sub, ok := s.leadsTo(absolute(v.known.Plain))
+	encrypted := ok && sub == v.known.Sub || isEncrypted(v.known.Plain) && !(fits && isEncrypted(v.dir))
 	switch {
 	case p != nil:
 		return p
-	case ok && sub == v.known.Sub, isEncrypted(v.known.Plain) && !(fits && isEncrypted(v.dir)):
-		return wrong(BadPlain, v.known.Plain+" is the encrypted side")
-	case fits:
+	case fits && !encrypted:
 		return nil
-	case v.problem != nil && v.problem.kind == NotEncrypted:
+	case v.problem != nil && (v.problem.kind == NotEncrypted || v.problem.kind == PlainSide):
 		return v.problem
+	case encrypted:
+		return wrong(BadPlain, v.known.Plain+" is the encrypted side")
 	}
 	return wrong(OtherPlain, v.known.Plain, v.dir)
 }
