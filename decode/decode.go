@@ -128,10 +128,9 @@ type Files interface {
 	View() View
 	// Exists reports whether the view is known to have a file with this cipher path.
 	Exists(cipher string) bool
-	// Spelling returns the exact plain path of a cipher path whose last name is not
-	// UTF-8. plain has U+FFFD in that name, and only there. ok is false if the files do not
-	// prove the spelling or, without look, if that is not known already. read is the number
-	// of directory entries that had to be read.
+	// Spelling returns the exact plain path of a cipher path whose last name is not UTF-8. plain
+	// has U+FFFD in that name, and only there. ok is false if the files do not prove it or, without
+	// look, if it is not known yet. read is the number of directory entries that had to be read.
 	Spelling(cipher, plain string, look bool) (exact string, read int, ok bool)
 	// Target returns the plain target of a symbolic link if text is its encrypted target.
 	// ok is false if it is not, or if the files do not prove it.

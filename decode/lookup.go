@@ -117,8 +117,7 @@ func (l *lookup) confirm(cipher, plain string, implied int) (exact string, ok bo
 			below = below || i >= implied
 			continue
 		}
-		at := strings.Join(names[:i+1], "/")
-		if exact, ok = l.exactPath(at, exact, below); !ok {
+		if exact, ok = l.exactPath(strings.Join(names[:i+1], "/"), exact, below); !ok {
 			return "", false
 		}
 	}
