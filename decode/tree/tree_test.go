@@ -614,7 +614,7 @@ func TestTreeLooks(t *testing.T) {
 		defer func() { defect = recover() }()
 		return tree.Exists(encDir)
 	}
-	if panics() != "a defect" || panics() != "a defect" {
+	if first, again := panics(), panics(); first != "a defect" || again != "a defect" {
 		t.Error("no panic")
 	}
 	tree.disk.stat = stat
