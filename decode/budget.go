@@ -13,8 +13,7 @@ const (
 	// after a foreign directory, in questions.
 	maxRefund = 4
 
-	// longPath is the number of bytes for which a path costs another question: each name
-	// takes gocryptfs time.
+	// longPath is how many bytes of a path cost another question: each name takes time.
 	longPath = 256
 
 	// Random text is full of loose names, so questions about them have a credit of their own.

@@ -147,10 +147,10 @@ func (l *lookup) exactPath(cipher, plain string, below bool) (exact string, ok b
 	return exact, ok
 }
 
-// linkTarget returns the plain target of a symbolic link if text is the encrypted one. The
-// plain target of an encrypted one never changes, so it is remembered. To read it costs more
-// than a question, and more the deeper the link lies.
-func (l *lookup) linkTarget(cipher, plain string, text []byte) (target string, ok bool) {
+// linkTarget returns the plain target of a symbolic link if text is the encrypted one, which never
+// changes, so it is remembered. If a name may be the same in every directory, the link may lie in
+// dir instead. To read it costs more than a question, and more the deeper it lies.
+func (l *lookup) linkTarget(cipher, plain, dir string, text []byte) (target string, ok bool) {
 	key := cipher + "\x00" + string(text)
 	if target, ok = l.exact.Get(key); ok {
 		return target, true
@@ -161,8 +161,9 @@ func (l *lookup) linkTarget(cipher, plain string, text []byte) (target string, o
 	}
 	if target, ok = l.files.Target(cipher, plain, text); ok {
 		l.exact.Add(key, target)
-	} else {
-		l.budget.charge(price)
+	} else if l.budget.charge(price); dir != "" && l.files.View().Deterministic {
+		_, above, _ := l.decrypt("", dir, 0)
+		return l.linkTarget(dir+"/"+path.Base(cipher), above+"/"+path.Base(plain), "", text)
 	}
 	return target, ok
 }

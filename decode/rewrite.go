@@ -79,7 +79,7 @@ func (w *rewriter) appendToken(dst, b []byte, t scan.Token) ([]byte, int) {
 	linkFirst := t.Arrow || len(t.Names) == 0 || t.Names[0].Loose
 	for _, link := range []bool{linkFirst, !linkFirst} {
 		if link && t.Target && w.near.whole {
-			if target, ok := w.lookup.linkTarget(w.near.cipher, w.near.plain, b[t.Start:t.End]); ok {
+			if target, ok := w.lookup.linkTarget(w.near.cipher, w.near.plain, w.near.heading, b[t.Start:t.End]); ok {
 				w.count.Decoded++
 				return escape.Append(dst, target), t.End
 			}
