@@ -62,27 +62,27 @@ func findView(mount, plain string, read func() mountTable) *view {
 // absolute returns the absolute path of a directory, without symbolic links.
 func absolute(dir string) string {
 	dir, _ = filepath.Abs(dir + "/.") // of an empty one, the root, which is of no other user
-	dir, _ = resolve(dir, true)
-	return dir
+	return resolve(dir, true).text
 }
 
 // resolve returns an absolute path without symbolic links above its last name or, if whole is set,
-// without any, as far as they can be looked at. seen is the number of names for which it can.
-func resolve(path string, whole bool) (resolved string, seen int) {
+// without any, as far as they can be looked at, and the number of names for which they can.
+func resolve(path string, whole bool) (a answer) {
+	const maxDepth = 64                    // of links: to find them, each directory is looked up from the root
 	names := strings.SplitAfter(path, "/") // the first one is the root
 	if whole {
 		names = append(names, "")
 	}
-	n := sort.Search(len(names), func(n int) bool {
+	n := sort.Search(min(len(names), maxDepth), func(n int) bool {
 		_, err := os.Stat(strings.Join(names[:n+1], "")) // which a signal does not interrupt
 		return err != nil
 	})
 	dirs := min(n, len(names)-1)
 	above, err := filepath.EvalSymlinks(strings.Join(names[:dirs], ""))
 	if err != nil { // it has changed meanwhile
-		return path, n
+		return answer{text: path, read: n}
 	}
-	return filepath.Join(above, strings.Join(names[dirs:], "")), n - 1
+	return answer{text: filepath.Join(above, strings.Join(names[dirs:], "")), read: n - 1}
 }
 
 // lookUp completes v with the view that dir, an absolute path, lies in. The table is a hint,

@@ -77,10 +77,7 @@ func (t *Tree) Resolve(path string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, whole := range []bool{false, true} {
 			at, _ := filepath.Abs(path)
-			a := t.looks.run(t.timeout, func() answer {
-				resolved, n := resolve(at, whole)
-				return answer{text: resolved, read: n}
-			})
+			a := t.looks.run(t.timeout, func() answer { return resolve(at, whole) })
 			if path == "" || a.text != "" && a.read == 0 || !yield(cmp.Or(a.text, at)) {
 				return
 			}
