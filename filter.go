@@ -72,15 +72,15 @@ func encryptPaths(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	client, files := connect(c, m)
 	defer client.Close()
 	e := encrypt.Encrypter{Names: client, Files: files, View: files.View(), Mount: c.mount, Plain: c.plain, PathsOnly: c.hideMeta}
-	indexed, warn := true, m.index
+	indexed, failed, warn := true, 0, m.index
 	e.Index = func(wanted map[string]string) {
 		indexed = c.mapFile == "" || index.Encrypt(c.mapFile, warn, wanted) && indexed
 		warn = func(_, _ string) {} // the next batch would say the same
 	}
-	e.Fail = func(path, why string) { m.error(strings.TrimPrefix(path+": "+why, ": "), "") }
-	found, all, err := e.Copy(stdout, stdin)
+	e.Fail = func(path, why string) { failed++; m.error(strings.TrimPrefix(path+": "+why, ": "), "") }
+	all, err := e.Copy(stdout, stdin)
 	if c.verbose {
-		fmt.Fprintf(m.w, "%s: %d of %s found\n", program, found, count(int64(all), "path"))
+		fmt.Fprintf(m.w, "%s: %d of %s found\n", program, all-failed, count(int64(all), "path"))
 	}
 	if err != nil {
 		m.error(err.Error(), "")
@@ -88,7 +88,7 @@ func encryptPaths(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 	switch {
 	case err != nil, !indexed:
 		return exitFailed
-	case found < all:
+	case failed > 0:
 		return exitEncrypted
 	}
 	return exitOK

@@ -1,6 +1,6 @@
-// Package encrypt is the way back: plain paths in, one a line, and cipher paths out. A path
-// that cannot be encrypted is reported, and the rest goes on. Memory is bounded. meaning.go
-// says what a line may mean, encrypt.go finds that and writes it.
+// Package encrypt is the way back: plain paths in, one a line, and cipher paths out. A path that
+// cannot be encrypted is reported, and the rest goes on. Memory is bounded. meaning.go says what a
+// line may mean, encrypt.go finds that and writes it.
 package encrypt
 
 import (
@@ -55,11 +55,10 @@ type Encrypter struct {
 
 var seed = maphash.MakeSeed()
 
-// Copy reads plain paths from src until it ends, and writes to dst what it takes to read
-// them elsewhere, for rsync --files-from: the configuration, the IV of each directory
-// above, the file of a long name, and the path; each line once. It returns the number of
-// paths, of those that were found, and the first error of reading or writing.
-func (e *Encrypter) Copy(dst io.Writer, src io.Reader) (found, all int, err error) {
+// Copy reads plain paths from src until it ends. It writes to dst what it takes to read them elsewhere,
+// for rsync --files-from: the configuration, the IV of each directory above, the file of a long name,
+// and the path; each line once. It returns the number of paths and the first error.
+func (e *Encrypter) Copy(dst io.Writer, src io.Reader) (all int, err error) {
 	e.out, e.written = bufio.NewWriter(dst), map[uint64]bool{}
 	e.lookAtMount()
 	in := bufio.NewReaderSize(src, maxLine)
@@ -70,9 +69,7 @@ func (e *Encrypter) Copy(dst io.Writer, src io.Reader) (found, all int, err erro
 		batch, end := e.read(in)
 		e.Index(e.indexed)
 		for _, m := range batch {
-			if why := e.encrypt(m); why == "" {
-				found++
-			} else {
+			if why := e.encrypt(m); why != "" {
 				e.Fail(m.typed, why)
 			}
 		}
@@ -81,7 +78,7 @@ func (e *Encrypter) Copy(dst io.Writer, src io.Reader) (found, all int, err erro
 	if err == io.EOF {
 		err = nil
 	}
-	return found, all, err
+	return all, err
 }
 
 // read returns what the next lines may mean, without a line that was cut by an error.
@@ -106,19 +103,20 @@ func (e *Encrypter) read(in *bufio.Reader) (batch []meaning, err error) {
 // encrypt writes the first path that is meant and exists or, if nothing is in doubt, need not.
 // Otherwise it returns why there is none.
 func (e *Encrypter) encrypt(m meaning) (why string) {
-	for _, plain := range m.plains {
-		cipher, exists := e.find(plain, m.why != "")
-		if !exists && (m.why != "" || cipher == "") || m.tail == ".name" && !scan.IsLong(path.Base(cipher)) {
+	for i, f := range m.files {
+		sure := m.why != "" || i < len(m.files)-1
+		cipher, exists := e.find(f.plain, sure)
+		if !exists && (sure || cipher == "") || f.tail == ".name" && !scan.IsLong(path.Base(cipher)) {
 			continue
 		}
-		file, _ := filepath.Rel("/"+e.View.Sub, "/"+cipher+m.tail)
+		file, _ := filepath.Rel("/"+e.View.Sub, "/"+cipher+f.tail)
 		switch {
 		case strings.HasPrefix(file+"/", "../"): // a directory that had the same name
 			return e.outside
 		case strings.ContainsAny(file, "\n\r"): // of -plaintextnames
 			return "its encrypted name has a line end"
 		}
-		e.write(file, file != "." && plain != cipher && cipher != scan.Conf)
+		e.write(file, file != "." && f.plain != cipher)
 		return ""
 	}
 	return cmp.Or(m.why, e.unknown)
@@ -134,8 +132,6 @@ func (e *Encrypter) find(plain string, sure bool) (cipher string, exists bool) {
 	}
 	cipher, ok := e.Names.Encrypt(plain)
 	switch {
-	case plain == scan.Conf || plain == ".gocryptfs.reverse.conf":
-		return scan.Conf, true
 	case ok && (cipher == indexed || (sure || indexed != "") && e.Files.Exists(cipher)):
 		return cipher, true
 	case !ok || indexed != "" && !e.View.Reverse: // in reverse mode, a path has one answer

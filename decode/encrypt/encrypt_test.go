@@ -47,11 +47,12 @@ var fileSystems = []fileSystem{
 	{name: "forward inside", forward: true, inside: "docs"},
 }
 
-// cipher returns the cipher path of a plain path. Each name is made for its directory, as by
-// gocryptfs; here it is a hash.
+// cipher returns the cipher path of a plain path, after which a housekeeping file may stand with two
+// slashes. Each name is made for its directory, as by gocryptfs; here it is a hash.
 func (fs *fileSystem) cipher(plain string) (cipher string) {
-	if plain == "" || fs.plaintext {
-		return plain
+	plain, tail, _ := strings.Cut(plain, "//")
+	if plain == "" || plain == "." || fs.plaintext {
+		return path.Join(plain, tail)
 	}
 	coding := base64.RawURLEncoding
 	if fs.padded {
@@ -64,15 +65,13 @@ func (fs *fileSystem) cipher(plain string) (cipher string) {
 		}
 		hash := sha256.Sum256([]byte(dir + "/" + name))
 		switch {
-		case name == "." || name == "gocryptfs.conf" || name == "gocryptfs.diriv":
-			cipher = path.Join(cipher, name)
 		case fs.long && len(name) > 5:
 			cipher = path.Join(cipher, "gocryptfs.longname."+coding.EncodeToString(hash[:]))
 		default:
 			cipher = path.Join(cipher, coding.EncodeToString(hash[:16]))
 		}
 	}
-	return cipher
+	return path.Join(cipher, tail)
 }
 
 func (fs *fileSystem) View() decode.View {
@@ -151,7 +150,7 @@ func (fs *fileSystem) needed(plain string, ivs bool) string {
 	}
 	for i, name := range names {
 		dir := strings.Join(names[:i], "/")
-		if ivs && plain != "." && plain != "gocryptfs.conf" {
+		if ivs && plain != "." && plain != "//gocryptfs.conf" {
 			list = append(list, path.Join(dir, "gocryptfs.diriv"))
 		}
 		if strings.HasPrefix(name, "gocryptfs.longname.") && !fs.plaintext {
@@ -195,7 +194,7 @@ func (fs *fileSystem) run(input io.Reader, names, index bool) (out, said string)
 		e.Index = fs.index
 	}
 	var b strings.Builder
-	if _, _, err := e.Copy(&b, input); err != nil {
+	if _, err := e.Copy(&b, input); err != nil {
 		said += err.Error()
 	}
 	return b.String(), said

@@ -8,12 +8,15 @@ import (
 	"gocryptfs-rsync-pretty/decode/scan"
 )
 
-// A meaning is what a line may mean: plain paths, the likeliest first.
+// A meaning is what a line may mean: files, the likeliest first.
 type meaning struct {
-	typed, tail string // the tail is what a housekeeping file has after the cipher path
-	plains      []string
-	why         string // what is wrong if none of them exists; empty if it need not
+	typed string
+	files []file
+	why   string // what is wrong if none of them exists; empty if the last one need not
 }
+
+// A file is given by a plain path, and by what a housekeeping file has after the cipher path.
+type file struct{ plain, tail string }
 
 // A prefix is a directory as a path may begin with it, with a slash after it, and its plain path.
 type prefix struct{ typed, plain string }
@@ -45,18 +48,22 @@ func (e *Encrypter) meaning(typed string) meaning {
 	switch {
 	case typed == "":
 		return meaning{typed: typed, why: "empty line"}
-	case strings.Contains(typed, "\x00"):
-		return meaning{typed: typed, why: "path contains a NUL byte"}
-	case strings.Contains("/"+typed+"/", "/../"):
-		return meaning{typed: typed, why: "path contains `..`"}
+	case strings.Contains("/"+typed+"/", "/../"), strings.Contains(typed, "\x00"):
+		return meaning{typed: typed, why: "path contains `..` or a NUL byte"}
 	}
-	full, tail := scan.SplitHousekeeping(path.Clean("/" + typed))
-	plains, why := e.candidates(full, typed[0] == '/')
+	plains, why := e.candidates(path.Clean("/"+typed), typed[0] == '/')
+	m := meaning{typed: typed, why: why}
 	for _, plain := range plains {
-		e.indexed[plain] = ""
+		part, tail, sure := scan.SplitPrinted(plain)
+		if !sure {
+			m.files = append(m.files, file{plain: plain})
+		}
+		m.files = append(m.files, file{part, tail})
 	}
-	e.ahead = append(e.ahead, plains...)
-	return meaning{typed, tail, plains, why}
+	for _, f := range m.files {
+		e.indexed[f.plain], e.ahead = "", append(e.ahead, f.plain)
+	}
+	return m
 }
 
 // candidates returns the plain paths that a path after a slash may mean, by what it begins with, and

@@ -11,9 +11,9 @@ const (
 	dirIV = "gocryptfs.diriv"
 )
 
-// Needed returns the cipher paths of the files, other than gocryptfs.conf, that it takes to
-// decrypt the names in a cipher path, in an order that rsync --files-from takes: the IV of each
-// directory above, if directories have one, and the files of long names.
+// Needed returns the cipher paths of the files, other than gocryptfs.conf, that it takes to decrypt
+// the names in a cipher path: the IV of each directory above, if directories have one, and the files
+// of long names. rsync --files-from takes them in this order.
 func Needed(cipher string, ivs bool) (files []string) {
 	dir := ""
 	for name := range strings.SplitSeq(cipher, "/") {
@@ -33,17 +33,20 @@ func IsLong(name string) bool {
 	return strings.HasPrefix(name, LongPrefix) && IsEncrypted([]byte(name))
 }
 
-// SplitHousekeeping splits the path of a directory's IV, or of the file of a long name as it is
-// printed, into the path that it belongs to and the tail that gocryptfs does not encrypt.
-func SplitHousekeeping(file string) (plain, tail string) {
+// SplitPrinted splits a path as it is printed into a plain path and what a housekeeping file has after
+// the cipher path. The target of a link is left out. sure is false if the whole may be a plain path.
+func SplitPrinted(file string) (plain, tail string, sure bool) {
 	dir, name := path.Split(file)
 	long, isLong := strings.CutPrefix(name, LongPrefix)
 	long, hasSuffix := strings.CutSuffix(long, longSuffix)
+	link, _, isLink := strings.Cut(file, " -> ")
 	switch {
+	case file == Conf || file == ".gocryptfs.reverse.conf":
+		return "", "/" + Conf, file != Conf
 	case name == dirIV:
-		return dir, "/" + dirIV
-	case isLong && hasSuffix:
-		return dir + long, longSuffix
+		return path.Clean("/" + dir)[1:], "/" + dirIV, false
+	case isLong && hasSuffix && !IsLong(LongPrefix+long): // that would be a plain name
+		return dir + long, longSuffix, true
 	}
-	return file, ""
+	return link, "", !isLink
 }
