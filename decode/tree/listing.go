@@ -30,11 +30,10 @@ type listing struct {
 }
 
 // unique returns a plain path with the one spelling that its name, with U+FFFD, can have if the
-// view has its cipher name, or an empty string. After a remount, another root may look the same, so
-// a name in the root is proved each time.
+// view has its cipher name, or an empty string.
 func (l *listing) unique(cipher, plain string) string {
 	dir, leaf := path.Split(plain)
-	if s := l.spellings[leaf]; len(s) == 1 && dir != "" && dir == l.dir && l.hashes[maphash.String(seed, cipher)] {
+	if s := l.spellings[leaf]; len(s) == 1 && dir == l.dir && l.hashes[maphash.String(seed, cipher)] {
 		return dir + s[0]
 	}
 	return ""
@@ -55,6 +54,9 @@ func list(dir string, c, p trail) *listing {
 	})
 	if !ok {
 		l.spellings, l.hashes = nil, nil
+	}
+	if root, _ := stat(c.in, ".", fresh); dir == "" && !root.changed.Equal(l.file.changed) {
+		l.dir = "/" // none: the two roots are not known to be the same
 	}
 	return l
 }
