@@ -68,14 +68,11 @@ const startLimit = ctlsocktest.Limit
 func need(t testing.TB, things ...string) {
 	t.Helper()
 	for _, thing := range things {
-		why := missing(thing)
-		if why == "" {
-			continue
-		}
-		if os.Getenv("CI") == "true" && thing != "root" {
+		if why := missing(thing); why != "" && thing != "root" && os.Getenv("CI") == "true" {
 			t.Fatalf("needs %s: %s", thing, why)
+		} else if why != "" {
+			t.Skipf("needs %s: %s", thing, why)
 		}
-		t.Skipf("needs %s: %s", thing, why)
 	}
 }
 
@@ -205,15 +202,8 @@ func (m *mount) start(t testing.TB, s server, conf, source string, opts []string
 	for _, d := range []string{source, m.at} {
 		check(t, os.MkdirAll(d, 0o755))
 	}
-	var initOpts, mountOpts []string
-	for _, o := range opts {
-		if shaping.MatchString(o) {
-			initOpts = append(initOpts, o)
-		}
-		if !shaping.MatchString(o) || o == "-reverse" {
-			mountOpts = append(mountOpts, o)
-		}
-	}
+	initOpts := slices.DeleteFunc(slices.Clone(opts), func(o string) bool { return !shaping.MatchString(o) })
+	mountOpts := slices.DeleteFunc(slices.Clone(opts), func(o string) bool { return o != "-reverse" && shaping.MatchString(o) })
 	if _, err := os.Stat(filepath.Join(source, conf)); err != nil {
 		// 10 is the lowest cost -scryptn takes.
 		args := append(initOpts, "-init", "-scryptn", "10", "-passfile", pass, source)
