@@ -103,16 +103,13 @@ func mayGrow(b []byte) bool { return len(b) <= maxHead && partForm().Match(b) }
 
 // judge returns the kind of the record at the beginning of b, and the length of its figures with
 // their prefix. run means that they are of the whole run (--info=progress2), which counts early.
-func judge(b []byte, final bool) (kind Kind, figures int, run bool) {
+func judge(b []byte) (kind Kind, figures int, run bool) {
 	line := b[:min(len(b), maxHead)]
 	m := headForm().FindSubmatchIndex(line)
 	for kind = Progress; kind > Ordinary && (m == nil || m[2*kind] < 0); kind-- {
 	}
 	if percent, counts := 2*Progress+2, 2*Progress+4; kind == Progress && m[percent] >= 0 {
 		figures = len(bytes.TrimRight(line[:m[1]], "\r\n"))
-		if last := line[figures-1]; figures == len(line) && last != ' ' && last != ')' && (len(line) < len(b) || !final) {
-			return Ordinary, 0, false
-		}
 		run = m[counts] >= 0 && string(line[m[percent]:m[percent+1]]) != "100"
 	}
 	return kind, figures, run

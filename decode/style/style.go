@@ -101,7 +101,7 @@ func (s *Style) next(b []byte, from int, final bool) record {
 	r := record{start: from - s.past, end: len(b), kind: s.kind, ended: final}
 	if s.past <= maxHead && b[r.start] != '\n' { // nor in one full of empty lines
 		figures := 0
-		r.kind, figures, r.run = judge(b[r.start:], final)
+		r.kind, figures, r.run = judge(b[r.start:])
 		if end := r.start + figures; figures > 0 && (end == len(b) || b[end] != '\r' && b[end] != '\n') {
 			r.end, r.ended = end, final || !mayGrow(b[r.start:])
 			r.wait = s.hiding && !s.run // they may yet be of the whole run
