@@ -125,7 +125,7 @@ func TestBadReplies(t *testing.T) {
 		"bad name":           {"a", name("a GOCRYPTFS_BAD_NAME"), no},
 		"bad name in middle": {"a/b", name("a GOCRYPTFS_BAD_NAME/B"), no},
 		"half a reply":       {"a", `{"Result":"A","Er`, hangup},
-		"junk":               {"a", "220 mail.example ESMTP\n", nonsense},
+		"junk":               {"a", `{"Result":"A","ErrNo":"220 mail.example ESMTP"}` + "\n", nonsense},
 		"bytes after it":     {"a", name("A") + strings.Repeat("x", maxReply), nonsense},
 		"endless":            {"a", strings.Repeat("x", 2*maxReply), nonsense},
 		"fewer components":   {"a/b/c", name("A/B"), nonsense},
