@@ -65,10 +65,7 @@ func list(dir string, c, p trail) *listing {
 // gets too big or the directory cannot be read.
 func (l *listing) each(t trail, f func(name string)) bool {
 	fd, err := open(t.in, ".", unix.O_RDONLY)
-	if err != nil {
-		return false
-	}
-	dir := os.NewFile(uintptr(fd), ".")
+	dir := os.NewFile(uintptr(fd), ".") // nil after an error
 	defer dir.Close()
 	for err == nil && l.size <= maxListed {
 		var names []string
