@@ -188,7 +188,7 @@ func (fs *fileSystem) run(input io.Reader, names, index bool) (out, said string)
 	e := Encrypter{Names: ctlsock.New("", 0, nil), Files: fs.machine, Index: func(map[string]string) {},
 		Fail: func(path, why string) { said += path + ": " + why + "\n" }}
 	if names {
-		e.Names, e.Files, e.View, e.Mount = fs, fs, fs.View(), fs.mount
+		e.Names, e.Files, e.View, e.Mount, e.Plain = fs, fs, fs.View(), fs.mount, fs.root+"/elsewhere"
 	}
 	if index {
 		e.Index = fs.index

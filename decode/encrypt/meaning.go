@@ -23,16 +23,18 @@ type prefix struct{ typed, plain string }
 
 // lookAtMount finds out what paths may begin with.
 func (e *Encrypter) lookAtMount() {
+	e.unknown = "unknown; as MOUNT is not known, leave out what stands above the root of the view"
 	sub, ok := e.Names.Decrypt(e.View.Sub)
 	if !ok && e.View.Sub != "" || e.Mount != "" && !e.Files.Exists(".") {
 		sub = "\x00" // no file has this path
+		e.unknown = "MOUNT cannot be used; leave out CTLSOCK and MOUNT to search the index alone"
 	}
-	e.unknown = "unknown; as MOUNT is not known, leave out what stands above the root of the view"
-	if e.outside = e.unknown; e.View.Reverse || e.View.Plain != "" {
-		e.unknown, e.outside, e.noIVs = "unknown to the index and to gocryptfs", "not below MOUNT", e.View.Deterministic
+	if e.outside = e.unknown; e.View.Reverse || e.View.Plain != "" { // MOUNT tells what -plain is worth
+		e.unknown, e.outside = "unknown to the index and to gocryptfs", "not below MOUNT"
+		e.noIVs, e.Plain = e.View.Deterministic, e.View.Plain
 	}
 	e.prefixes = []prefix{{"./", sub}}
-	for _, dir := range []prefix{{e.Plain, ""}, {e.View.Plain, ""}, {e.Mount, sub}} {
+	for _, dir := range []prefix{{e.Plain, ""}, {e.Mount, sub}} {
 		for at := range e.Files.Resolve(dir.typed) {
 			printed := path.Join(strings.TrimSuffix(at, "/"+e.View.Sub), dir.plain)
 			for _, at := range []string{strings.TrimSuffix(at, "/"), printed} {
@@ -42,8 +44,7 @@ func (e *Encrypter) lookAtMount() {
 	}
 }
 
-// meaning returns what a line may mean. One that may mean several paths, or one of this machine
-// that is elsewhere, means only what exists.
+// meaning returns what a line may mean. If that is in doubt, only a file that exists can be meant.
 func (e *Encrypter) meaning(typed string) meaning {
 	switch {
 	case typed == "":
@@ -74,17 +75,16 @@ func (e *Encrypter) candidates(full string, typed bool) (plains []string, why st
 		spellings = e.Files.Resolve(full)
 	}
 	for at := range spellings {
+		why = e.outside
 		for _, p := range e.prefixes {
 			if rest, ok := strings.CutPrefix(at+"/", p.typed); ok {
 				plains = append(plains, path.Join("/", p.plain, rest)[1:])
 			}
 		}
-		switch plains = slices.Compact(plains); len(plains) {
-		case 0:
-			why = e.outside
-		case 1:
+		switch plains = slices.Compact(plains); {
+		case len(plains) == 1:
 			return plains, ""
-		default:
+		case len(plains) > 1:
 			return plains, e.unknown + "; if its first name is a directory below MOUNT, begin it with a slash"
 		}
 	}
