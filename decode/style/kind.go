@@ -44,8 +44,7 @@ var names = strings.NewReplacer(
 	// The columns of a list, other ones after a path, and what stands between them.
 	"ANY", `(?:ITEM|MODE|send|recv|del\.|\*deleting|(?:op|name|file|path|item|what|type|size|len|mtime|date|time|link|hardlink|target)" *:)`,
 	"MORE", `(?:ANY(?: *"?NUMBER)?|\d{4}[-/]\d\d[-/]\d\d(?:[-T ][\d:.]+)?(?:Z|[-+]\d\d:?\d\d)?|(?:[-=]>SEP+)?(?:PATH|<PATH>))`,
-	"ITEM", `[<>ch.][fdLDS][+.?cstTpogunabxf ]{7,11}`, "MODE", `[-bcdlps][-rwxsStT]{9}`,
-	"NUMBER", `\d[-+\d.,:/T]*[KMGTPZ]?`,
+	"ITEM", `[<>ch.][fdLDS][+.?cstTpogunabxf ]{7,11}`, "MODE", `[-bcdlps][-rwxsStT]{9}`, "NUMBER", `\d[-+\d.,:/T]*[KMGTPZ]?`,
 	"SEP", "[][(){}\"'|:;, \t`]", "GAP", "[][(){}\"'|;, \t`]", // no colon, which announces an error
 )
 
@@ -136,7 +135,8 @@ func housekeepingForm(mount string) *regexp.Regexp {
 		`backed up PATH to PATH(?:[-._][\w-]+)?`,
 		`\[[a-zA-Z]+\] (?:hiding|showing|protecting|risking) file PATH because of pattern .*`,
 	}, "|") + `)|` +
-		// rsync --out-format, find -printf, and other lists: a number after a path may be an error's
-		`SEP*(?:(?:ANY|NUMBER)SEP+)*(?:PATH|<PATH>)(?:SEP+MORE)*GAP*|(?:send|recv|del\.):PATH:)$`)
+		// find -printf and other lists: a number after a path may be an error's; and rsync --out-format
+		`SEP*(?:(?:ANY|NUMBER)SEP+)*(?:PATH|<PATH>)(?:SEP+MORE)*GAP*|(?:send|recv|del\.):PATH:|` +
+		`SEP*(?:ITEM|send|recv|del\.)GAP+(?:(?:ANY|NUMBER)GAP+)*(?:PATH|<PATH>)(?:GAP+(?:MORE|NUMBER))*GAP*)$`)
 	return regexp.MustCompile(strings.ReplaceAll(text, "MOUNT", path))
 }
