@@ -68,7 +68,7 @@ func absolute(dir string) string {
 // resolve returns an absolute path without symbolic links above its last name or, if whole is set,
 // without any, as far as they can be looked at, and the number of names for which they can.
 func resolve(path string, whole bool) (a answer) {
-	const maxDepth = 64                    // of links: to find them, each directory is looked up from the root
+	const maxDepth = 32                    // of links: to find them, each directory is looked up from the root
 	names := strings.SplitAfter(path, "/") // the first one is the root
 	if whole {
 		names = append(names, "")
