@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -62,18 +63,17 @@ func findView(mount, plain string, read func() mountTable) *view {
 // absolute returns the absolute path of a directory, without symbolic links.
 func absolute(dir string) string {
 	dir, _ = filepath.Abs(dir + "/.") // of an empty one, the root, which is of no other user
-	return resolve(dir, true).text
+	return resolve(dir, true, math.MaxInt).text
 }
 
 // resolve returns an absolute path without symbolic links above its last name or, if whole is set,
-// without any, as far as they can be looked at, and the number of names for which they can.
-func resolve(path string, whole bool) (a answer) {
-	const maxDepth = 32                    // of links: to find them, each directory is looked up from the root
+// without any, as far as its first names, up to depth, can be looked at, and how many can.
+func resolve(path string, whole bool, depth int) (a answer) {
 	names := strings.SplitAfter(path, "/") // the first one is the root
 	if whole {
 		names = append(names, "")
 	}
-	n := sort.Search(min(len(names), maxDepth), func(n int) bool {
+	n := sort.Search(min(len(names), depth), func(n int) bool {
 		_, err := os.Stat(strings.Join(names[:n+1], "")) // which a signal does not interrupt
 		return err != nil
 	})
