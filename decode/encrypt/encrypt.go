@@ -100,8 +100,8 @@ func (e *Encrypter) read(in *bufio.Reader) (batch []meaning, err error) {
 	return batch, nil
 }
 
-// encrypt writes the first path that is meant and exists or, if nothing is in doubt, need not.
-// Otherwise it returns why there is none.
+// encrypt writes the first file that is meant and exists; the last one need not, if there is no doubt
+// about it. Otherwise it returns what is wrong.
 func (e *Encrypter) encrypt(m meaning) (why string) {
 	for i, f := range m.files {
 		sure := m.why != "" || i < len(m.files)-1

@@ -15,7 +15,7 @@ type meaning struct {
 	why   string // what is wrong if none of them exists; empty if the last one need not
 }
 
-// A file is given by a plain path, and by what a housekeeping file has after the cipher path.
+// A file has a plain path. A tail stands for the housekeeping file with that after its cipher path.
 type file struct{ plain, tail string }
 
 // A prefix is a directory as a path may begin with it, with a slash after it, and its plain path.
@@ -29,14 +29,14 @@ func (e *Encrypter) lookAtMount() {
 		sub = "\x00" // no file has this path
 		e.unknown = "MOUNT cannot be used; leave out CTLSOCK and MOUNT to search the index alone"
 	}
-	if e.outside = e.unknown; e.View.Reverse || e.View.Plain != "" { // MOUNT tells what -plain is worth
+	if e.outside = e.unknown; e.View.Reverse || e.View.Plain != "" { // which -plain may contradict
 		e.unknown, e.outside = "unknown to the index and to gocryptfs", "not below MOUNT"
 		e.noIVs, e.Plain = e.View.Deterministic, e.View.Plain
 	}
 	e.prefixes = []prefix{{"./", sub}}
 	for _, dir := range []prefix{{e.Plain, ""}, {e.Mount, sub}} {
 		for at := range e.Files.Resolve(dir.typed) {
-			printed := path.Join(strings.TrimSuffix(at, "/"+e.View.Sub), dir.plain)
+			printed := path.Join(strings.TrimSuffix(at, "/"+e.View.Sub), dir.plain) // a MOUNT inside the view is decoded
 			for _, at := range []string{strings.TrimSuffix(at, "/"), printed} {
 				e.prefixes = append(e.prefixes, prefix{at + "/", dir.plain}, prefix{"./" + path.Base(at) + "/", dir.plain})
 			}
@@ -55,8 +55,8 @@ func (e *Encrypter) meaning(typed string) meaning {
 	plains, why := e.candidates(path.Clean("/"+typed), typed[0] == '/')
 	m := meaning{typed: typed, why: why}
 	for _, plain := range plains {
-		part, tail, sure := scan.SplitPrinted(plain)
-		if !sure {
+		part, tail, only := scan.SplitPrinted(plain)
+		if !only {
 			m.files = append(m.files, file{plain: plain})
 		}
 		m.files = append(m.files, file{part, tail})
@@ -68,10 +68,10 @@ func (e *Encrypter) meaning(typed string) meaning {
 }
 
 // candidates returns the plain paths that a path after a slash may mean, by what it begins with, and
-// what is wrong if none of them exists. typed reports whether it was typed with the slash.
-func (e *Encrypter) candidates(full string, typed bool) (plains []string, why string) {
+// what is wrong if none of them exists. absolute reports whether it was typed with the slash.
+func (e *Encrypter) candidates(full string, absolute bool) (plains []string, why string) {
 	spellings := slices.Values([]string{"." + full})
-	if typed {
+	if absolute {
 		spellings = e.Files.Resolve(full)
 	}
 	for at := range spellings {

@@ -34,8 +34,8 @@ func IsLong(name string) bool {
 }
 
 // SplitPrinted splits a path as it is printed into a plain path and what a housekeeping file has after
-// the cipher path. The target of a link is left out. sure is false if the whole may be a plain path.
-func SplitPrinted(file string) (plain, tail string, sure bool) {
+// its cipher path. The target of a link is left out. only is false if all of it may be a plain path.
+func SplitPrinted(file string) (plain, tail string, only bool) {
 	dir, name := path.Split(file)
 	long, isLong := strings.CutPrefix(name, LongPrefix)
 	long, hasSuffix := strings.CutSuffix(long, longSuffix)
