@@ -180,3 +180,40 @@ func (s *search) sameRoot(v *view) bool {
 	s.passing = s.passing || time.Since(x.changed) < entryTimeout || time.Since(y.changed) < entryTimeout
 	return err == nil && err2 == nil && x.changed.Equal(y.changed)
 }
+
+// trusts reports whether a directory lies in a mount of this user or of root, or in the file
+// system of MOUNT. Others are not even looked at, since a look tells a FUSE server a name.
+func (s *search) trusts(dir string) bool {
+	at, m := s.mounts.locate(dir)
+	return slices.Contains([]int{0, os.Geteuid()}, mountedBy(m)) || at.fs == s.at.fs
+}
+
+// follow returns the directories that a source in the mount table may stand for, below one:
+// gocryptfs writes each `,` in it as `_` (gocryptfs mount.go). It follows links, and looks at
+// nothing in a mount that is not trusted.
+func (s *search) follow(dir, rest string) (found []string) {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil || !s.trusts(dir) {
+		return nil
+	}
+	if rest == "" {
+		return []string{dir}
+	}
+	name, rest, _ := strings.Cut(rest, "/")
+	names := []string{name}
+	if strings.Contains(name, "_") {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			isVariant := e.Name() != name && strings.ReplaceAll(e.Name(), ",", "_") == name
+			if isVariant && len(names) < maxVariants {
+				names = append(names, e.Name())
+			}
+		}
+	}
+	for _, name := range names {
+		if path := filepath.Join(dir, name); s.trusts(path) {
+			found = append(found, s.follow(path, rest)...)
+		}
+	}
+	return found
+}
