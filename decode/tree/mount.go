@@ -13,6 +13,8 @@ import (
 	"github.com/moby/sys/mountinfo"
 )
 
+const maxVariants = 16 // of a name in the mount table
+
 // A view is an encrypted directory and the plain directory that belongs to it. The latter is not
 // known if there is a problem.
 type view struct {
@@ -204,8 +206,7 @@ func (s *search) follow(dir, rest string) (found []string) {
 	if strings.Contains(name, "_") {
 		entries, _ := os.ReadDir(dir)
 		for _, e := range entries {
-			isVariant := e.Name() != name && strings.ReplaceAll(e.Name(), ",", "_") == name
-			if isVariant && len(names) < maxVariants {
+			if e.Name() != name && strings.ReplaceAll(e.Name(), ",", "_") == name && len(names) < maxVariants {
 				names = append(names, e.Name())
 			}
 		}

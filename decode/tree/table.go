@@ -9,8 +9,6 @@ import (
 	"github.com/moby/sys/mountinfo"
 )
 
-const maxVariants = 16 // of a name in the table
-
 // A mountTable holds all mounts, oldest first, as Linux lists them.
 type mountTable []*mountinfo.Info
 
