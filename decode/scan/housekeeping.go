@@ -11,9 +11,8 @@ const (
 	dirIV = "gocryptfs.diriv"
 )
 
-// Needed returns the cipher paths of the files, other than gocryptfs.conf, that it takes to decrypt
-// the names in a cipher path: the IV of each directory above, if directories have one, and the files
-// of long names. rsync --files-from takes them in this order.
+// Needed returns the cipher paths of what it takes, besides gocryptfs.conf, to decrypt the names in a
+// cipher path: the IVs of directories, if they have any, and long names, as rsync --files-from takes them.
 func Needed(cipher string, ivs bool) (files []string) {
 	dir := ""
 	for name := range strings.SplitSeq(cipher, "/") {

@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -64,8 +63,8 @@ func findView(mount, plain string, read func() mountTable) *view {
 
 // absolute returns the absolute path of a directory, without symbolic links.
 func absolute(dir string) string {
-	dir, _ = filepath.Abs(dir + "/.") // of an empty one, the root, which is of no other user
-	return resolve(dir, true, math.MaxInt).text
+	dir, _ = filepath.Abs(dir + "/.")          // of an empty one, the root, which is of no other user
+	return resolve(dir, true, len(dir)+2).text // to the end
 }
 
 // resolve returns an absolute path without symbolic links above its last name or, if whole is set,

@@ -77,8 +77,7 @@ func (t *Tree) Resolve(path string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, whole := range []bool{false, true} {
 			at, _ := filepath.Abs(path)
-			// Deeper links stay: each directory is looked up from the root.
-			a := t.looks.run(t.timeout, func() answer { return resolve(at, whole, 32) })
+			a := t.looks.run(t.timeout, func() answer { return resolve(at, whole, 32) }) // deeper links stay
 			if path == "" || a.text != "" && a.read == 0 || !yield(cmp.Or(a.text, at)) {
 				return
 			}
