@@ -540,6 +540,9 @@ func TestTreeServer(t *testing.T) {
 	if v := tree.View(); v.Plain != dirs["plain"] {
 		t.Errorf("with -plain: %+v", v)
 	}
+	for at := range tree.Resolve("") { // of a flag that is not given
+		t.Errorf("no path is %s", at)
+	}
 	tree = New(dirs["sub"], "", time.Minute, &stubServer{})
 	must(os.Remove(dirs["sub"]))
 	tree.search(time.Minute)
