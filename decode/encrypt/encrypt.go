@@ -10,7 +10,6 @@ import (
 	"hash/maphash"
 	"io"
 	"iter"
-	"path"
 	"path/filepath"
 	"strings"
 
@@ -106,7 +105,7 @@ func (e *Encrypter) encrypt(m meaning) (why string) {
 	for i, f := range m.files {
 		sure := m.why != "" || i < len(m.files)-1
 		cipher, exists := e.find(f.plain, sure)
-		if !exists && (sure || cipher == "") || f.tail == ".name" && !scan.IsLong(path.Base(cipher)) {
+		if !exists && (sure || cipher == "") || f.tail == ".name" && !scan.IsLong(filepath.Base(cipher)) {
 			continue
 		}
 		file, _ := filepath.Rel("/"+e.View.Sub, "/"+cipher+f.tail)

@@ -49,8 +49,10 @@ func (e *Encrypter) meaning(typed string) meaning {
 	switch {
 	case typed == "":
 		return meaning{typed: typed, why: "empty line"}
-	case strings.Contains("/"+typed+"/", "/../"), strings.Contains(typed, "\x00"):
-		return meaning{typed: typed, why: "path contains `..` or a NUL byte"}
+	case strings.Contains("/"+typed+"/", "/../"):
+		return meaning{typed: typed, why: "path contains `..`"}
+	case strings.Contains(typed, "\x00"):
+		return meaning{typed: typed, why: "path contains a NUL byte"}
 	}
 	plains, why := e.candidates(path.Clean("/"+typed), typed[0] == '/')
 	m := meaning{typed: typed, why: why}
@@ -81,10 +83,9 @@ func (e *Encrypter) candidates(full string, absolute bool) (plains []string, why
 				plains = append(plains, path.Join("/", p.plain, rest)[1:])
 			}
 		}
-		switch plains = slices.Compact(plains); {
-		case len(plains) == 1:
+		if plains = slices.Compact(plains); len(plains) == 1 {
 			return plains, ""
-		case len(plains) > 1:
+		} else if len(plains) > 1 {
 			return plains, e.unknown + "; if its first name is a directory below MOUNT, begin it with a slash"
 		}
 	}
