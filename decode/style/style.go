@@ -5,6 +5,7 @@ package style
 import (
 	"bytes"
 	"regexp"
+	"strings"
 	"sync"
 
 	"gocryptfs-rsync-pretty/decode/scan"
@@ -142,9 +143,12 @@ func (s *Style) release(b []byte, r record, from, stop int) {
 	}
 }
 
-// openForm matches a control sequence without its last byte, and the beginning of a control
-// string, such as a title or the target of a hyperlink (ECMA-48, 5.4 and 5.6).
-var openForm = regexp.MustCompile(`^(?:(?:\x1b[ -/]*|(?:\x1b\[|\x{9b})[ -?]*|\x{fffd})$|\x1b[]PX^_]|[\x{90}\x{98}\x{9d}-\x{9f}])`)
+// openForm matches a control sequence without its last byte (ECMA-48, 5.4). introducers, after ESC
+// or 0xc2, begin a control string, such as a title or the target of a hyperlink (5.6).
+var (
+	openForm    = regexp.MustCompile(`^(?:\x1b[ -/]*|(?:\x1b\[|\x{9b})[ -?]*|\x{fffd})$`)
+	introducers = map[byte]string{0x1b: "]PX^_", 0xc2: "\x90\x98\x9d\x9e\x9f"}
+)
 
 // OpenSequence returns the control sequence or string at the end of b that is not complete:
 // no other one may be put into it.
@@ -155,7 +159,8 @@ func OpenSequence(b []byte) []byte {
 	for i := start - 1; i >= 0 && b[i] != '\a' && b[i] != '\r' && b[i] != '\n'; i-- {
 		// ESC, or U+0080 to U+009F, of which only one byte may be there.
 		if b[i] == 0x1b || b[i] == 0xc2 && (i+1 == len(b) || b[i+1]&^0x1f == 0x80) {
-			if !openForm.Match(b[i:start]) {
+			isString := i+1 < len(b) && strings.IndexByte(introducers[b[i]], b[i+1]) >= 0
+			if !isString && !openForm.Match(b[i:start]) {
 				break
 			}
 			start = i
