@@ -4,7 +4,6 @@ import (
 	"path"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"gocryptfs-rsync-pretty/decode/index"
@@ -104,7 +103,7 @@ func (l *lookup) isGenuine(cipher, plain string) bool {
 // in place of bytes that are not UTF-8. Encrypting the answer again would prove nothing:
 // names are a bijection, so whatever decrypts encrypts back.
 func isDoubtful(plain string) bool {
-	return strings.ContainsFunc(plain, func(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) })
+	return strings.ContainsFunc(plain, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError })
 }
 
 // confirm returns a doubtful answer with the exact bytes of its names, if all its
