@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -90,8 +91,7 @@ func resolve(path string, whole bool, depth int) (a answer) {
 // not a proof: a plain directory is accepted only if it has the change time of the view's root,
 // which gocryptfs hands through, and if it is the only one.
 func (s *search) lookUp(dir string, v *view) (p *problem) {
-	var fits []view
-	seen := map[string]bool{}
+	fits, seen := []view(nil), map[string]bool{}
 	if s.own.FSType == reverse { // its root may be seen here or not
 		v.known.Sub, v.known.Reverse, p = strings.Trim(s.at.path, "/"), true, wrong(NoPlain, dir)
 	}
@@ -128,10 +128,8 @@ func (s *search) lookUp(dir string, v *view) (p *problem) {
 		return nil
 	case len(fits) > 1:
 		return wrong(Ambiguous, dir, fits[0].known.Plain, fits[1].known.Plain)
-	case p != nil:
-		return p
-	case s.mounts == nil: // as on systems other than Linux
-		return wrong(NoPlain, dir)
+	case p != nil || s.mounts == nil: // as on systems other than Linux
+		return cmp.Or(p, wrong(NoPlain, dir))
 	case isEncrypted(dir):
 		return wrong(NoView, dir)
 	}
