@@ -77,7 +77,10 @@ func encryptPaths(c config, stdin io.Reader, stdout io.Writer, m messages) int {
 		indexed = c.mapFile == "" || index.Encrypt(c.mapFile, warn, wanted) && indexed
 		warn = func(_, _ string) {} // the next batch would say the same
 	}
-	e.Fail = func(path, why string) { failed++; m.error(strings.TrimPrefix(path+": "+why, ": "), "") }
+	e.Fail = func(path, why string) {
+		failed++
+		m.error(strings.TrimPrefix(path+": "+why, ": "), "")
+	}
 	all, err := e.Copy(stdout, stdin)
 	if c.verbose {
 		fmt.Fprintf(m.w, "%s: %d of %s found\n", program, all-failed, count(int64(all), "path"))

@@ -54,8 +54,10 @@ func (b *budget) begin() { b.spent, b.start = 0, time.Time{} }
 // has reports whether there are credit and time for n more questions about this token. The
 // first one is free.
 func (b *budget) has(n int) bool {
-	first := b.start.IsZero()
-	return n <= 1 && first || n == 0 || b.questions() >= n && (first || b.timeout == 0 || time.Since(b.start) < b.timeout)
+	if b.start.IsZero() {
+		return n <= 1 || b.questions() >= n
+	}
+	return n == 0 || b.questions() >= n && (b.timeout == 0 || time.Since(b.start) < b.timeout)
 }
 
 // charge takes the price of n questions. The credit may become negative.

@@ -105,7 +105,7 @@ func (e *Encrypter) encrypt(m meaning) (why string) {
 	for i, f := range m.files {
 		sure := m.why != "" || i < len(m.files)-1
 		cipher, exists := e.find(f.plain, sure)
-		if !exists && (sure || cipher == "") || f.tail == ".name" && !scan.IsLong(filepath.Base(cipher)) {
+		if !exists && (sure || cipher == "") || f.tail == scan.LongSuffix && !scan.IsLong(filepath.Base(cipher)) {
 			continue
 		}
 		file, _ := filepath.Rel("/"+e.View.Sub, "/"+cipher+f.tail)

@@ -7,8 +7,9 @@ import (
 
 // Housekeeping files exist only in the encrypted view.
 const (
-	Conf  = "gocryptfs.conf"
-	dirIV = "gocryptfs.diriv"
+	Conf       = "gocryptfs.conf"
+	LongSuffix = ".name" // of the file that stores a long name
+	dirIV      = "gocryptfs.diriv"
 )
 
 // Needed returns the cipher paths of what it takes, besides gocryptfs.conf, to decrypt the names in a
@@ -20,7 +21,7 @@ func Needed(cipher string, ivs bool) (files []string) {
 			files = append(files, dir+dirIV)
 		}
 		if IsLong(name) {
-			files = append(files, dir+name+longSuffix)
+			files = append(files, dir+name+LongSuffix)
 		}
 		dir += name + "/"
 	}
@@ -37,7 +38,7 @@ func IsLong(name string) bool {
 func SplitPrinted(file string) (plain, tail string, only bool) {
 	dir, name := path.Split(file)
 	long, isLong := strings.CutPrefix(name, LongPrefix)
-	long, hasSuffix := strings.CutSuffix(long, longSuffix)
+	long, hasSuffix := strings.CutSuffix(long, LongSuffix)
 	link, _, isLink := strings.Cut(file, " -> ")
 	switch {
 	case file == Conf || file == ".gocryptfs.reverse.conf":
@@ -45,7 +46,7 @@ func SplitPrinted(file string) (plain, tail string, only bool) {
 	case name == dirIV:
 		return path.Clean("/" + dir)[1:], "/" + dirIV, false
 	case isLong && hasSuffix && !IsLong(LongPrefix+long): // that would be a plain name
-		return dir + long, longSuffix, true
+		return dir + long, LongSuffix, true
 	}
 	return link, "", !isLink
 }

@@ -6,10 +6,7 @@ import (
 	"strings"
 )
 
-const (
-	hashLen    = 43      // of a long name
-	longSuffix = ".name" // of the file that stores it
-)
+const hashLen = 43 // of a long name
 
 // lengths are those of encrypted names, in characters: base64 of 16 to 11·16 bytes, the most
 // that fits into a file name of 255.
@@ -33,7 +30,7 @@ func newName(b []byte, start, end, wordStart, wordEnd int) Name {
 	if end == wordEnd {
 		n.Pad, n.After = padding(b, end, end-start)
 	}
-	if rest, ok := bytes.CutPrefix(b[n.After:], []byte(longSuffix)); ok && n.Start < start {
+	if rest, ok := bytes.CutPrefix(b[n.After:], []byte(LongSuffix)); ok && n.Start < start {
 		n.Meta = len(rest) == 0 || !isWord[rest[0]] || isJoint(rest[0])
 	}
 	return n

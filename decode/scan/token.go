@@ -83,7 +83,7 @@ func (s *Scanner) whole(b []byte, t Token) Token {
 	for i := first; i < len(s.names); i++ {
 		n := s.names[i]
 		if t.End = max(t.End, n.After, n.wordEnd); n.Meta {
-			t.End = n.After + len(longSuffix)
+			t.End = n.After + len(LongSuffix)
 		}
 		if next, ok := follow(b, n.After); ok && next.End-t.Start <= MaxToken {
 			s.names = append(s.names, next)

@@ -44,7 +44,8 @@ var names = strings.NewReplacer(
 	// The columns of a list, other ones after a path, and what stands between them.
 	"ANY", `(?:ITEM|MODE|send|recv|del\.|\*deleting|(?:op|name|file|path|item|what|type|size|len|mtime|date|time|link|hardlink|target)" *:)`,
 	"MORE", `(?:ANY(?: *"?NUMBER)?|\d{4}[-/]\d\d[-/]\d\d(?:[-T ][\d:.]+)?(?:Z|[-+]\d\d:?\d\d)?|(?:[-=]>SEP+)?(?:PATH|<PATH>))`,
-	"ITEM", `[<>ch.][fdLDS][+.?cstTpogunabxf ]{7,11}`, "MODE", `[-bcdlps][-rwxsStT]{9}`, "NUMBER", `\d[-+\d.,:/T]*[KMGTPZ]?`,
+	"ITEM", `[<>ch.][fdLDS][+.?cstTpogunabxf ]{7,11}`, "MODE", `[-bcdlps][-rwxsStT]{9}`,
+	"NUMBER", `\d[-+\d.,:/T]*[KMGTPZ]?`,
 	"SEP", "[][(){}\"'|:;, \t`]", "GAP", "[][(){}\"'|;, \t`]", // no colon, which announces an error
 )
 

@@ -24,7 +24,7 @@ type listing struct {
 	dir       string              // the plain path, empty or with a slash at the end
 	file      file                // what the directory was
 	spellings map[string][]string // by their form in JSON
-	hashes    map[uint64]bool     // of the names in the view, none of which is gone
+	hashes    map[uint64]bool     // of the names in the view
 	read      int                 // entries
 	size      int                 // bytes
 }
@@ -33,11 +33,14 @@ type listing struct {
 // view has its cipher name, or an empty string.
 func (l *listing) unique(cipher, plain string) string {
 	dir, leaf := path.Split(plain)
-	if s := l.spellings[leaf]; len(s) == 1 && dir == l.dir && l.hashes[maphash.String(seed, cipher)] {
+	if s := l.spellings[leaf]; len(s) == 1 && dir == l.dir && l.has(cipher) {
 		return dir + s[0]
 	}
 	return ""
 }
+
+// has reports whether the view has a cipher name. A listing has none that are gone.
+func (l *listing) has(cipher string) bool { return l.hashes[maphash.String(seed, cipher)] }
 
 // list returns the listing of the plain directory with this path.
 func list(dir string, c, p trail) *listing {
@@ -90,7 +93,7 @@ func (d disk) spell(l *listing, c, p trail, plain string) answer {
 	found := slices.Clone(l.spellings[leaf])
 	a.read += entriesPerFile * len(found)
 	switch {
-	case !l.hashes[maphash.String(seed, c.name)], len(found) > 1 && time.Since(l.file.changed) < entryTimeout:
+	case !l.has(c.name), len(found) > 1 && time.Since(l.file.changed) < entryTimeout:
 		return a
 	case l.unique(c.name, plain) == "":
 		found = slices.DeleteFunc(found, func(s string) bool { return !d.isPair(c, p, s) })

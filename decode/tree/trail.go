@@ -110,8 +110,8 @@ func (d disk) walk(root string, mount uint64, to string) (t trail, err error) {
 	if !filepath.IsLocal(to) {
 		return t, errUnproved
 	}
-	for i, step := range steps[:last] {
-		failed := []error{errLost, errUnproved}[min(i, 1)] // the root is another one, or a path leads nowhere
+	failed := errLost // until the root is known
+	for _, step := range steps[:last] {
 		if t.in, err = open(t.in, step, toPass); err != nil {
 			return t, failed
 		}
@@ -120,6 +120,7 @@ func (d disk) walk(root string, mount uint64, to string) (t trail, err error) {
 		if t.files = append(t.files, f); err != nil {
 			return t, failed
 		}
+		failed = errUnproved
 	}
 	return t, nil
 }

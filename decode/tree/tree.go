@@ -1,10 +1,10 @@
 // Package tree reads the files behind the names: the encrypted view that MOUNT belongs to,
 // and the plain directory.
 //
-// Apart from Resolve, it reads only below these two directories, in their mounts, and keeps nothing
-// open between two looks, so that they can be unmounted. A file calls only those after it: tree.go has the
-// questions, listing.go spells names, trail.go proves which file is which, mount.go finds the
-// view, table.go has the mount table, problem.go says what is wrong, file.go calls the system.
+// Apart from Resolve, it reads only below these two directories, in their mounts, and keeps
+// nothing open between two looks, so that they can be unmounted. A file calls only those after it:
+// tree.go has the questions, listing.go spells names, trail.go proves which file is which, mount.go
+// finds the view, table.go has the mount table, problem.go the problems, file.go the system calls.
 package tree
 
 import (
@@ -75,8 +75,8 @@ func (t *Tree) Exists(cipher string) bool {
 // can be looked at, and then without any. It yields nothing if no name of the path is there.
 func (t *Tree) Resolve(path string) iter.Seq[string] {
 	return func(yield func(string) bool) {
+		at, _ := filepath.Abs(path)
 		for _, whole := range []bool{false, true} {
-			at, _ := filepath.Abs(path)
 			a := t.looks.run(t.timeout, func() answer { return resolve(at, whole, 32) }) // deeper links stay
 			if path == "" || a.text != "" && a.read == 0 || !yield(cmp.Or(a.text, at)) {
 				return
